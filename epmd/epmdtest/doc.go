@@ -1,0 +1,2 @@
+// Package epmdtest runs an EPMD inside a Go test.
+package epmdtest

@@ -1,0 +1,2 @@
+// Package launcher runs clusters as OS processes: spec, ports, supervisor, runtimes, logs, state.
+package launcher
