@@ -1,6 +1,5 @@
 package etf
 
-
 // A Term is one Erlang term in Go. Decode yields exactly these dynamic types:
 //
 //	integer        int64 where it fits, else *big.Int
@@ -90,4 +89,3 @@ type Export struct {
 	Function Atom
 	Arity    uint8
 }
-
