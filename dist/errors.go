@@ -1,0 +1,44 @@
+package dist
+
+import (
+	"errors"
+	"fmt"
+)
+
+// What ends a handshake or a connection. Test with errors.Is.
+var (
+	// ErrWrongCookie: the two sides do not share a cookie. A real node says so by closing the connection right
+	// after our challenge reply (dist_util:recv_challenge_reply); its log then has "Invalid challenge reply".
+	ErrWrongCookie = errors.New("wrong cookie")
+	// ErrNotAllowed: the peer refuses this node (status not_allowed): its net_kernel:allow/1 list, or flags it insists on.
+	ErrNotAllowed = errors.New("the node does not allow this connection")
+	// ErrSimultaneous: the peer is connecting to us at this moment and its own attempt goes on (status nok).
+	ErrSimultaneous = errors.New("the node is already connecting to this one")
+	// ErrNoDynamicName: the peer cannot assign a name (OTP 22 and earlier, or it has none to give).
+	ErrNoDynamicName = errors.New("the node does not assign dynamic names (OTP 23 or later does)")
+	// ErrMissingFlags: the peer lacks capabilities that we need.
+	ErrMissingFlags = errors.New("the node lacks required distribution flags")
+	// ErrProtocol: bytes that no Erlang node sends. It is wrapped with what was seen.
+	ErrProtocol = errors.New("not the Erlang distribution protocol")
+	// ErrWrongName: the node that answered has another name than the one dialled.
+	ErrWrongName = errors.New("another node answered")
+	// ErrClosedInHandshake: the peer closed the connection before it had an opinion on us.
+	ErrClosedInHandshake = errors.New("the node closed the connection during the handshake")
+	// ErrTickTimeout: nothing came from the peer for a whole tick time.
+	ErrTickTimeout = errors.New("no tick from the node")
+	// ErrClosed: this side closed the connection.
+	ErrClosed = errors.New("connection closed")
+)
+
+// HandshakeError says in which step of the handshake the connection failed.
+type HandshakeError struct {
+	Step string // "name", "status", "challenge", "challenge ack"
+	Err  error
+}
+
+func (e *HandshakeError) Error() string { return fmt.Sprintf("handshake (%s): %v", e.Step, e.Err) }
+func (e *HandshakeError) Unwrap() error { return e.Err }
+
+func protocolErrorf(format string, args ...any) error {
+	return fmt.Errorf("%w: %s", ErrProtocol, fmt.Sprintf(format, args...))
+}
