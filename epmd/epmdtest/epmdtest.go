@@ -1,0 +1,40 @@
+package epmdtest
+
+import (
+	"net"
+	"strconv"
+	"testing"
+
+	"github.com/beamctl/beamctl/epmd"
+)
+
+// EPMD is a running server.
+type EPMD struct {
+	Addr   string // host:port
+	Port   int
+	Server *epmd.Server
+}
+
+// Start runs an EPMD on a free loopback port until the test ends.
+func Start(t testing.TB) *EPMD {
+	t.Helper()
+	return StartConfig(t, epmd.Config{})
+}
+
+// StartConfig is Start with a configuration: hooks, limits.
+func StartConfig(t testing.TB, cfg epmd.Config) *EPMD {
+	t.Helper()
+	s := epmd.NewServer(cfg)
+	t.Cleanup(func() { _ = s.Close() })
+	addr, err := s.Listen("127.0.0.1:0", "")
+	if err != nil {
+		t.Fatalf("epmdtest: %v", err)
+	}
+	return &EPMD{Addr: addr.String(), Port: addr.(*net.TCPAddr).Port, Server: s}
+}
+
+// Client returns a client of it.
+func (e *EPMD) Client() *epmd.Client { return &epmd.Client{Addr: e.Addr} }
+
+// Env is what makes Erlang nodes, and the epmd command, use it: "ERL_EPMD_PORT=12345".
+func (e *EPMD) Env() string { return "ERL_EPMD_PORT=" + strconv.Itoa(e.Port) }
