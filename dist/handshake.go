@@ -30,8 +30,8 @@ const (
 	challengeLen = 4
 )
 
-// MaxNameLen bounds a node name in the handshake: OTP's MAX_NODE_NAME... is an atom of 255 characters; a name
-// that long in latin1 has as many bytes.
+// MaxNameLen bounds a node name in the handshake: a name is an atom, 255 characters, and the handshake writes
+// it in latin1, a byte each.
 const MaxNameLen = 255
 
 // MaxHandshakeFrame bounds a handshake message: the largest is a name with its fixed fields.

@@ -1,0 +1,265 @@
+package dist
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+const (
+	// DefaultTickTime is how long a silent peer is believed: OTP's default net_ticktime.
+	DefaultTickTime = 60 * time.Second
+	// tickPace is how often we make sure that the peer hears from us. A second serves every net_ticktime from 4 s
+	// up (OTP ticks, and counts silence, in quarters of it) without asking the peer for its setting.
+	tickPace = time.Second
+	// closeFlush is how long Close tries to deliver what is queued.
+	closeFlush = 500 * time.Millisecond
+)
+
+// A Receiver takes what a peer sends. Receive is called by the connection's one reader, in the order of the wire;
+// payload is a term without version byte, valid only during the call. An error ends the connection. Closed is
+// called once, after the last Receive.
+type Receiver interface {
+	Receive(c *Conn, ctl *Control, payload []byte) error
+	Closed(c *Conn, err error)
+}
+
+// Config says how to talk to a peer.
+type Config struct {
+	Local    Identity // who we are; a Name without "@" asks for a dynamic name
+	Peer     string   // the node that must answer
+	Cookie   Cookie
+	Evict    bool // replace a connection that the peer has with a node of our name
+	TickTime time.Duration
+	Receiver Receiver
+}
+
+// Conn is one connection with another node after its handshake. All methods are safe for concurrent use.
+type Conn struct {
+	local, peer Identity
+	nc          net.Conn
+	w           *writer
+	recv        Receiver
+	tickTime    time.Duration
+	seq         atomic.Uint64
+	reads       atomic.Uint64
+	loops       sync.WaitGroup
+	done        chan struct{} // closed when the connection is over, for whatever reason
+	once        sync.Once
+	err         error // why; set before done is closed
+}
+
+// Dial performs the handshake over nc as the side that connected, and starts the connection's loops. It owns nc from
+// the call on. Errors: *HandshakeError around the sentinels of this package, or ctx's cause with the step that it waited for.
+func Dial(ctx context.Context, nc net.Conn, cfg Config) (*Conn, error) {
+	c, err := dial(ctx, nc, cfg)
+	if err != nil {
+		_ = nc.Close()
+		return nil, err
+	}
+	return c, nil
+}
+
+func dial(ctx context.Context, nc net.Conn, cfg Config) (*Conn, error) {
+	challenge, err := randomUint32()
+	if err != nil {
+		return nil, err
+	}
+	h := NewInitiator(cfg.Local, cfg.Peer, cfg.Cookie, challenge, cfg.Evict)
+	if err := shake(ctx, nc, h); err != nil {
+		return nil, err
+	}
+	c := &Conn{
+		local: h.Local(), peer: h.Peer(), nc: nc, w: newWriter(nc), recv: cfg.Receiver,
+		tickTime: cfg.TickTime, done: make(chan struct{}),
+	}
+	if c.tickTime <= 0 {
+		c.tickTime = DefaultTickTime
+	}
+	c.loops.Add(3)
+	go func() { defer c.loops.Done(); c.w.flush(c.done) }()
+	go func() { defer c.loops.Done(); c.tickLoop() }()
+	go func() { defer c.loops.Done(); c.readLoop() }()
+	return c, nil
+}
+
+func randomUint32() (uint32, error) {
+	var b [4]byte
+	if _, err := rand.Read(b[:]); err != nil {
+		return 0, fmt.Errorf("challenge: %w", err)
+	}
+	return binary.BigEndian.Uint32(b[:]), nil
+}
+
+// shake runs the handshake's state machine over nc.
+func shake(ctx context.Context, nc net.Conn, h *Initiator) error {
+	stop := context.AfterFunc(ctx, func() { _ = nc.SetDeadline(time.Unix(1, 0)) })
+	defer func() {
+		if stop() {
+			_ = nc.SetDeadline(time.Time{})
+		}
+	}()
+	first, err := h.Start(nil)
+	if err != nil {
+		return err
+	}
+	if err := writeHandshake(nc, first); err != nil {
+		return shakeError(ctx, h, err)
+	}
+	for !h.Done() {
+		msg, err := readHandshake(nc)
+		if err != nil {
+			return shakeError(ctx, h, err)
+		}
+		replies, err := h.Receive(msg)
+		for _, r := range replies {
+			if werr := writeHandshake(nc, r); werr != nil && err == nil {
+				return shakeError(ctx, h, werr)
+			}
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// shakeError says what an I/O error means at this point of the handshake.
+func shakeError(ctx context.Context, h *Initiator, err error) error {
+	switch {
+	case ctx.Err() != nil:
+		return &HandshakeError{Step: h.Step(), Err: fmt.Errorf("no answer: %w", context.Cause(ctx))}
+	case errors.Is(err, ErrProtocol):
+		return &HandshakeError{Step: h.Step(), Err: err}
+	case errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || isReset(err):
+		return h.Closed()
+	}
+	return &HandshakeError{Step: h.Step(), Err: err}
+}
+
+func writeHandshake(w io.Writer, msg []byte) error {
+	b := binary.BigEndian.AppendUint16(make([]byte, 0, 2+len(msg)), uint16(len(msg))) //nolint:gosec // at most MaxHandshakeFrame
+	_, err := w.Write(append(b, msg...))
+	return err
+}
+
+func readHandshake(r io.Reader) ([]byte, error) {
+	var head [2]byte
+	if _, err := io.ReadFull(r, head[:]); err != nil {
+		return nil, err
+	}
+	n := int(binary.BigEndian.Uint16(head[:]))
+	if n > MaxHandshakeFrame {
+		return nil, protocolErrorf("handshake message of %d bytes", n)
+	}
+	msg := make([]byte, n)
+	_, err := io.ReadFull(r, msg)
+	return msg, err
+}
+
+// Local returns who we are on this connection. The name may be one that the peer assigned.
+func (c *Conn) Local() Identity { return c.local }
+
+// Peer returns who the other side is.
+func (c *Conn) Peer() Identity { return c.peer }
+
+// RemoteAddr returns the peer's network address.
+func (c *Conn) RemoteAddr() net.Addr { return c.nc.RemoteAddr() }
+
+// Done is closed when the connection is over; Err says why.
+func (c *Conn) Done() <-chan struct{} { return c.done }
+
+// Err returns why the connection is over, nil while it is not.
+func (c *Conn) Err() error {
+	select {
+	case <-c.done:
+		return c.err
+	default:
+		return nil
+	}
+}
+
+// Close delivers what is queued, ends the connection and waits for its goroutines. It must not be called by the Receiver.
+func (c *Conn) Close() error {
+	c.w.drain(closeFlush)
+	c.end(ErrClosed)
+	c.loops.Wait()
+	return nil
+}
+
+// end makes the connection over, once.
+func (c *Conn) end(err error) {
+	c.once.Do(func() {
+		c.err = err
+		c.w.fail(err)
+		_ = c.nc.Close()
+		close(c.done)
+	})
+}
+
+func (c *Conn) readLoop() {
+	err := c.read()
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || isReset(err) {
+		err = fmt.Errorf("%s closed the connection: %w", c.peer.Name, err)
+	}
+	c.end(err)
+	c.recv.Closed(c, c.err)
+}
+
+func (c *Conn) read() error {
+	frames := newFrameReader(c.nc)
+	var asm assembler
+	var ctl Control
+	for {
+		b, err := frames.next()
+		if err != nil {
+			return err
+		}
+		c.reads.Add(1)
+		if len(b) == 0 {
+			continue // a tick
+		}
+		msg, err := asm.frame(b)
+		if err != nil {
+			return err
+		}
+		if msg == nil {
+			continue
+		}
+		payload, err := ParseControl(msg, &ctl)
+		if err != nil {
+			return err
+		}
+		if err := c.recv.Receive(c, &ctl, payload); err != nil {
+			return err
+		}
+	}
+}
+
+// tickLoop keeps the peer convinced of us and notices when it is silent for too long.
+func (c *Conn) tickLoop() {
+	t := time.NewTicker(min(tickPace, c.tickTime/4))
+	defer t.Stop()
+	seen, since := c.reads.Load(), time.Now()
+	for {
+		select {
+		case <-c.done:
+			return
+		case now := <-t.C:
+			c.w.tick()
+			if n := c.reads.Load(); n != seen {
+				seen, since = n, now
+			} else if now.Sub(since) >= c.tickTime {
+				c.end(fmt.Errorf("%w for %v", ErrTickTimeout, c.tickTime))
+				return
+			}
+		}
+	}
+}

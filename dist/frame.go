@@ -1,0 +1,202 @@
+package dist
+
+import (
+	"bufio"
+	"encoding/binary"
+	"errors"
+	"io"
+
+	"github.com/beamctl/beamctl/dist/etf"
+)
+
+// After the handshake every frame has a 4-byte length; length 0 is a tick. What is inside, with FRAGMENTS and
+// without an atom cache negotiated (erl_ext_dist, "Distribution Header"):
+//
+//	131 68 0 Control [Payload]                  one whole message
+//	131 69 Seq:8 Frag:8 0 Control Part          the first of Frag fragments
+//	131 70 Seq:8 Frag:8 Part                    the next; the last one is number 1
+//	112 131 Control [131 Payload]               pass-through, from peers without fragments
+const (
+	version         = 131
+	tagHeader       = 68
+	tagFirstFrag    = 69
+	tagNextFrag     = 70
+	tagPassThrough  = 112
+	frameLen        = 4
+	fragHeaderLen   = 2 + 8 + 8
+	fragmentSize    = 64 << 10 // ERTS_DIST_FRAGMENT_SIZE
+	readBufferSize  = 256 << 10
+	readStep        = 1 << 20 // a claimed length is believed only so far ahead of the bytes
+	headerNoAtoms   = 0
+	minFirstFragLen = fragHeaderLen + 1
+)
+
+const (
+	// MaxFrame bounds one frame. OTP cuts messages into 64 KiB fragments; only peers without fragments (C nodes) send
+	// more in one piece, and ei itself cannot build much more.
+	MaxFrame = 128 << 20
+	// MaxAssembly bounds the bytes of all messages being put together from fragments on one connection: it is what a
+	// peer can make us hold. Large enough for any term a person moves, and far below what hurts this process.
+	MaxAssembly = 512 << 20
+	// MaxSequences bounds how many fragmented messages may be open at once on one connection: each is one
+	// Erlang process in the middle of a large send.
+	MaxSequences = 1024
+)
+
+// frameReader cuts a byte stream into frames.
+type frameReader struct {
+	r    *bufio.Reader
+	used int // bytes of the last frame, still in r
+	big  []byte
+}
+
+func newFrameReader(r io.Reader) *frameReader {
+	return &frameReader{r: bufio.NewReaderSize(r, readBufferSize)}
+}
+
+// next returns the next frame, empty for a tick. It is valid until the following call.
+func (f *frameReader) next() ([]byte, error) {
+	_, _ = f.r.Discard(f.used) // was peeked
+	f.used = 0
+	head, err := f.r.Peek(frameLen)
+	if err != nil {
+		return nil, unexpectedEOF(err, len(head) > 0)
+	}
+	n := int(binary.BigEndian.Uint32(head))
+	switch {
+	case n > MaxFrame:
+		return nil, protocolErrorf("frame of %d bytes (the limit is %d)", n, MaxFrame)
+	case frameLen+n <= readBufferSize:
+		b, err := f.r.Peek(frameLen + n)
+		if err != nil {
+			return nil, unexpectedEOF(err, true)
+		}
+		f.used = frameLen + n
+		return b[frameLen:], nil
+	}
+	_, _ = f.r.Discard(frameLen)
+	return f.large(n)
+}
+
+// large reads a frame that does not fit the read buffer, without allocating ahead of what has really come.
+func (f *frameReader) large(n int) ([]byte, error) {
+	b := f.big[:0]
+	for len(b) < n {
+		step := min(n-len(b), readStep)
+		b = append(b, make([]byte, step)...)
+		if _, err := io.ReadFull(f.r, b[len(b)-step:]); err != nil {
+			return nil, unexpectedEOF(err, true)
+		}
+	}
+	if f.big = b; cap(b) > readStep {
+		f.big = nil // do not keep what one huge frame needed
+	}
+	return b, nil
+}
+
+func unexpectedEOF(err error, inside bool) error {
+	if inside && errors.Is(err, io.EOF) {
+		return io.ErrUnexpectedEOF
+	}
+	return err
+}
+
+// assembler puts messages together from frames. It does no I/O.
+type assembler struct {
+	open  map[uint64]*sequence
+	total int
+}
+
+// sequence is one message of which fragments are still missing.
+type sequence struct {
+	next uint64 // the fragment number that must come next
+	buf  []byte
+}
+
+// frame takes one non-empty frame and returns a complete message (control term, then payload, each without
+// version byte), or nil while fragments are missing. The message is valid as long as the frame is.
+func (a *assembler) frame(b []byte) ([]byte, error) {
+	if b[0] == tagPassThrough {
+		return passThrough(b[1:])
+	}
+	if len(b) < 2 || b[0] != version {
+		return nil, protocolErrorf("frame starts with %d", b[0])
+	}
+	switch b[1] {
+	case tagHeader:
+		if len(b) < 4 || b[2] != headerNoAtoms {
+			return nil, protocolErrorf("distribution header with an atom cache that was not negotiated")
+		}
+		return b[3:], nil
+	case tagFirstFrag, tagNextFrag:
+		return a.fragment(b)
+	}
+	return nil, protocolErrorf("frame starts with 131 %d", b[1])
+}
+
+func (a *assembler) fragment(b []byte) ([]byte, error) {
+	if len(b) < fragHeaderLen {
+		return nil, protocolErrorf("fragment of %d bytes", len(b))
+	}
+	first := b[1] == tagFirstFrag
+	seq, num := binary.BigEndian.Uint64(b[2:]), binary.BigEndian.Uint64(b[10:])
+	data := b[fragHeaderLen:]
+	s := a.open[seq]
+	if first {
+		switch {
+		case s != nil:
+			return nil, protocolErrorf("fragment sequence %d begins twice", seq)
+		case len(b) < minFirstFragLen || data[0] != headerNoAtoms:
+			return nil, protocolErrorf("fragment with an atom cache that was not negotiated")
+		case num == 0:
+			return nil, protocolErrorf("fragment number 0")
+		case num == 1:
+			return data[1:], nil
+		case len(a.open) >= MaxSequences:
+			return nil, protocolErrorf("more than %d fragmented messages at once", MaxSequences)
+		}
+		data = data[1:]
+		if num > MaxAssembly/fragmentSize*2 {
+			return nil, protocolErrorf("a message of %d fragments", num)
+		}
+		if a.open == nil {
+			a.open = map[uint64]*sequence{}
+		}
+		// The first allocation believes the announced number only up to one step.
+		s = &sequence{next: num, buf: make([]byte, 0, min(int(num)*len(data), readStep))} //nolint:gosec // num was bounded above
+		a.open[seq] = s
+	}
+	if s == nil || s.next != num {
+		return nil, protocolErrorf("fragment %d of sequence %d out of order", num, seq)
+	}
+	if a.total += len(data); a.total > MaxAssembly {
+		return nil, protocolErrorf("more than %d bytes of unfinished messages", MaxAssembly)
+	}
+	s.buf = append(s.buf, data...)
+	if s.next--; s.next > 0 {
+		return nil, nil
+	}
+	delete(a.open, seq)
+	a.total -= len(s.buf)
+	return s.buf, nil
+}
+
+// passThrough strips the version bytes of a pass-through frame, so that every message has one form.
+func passThrough(b []byte) ([]byte, error) {
+	if len(b) < 2 || b[0] != version {
+		return nil, protocolErrorf("pass-through frame without a term")
+	}
+	b = b[1:]
+	n, err := etf.Skip(b)
+	if err != nil {
+		return nil, err
+	}
+	if n == len(b) {
+		return b, nil
+	}
+	if b[n] != version {
+		return nil, protocolErrorf("pass-through payload starts with %d", b[n])
+	}
+	msg := make([]byte, 0, len(b)-1)
+	return append(append(msg, b[:n]...), b[n+1:]...), nil
+}

@@ -1,0 +1,198 @@
+package dist
+
+import (
+	"context"
+	"net"
+	"sync"
+	"syscall"
+	"time"
+)
+
+// maxQueued is how much may wait for a full socket before senders wait too: enough to keep the socket busy,
+// little enough that a small message behind a bulk transfer waits for a fraction of a millisecond of wire time.
+const maxQueued = 256 << 10
+
+// writer sends frames. A sender writes inline, without waiting, as long as the socket takes all of it; what does not fit
+// is queued for the flush loop, and when the queue is full senders wait, each until its own deadline. So a stopped
+// peer costs only those who talk to it, and nobody a goroutine switch while all is well.
+type writer struct {
+	nc  net.Conn
+	raw syscall.RawConn // nil where inline writing is not possible (TLS, pipes)
+
+	mu       sync.Mutex
+	pending  []byte // queued behind what the flush loop is writing
+	flushing bool   // the flush loop owns the socket
+	err      error
+	wrote    bool          // something was written since the last tick
+	room     chan struct{} // closed when the queue has room again
+	wake     chan struct{}
+	spare    []byte
+}
+
+func newWriter(nc net.Conn) *writer {
+	w := &writer{nc: nc, room: make(chan struct{}), wake: make(chan struct{}, 1)}
+	if sc, ok := nc.(syscall.Conn); ok {
+		if raw, err := sc.SyscallConn(); err == nil {
+			w.raw = raw
+		}
+	}
+	return w
+}
+
+// send writes one frame (with its length), or queues it, or waits for room until ctx ends. A frame is sent
+// whole or not at all.
+func (w *writer) send(ctx context.Context, frame []byte) error {
+	for {
+		w.mu.Lock()
+		if w.err != nil {
+			err := w.err
+			w.mu.Unlock()
+			return err
+		}
+		if !w.flushing && w.raw != nil {
+			n, err := w.tryWrite(frame)
+			if err == nil && n == len(frame) {
+				w.wrote = true
+				w.mu.Unlock()
+				return nil
+			}
+			if err != nil {
+				w.failLocked(err)
+				w.mu.Unlock()
+				return err
+			}
+			w.queueLocked(frame[n:])
+			w.mu.Unlock()
+			return nil
+		}
+		if len(w.pending) < maxQueued {
+			w.queueLocked(frame)
+			w.mu.Unlock()
+			return nil
+		}
+		room := w.room
+		w.mu.Unlock()
+		select {
+		case <-room:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+}
+
+func (w *writer) queueLocked(b []byte) {
+	w.pending = append(w.pending, b...)
+	w.wrote = true
+	w.flushing = true
+	select {
+	case w.wake <- struct{}{}:
+	default:
+	}
+}
+
+// tryWrite writes what the socket takes at once.
+func (w *writer) tryWrite(b []byte) (n int, err error) {
+	rawErr := w.raw.Write(func(fd uintptr) bool {
+		for {
+			n, err = syscall.Write(int(fd), b)
+			if err != syscall.EINTR { //nolint:errorlint // an errno
+				return true
+			}
+		}
+	})
+	if rawErr != nil {
+		return 0, rawErr
+	}
+	if err == syscall.EAGAIN { //nolint:errorlint // an errno
+		return 0, nil
+	}
+	return max(n, 0), err
+}
+
+// tick sends a zero-length frame if nothing else was sent since the last call.
+func (w *writer) tick() {
+	w.mu.Lock()
+	idle := !w.wrote && !w.flushing && w.err == nil
+	w.wrote = false
+	w.mu.Unlock()
+	if idle {
+		ctx, cancel := context.WithCancel(context.Background())
+		cancel() // never wait: a full queue is proof enough of life
+		_ = w.send(ctx, []byte{0, 0, 0, 0})
+	}
+}
+
+// flush runs until done: it writes what was queued.
+func (w *writer) flush(done <-chan struct{}) {
+	for {
+		select {
+		case <-done:
+			return
+		case <-w.wake:
+		}
+		for w.flushOnce() {
+		}
+	}
+}
+
+func (w *writer) flushOnce() (more bool) {
+	w.mu.Lock()
+	if len(w.pending) == 0 || w.err != nil {
+		w.flushing = false
+		w.mu.Unlock()
+		return false
+	}
+	b := w.pending
+	w.pending, w.spare = w.spare[:0], nil
+	close(w.room)
+	w.room = make(chan struct{})
+	w.mu.Unlock()
+
+	_, err := w.nc.Write(b)
+
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if cap(b) <= 2*maxQueued {
+		w.spare = b[:0]
+	}
+	if err != nil {
+		w.failLocked(err)
+		return false
+	}
+	return true
+}
+
+func (w *writer) failLocked(err error) {
+	if w.err != nil {
+		return
+	}
+	w.err = err
+	w.flushing = false
+	close(w.room) // senders that wait see err; nobody waits on it again
+}
+
+func (w *writer) fail(err error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.failLocked(err)
+}
+
+// drain waits until all that was queued is written, the writer has failed, or the time is over.
+func (w *writer) drain(most time.Duration) {
+	end := time.Now().Add(most)
+	for {
+		w.mu.Lock()
+		busy, room := w.flushing && w.err == nil, w.room
+		w.mu.Unlock()
+		if !busy {
+			return
+		}
+		select {
+		case <-room:
+		case <-time.After(min(time.Until(end), 5*time.Millisecond)):
+		}
+		if time.Now().After(end) {
+			return
+		}
+	}
+}

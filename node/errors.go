@@ -1,0 +1,86 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/beamctl/beamctl/dist"
+	"github.com/beamctl/beamctl/dist/etf"
+)
+
+// Why a node could not be reached, or a call not be answered. Test with errors.Is. The handshake's own reasons are
+// package dist's: dist.ErrNotAllowed, dist.ErrWrongName, dist.ErrProtocol and others come through unchanged.
+var (
+	// ErrUnresolved: the host part of the name (or the given address) does not resolve.
+	ErrUnresolved = errors.New("host does not resolve")
+	// ErrNoEPMD: nothing answers as EPMD where the node should be registered.
+	ErrNoEPMD = errors.New("no EPMD answers")
+	// ErrNoSuchName: the EPMD answers and does not know the name.
+	ErrNoSuchName = errors.New("no such name is registered")
+	// ErrRefused: the name is registered, and nothing listens on its distribution port.
+	ErrRefused = errors.New("connection refused")
+	// ErrWrongCookie: the node does not accept our cookie.
+	ErrWrongCookie = dist.ErrWrongCookie
+	// ErrTimeout: the deadline passed; the text says what was being waited for.
+	ErrTimeout = errors.New("timed out")
+	// ErrNodeDown: the connection ended while something was expected from the node.
+	ErrNodeDown = errors.New("node down")
+	// ErrClosed: this node is closed.
+	ErrClosed = errors.New("node closed")
+	// ErrBadName: not a node name, name@host.
+	ErrBadName = errors.New("not a node name (name@host)")
+)
+
+// OpError is the error of every operation of this package: what was tried, on which node, and why it failed.
+type OpError struct {
+	Op   string // "connect", "ping", "call kv:get/1"
+	Node string
+	Err  error
+}
+
+func (e *OpError) Error() string { return fmt.Sprintf("%s: %s: %v", e.Node, e.Op, e.Err) }
+func (e *OpError) Unwrap() error { return e.Err }
+
+// ErlangError is an exception that a called function raised.
+type ErlangError struct {
+	Class  etf.Atom // throw, exit or error
+	Reason etf.Term
+	Stack  etf.List // [{M, F, ArityOrArgs, Location}]; nil unless Class is error
+}
+
+// Error gives class and reason as Erlang writes them, and where it happened when that is known.
+func (e *ErlangError) Error() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s: %s", e.Class, etf.Format(e.Reason))
+	if at := e.top(); at != "" {
+		b.WriteString(" in " + at)
+	}
+	return b.String()
+}
+
+// top is the innermost frame of the stack as M:F/A.
+func (e *ErlangError) top() string {
+	if len(e.Stack) == 0 {
+		return ""
+	}
+	f, ok := e.Stack[0].(etf.Tuple)
+	if !ok || len(f) < 3 {
+		return ""
+	}
+	arity := f[2]
+	if args, ok := arity.(etf.List); ok {
+		arity = int64(len(args))
+	}
+	return fmt.Sprintf("%s:%s/%s", etf.Format(f[0]), etf.Format(f[1]), etf.Format(arity))
+}
+
+// timeout turns the end of ctx into ErrTimeout with what was being waited for; other ends stay what they are.
+func timeout(ctx context.Context, waiting string) error {
+	err := context.Cause(ctx)
+	if errors.Is(err, context.DeadlineExceeded) {
+		return fmt.Errorf("%w waiting for %s: %w", ErrTimeout, waiting, err)
+	}
+	return fmt.Errorf("waiting for %s: %w", waiting, err)
+}

@@ -1,0 +1,179 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"io"
+	"unicode/utf8"
+
+	"github.com/beamctl/beamctl/dist"
+	"github.com/beamctl/beamctl/dist/etf"
+)
+
+// ioRequest is a request of the Erlang I/O protocol (stdlib, "The Erlang I/O Protocol"): {io_request, From, ReplyAs, Request}.
+type ioRequest struct {
+	from    etf.Pid
+	replyAs etf.Term
+	request etf.Term
+}
+
+var (
+	ioOK         = etf.Term(etf.Atom("ok"))
+	ioTerminated = etf.Term(etf.Tuple{etf.Atom("error"), etf.Atom("terminated")})
+	ioNoSupport  = etf.Term(etf.Tuple{etf.Atom("error"), etf.Atom("enotsup")})
+	ioRequestErr = etf.Term(etf.Tuple{etf.Atom("error"), etf.Atom("request")})
+	ioEOF        = etf.Term(etf.Atom("eof"))
+)
+
+// maxPrinting is how many processes of one call may wait for their output to be taken at the same time: each waits for
+// its reply before it asks again.
+const maxPrinting = 256
+
+func parseIORequest(msg etf.Tuple) (ioRequest, bool) {
+	if len(msg) != 4 || msg[0] != etf.Atom("io_request") {
+		return ioRequest{}, false
+	}
+	from, ok := msg[1].(etf.Pid)
+	return ioRequest{from, msg[2], msg[3]}, ok
+}
+
+// offerIO hands a request to the call's goroutine, false if it takes none or has too many.
+func (p *pending) offerIO(req ioRequest) bool {
+	if p.io == nil {
+		return false
+	}
+	select {
+	case p.io <- req:
+		return true
+	default:
+		return false
+	}
+}
+
+func (l *link) answerIO(req ioRequest, result etf.Term) error {
+	return l.answer(dist.Control{Op: dist.OpSend, To: req.from}, etf.Tuple{etf.Atom("io_reply"), req.replyAs, result})
+}
+
+// serveIO answers a request of the process that runs a call, writing what it prints to w.
+func (l *link) serveIO(ctx context.Context, req ioRequest, w io.Writer) error {
+	text, result := l.ioText(ctx, req.request)
+	if len(text) > 0 && w != nil {
+		if _, err := w.Write(text); err != nil {
+			result = ioTerminated
+		}
+	}
+	return l.answerIO(req, result)
+}
+
+// ioText evaluates a request: what is to be printed, and the reply.
+func (l *link) ioText(ctx context.Context, request etf.Term) ([]byte, etf.Term) {
+	req, ok := request.(etf.Tuple)
+	if !ok || len(req) == 0 {
+		return nil, ioNoSupport
+	}
+	switch req[0] {
+	case etf.Atom("put_chars"):
+		return l.putChars(ctx, req)
+	case etf.Atom("requests"):
+		return l.ioRequests(ctx, req)
+	case etf.Atom("get_line"), etf.Atom("get_chars"), etf.Atom("get_until"):
+		return nil, ioEOF
+	}
+	return nil, ioNoSupport
+}
+
+// putChars: {put_chars, Encoding, Chars} | {put_chars, Encoding, M, F, A} | {put_chars, Chars}.
+func (l *link) putChars(ctx context.Context, req etf.Tuple) ([]byte, etf.Term) {
+	latin1 := len(req) == 2 || req[1] == etf.Atom("latin1")
+	var chars etf.Term
+	switch len(req) {
+	case 2:
+		chars = req[1]
+	case 3:
+		chars = req[2]
+	case 5:
+		m, ok1 := req[2].(etf.Atom)
+		f, ok2 := req[3].(etf.Atom)
+		args, ok3 := req[4].(etf.List)
+		if !ok1 || !ok2 || !ok3 {
+			return nil, ioRequestErr
+		}
+		var err error
+		if chars, err = l.call(ctx, &Request{Module: m, Function: f, Args: args}); err != nil {
+			return nil, ioRequestErr
+		}
+	default:
+		return nil, ioRequestErr
+	}
+	text, err := appendChars(nil, chars, latin1, 0)
+	if err != nil {
+		return nil, ioRequestErr
+	}
+	return text, ioOK
+}
+
+// ioRequests: {requests, [Request]}, until one fails.
+func (l *link) ioRequests(ctx context.Context, req etf.Tuple) (text []byte, result etf.Term) {
+	list, ok := etf.Term(nil), false
+	if len(req) == 2 {
+		list, ok = req[1], true
+	}
+	reqs, isList := list.(etf.List)
+	if !ok || !isList {
+		return nil, ioRequestErr
+	}
+	result = ioOK
+	for _, r := range reqs {
+		if t, isTuple := r.(etf.Tuple); isTuple && len(t) > 0 && t[0] == etf.Atom("requests") {
+			return text, ioRequestErr // they do not nest
+		}
+		var part []byte
+		part, result = l.ioText(ctx, r)
+		text = append(text, part...)
+		if result != ioOK {
+			break
+		}
+	}
+	return text, result
+}
+
+// maxCharsDepth bounds the nesting of chardata; io_lib's own output nests with the terms it prints.
+const maxCharsDepth = 1024
+
+var errChars = errors.New("not unicode:chardata()")
+
+// appendChars flattens unicode:chardata() (or latin1 iodata) into UTF-8.
+func appendChars(dst []byte, t etf.Term, latin1 bool, depth int) ([]byte, error) {
+	if depth > maxCharsDepth {
+		return nil, errChars
+	}
+	var err error
+	switch t := t.(type) {
+	case int64:
+		if t < 0 || t > utf8.MaxRune {
+			return nil, errChars
+		}
+		return utf8.AppendRune(dst, rune(t)), nil
+	case []byte:
+		if !latin1 {
+			return append(dst, t...), nil
+		}
+		for _, b := range t {
+			dst = utf8.AppendRune(dst, rune(b))
+		}
+		return dst, nil
+	case etf.List:
+		for _, e := range t {
+			if dst, err = appendChars(dst, e, latin1, depth+1); err != nil {
+				return nil, err
+			}
+		}
+		return dst, nil
+	case etf.ImproperList:
+		if dst, err = appendChars(dst, etf.List(t.Elems), latin1, depth); err != nil {
+			return nil, err
+		}
+		return appendChars(dst, t.Tail, latin1, depth+1)
+	}
+	return nil, errChars
+}
