@@ -1,0 +1,58 @@
+%% What a managed node evaluates first (file:script/1, from -eval in ERL_AFLAGS): become the node that
+%% BEAMCTL_NODE names, with the cookie of BEAMCTL_COOKIE_FILE. The cookie goes from a file into the node and never
+%% through a command line. Runs on OTP 23 and later; nothing is compiled, no module is left behind.
+%%
+%% BEAMs that the application starts inherit this environment, so what makes a node of this one is taken
+%% out of it first, and ERL_AFLAGS becomes what the user had. They find BEAMCTL_NODE unset and do nothing.
+%%
+%% A failure is one line on stderr, "beamctl-boot: " and a term, and an exit status of its own (see boot.go).
+
+Fail = fun(Status, Cause) ->
+    %% logger writes behind our back: let it finish, its reports are the explanation.
+    catch logger_std_h:filesync(default),
+    io:format(standard_error, "beamctl-boot: ~0tp~n", [Cause]),
+    erlang:halt(Status)
+end,
+
+Take = fun(Var) ->
+    Value = os:getenv(Var),
+    os:unsetenv(Var),
+    Value
+end,
+
+Name = Take("BEAMCTL_NODE"),
+CookieFile = Take("BEAMCTL_COOKIE_FILE"),
+Apps = Take("BEAMCTL_START_APPS"),
+os:unsetenv("BEAMCTL_BOOT"),
+case Take("BEAMCTL_USER_AFLAGS") of
+    false -> os:unsetenv("ERL_AFLAGS");
+    UserFlags -> os:putenv("ERL_AFLAGS", UserFlags)
+end,
+
+case {Name, erlang:is_alive()} of
+    {false, _} -> ok;
+    {_, true} -> ok;
+    {_, false} ->
+        Cookie = case file:read_file(CookieFile) of
+            {ok, Bytes} -> list_to_atom(string:trim(binary_to_list(Bytes)));
+            {error, Posix} -> Fail(81, {cookie_file, CookieFile, Posix})
+        end,
+        case net_kernel:start([list_to_atom(Name), longnames]) of
+            {ok, _} ->
+                true = erlang:set_cookie(node(), Cookie),
+                %% Started with -nocookie, the node took 'nocookie' for an answer until now: whoever used that leaves.
+                [erlang:disconnect_node(N) || N <- nodes(connected)];
+            {error, _} ->
+                Fail(82, {distribution, Name})
+        end
+end,
+
+%% Set for the erl runtime only: others start their applications themselves.
+case Apps of
+    false -> ok;
+    _ ->
+        [case application:ensure_all_started(list_to_atom(App)) of
+             {ok, _} -> ok;
+             {error, Reason} -> Fail(83, {app_failed, list_to_atom(App), Reason})
+         end || App <- string:lexemes(Apps, ",")]
+end.

@@ -1,0 +1,96 @@
+package launcher
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"sync"
+	"time"
+)
+
+// Stage is what an Event says has happened.
+type Stage string
+
+// The stages of a cluster (Event.Node is empty) and of its nodes, in the usual order.
+const (
+	StageBuilding   Stage = "building"   // the build step runs
+	StageStarted    Stage = "started"    // the process runs
+	StageRegistered Stage = "registered" // it has told EPMD its name: distribution listens
+	StageConnected  Stage = "connected"  // our handshake succeeded: the cookie is proven
+	StageWaiting    Stage = "waiting"    // for what Detail says
+	StageReady      Stage = "ready"
+	StageFailed     Stage = "failed"
+	StageStopping   Stage = "stopping"
+	StageLeft       Stage = "left"   // it has left distribution (its connection to EPMD closed)
+	StageExited     Stage = "exited" // its process has ended; Detail says how
+	StageStopped    Stage = "stopped"
+)
+
+// An Event is one thing that happened to a cluster or one of its nodes.
+type Event struct {
+	Time   time.Time `json:"time"`
+	Node   string    `json:"node,omitempty"` // full name
+	Stage  Stage     `json:"stage"`
+	Detail string    `json:"detail,omitempty"`
+}
+
+// eventLog keeps a cluster's events in a file and hands them to followers.
+type eventLog struct {
+	mu        sync.Mutex
+	file      *os.File
+	past      []Event
+	followers map[chan Event]struct{}
+}
+
+// maxPast bounds what a late follower is told; a cluster that starts has some six events per node.
+const maxPast = 4096
+
+// followerBacklog is how many events a follower may be behind before it misses some.
+const followerBacklog = 1024
+
+func openEventLog(path string) (*eventLog, error) {
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600) //nolint:gosec // in our state directory
+	if err != nil {
+		return nil, fmt.Errorf("event log: %w", err)
+	}
+	return &eventLog{file: f, followers: make(map[chan Event]struct{})}, nil
+}
+
+// emit records an event. A full disk doesn't keep followers from hearing of it.
+func (l *eventLog) emit(node string, stage Stage, detail string) {
+	e := Event{Time: time.Now().UTC(), Node: node, Stage: stage, Detail: detail}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if b, err := json.Marshal(e); err == nil {
+		_, _ = l.file.Write(append(b, '\n'))
+	}
+	if l.past = append(l.past, e); len(l.past) > maxPast {
+		l.past = l.past[len(l.past)-maxPast:]
+	}
+	for ch := range l.followers {
+		select {
+		case ch <- e:
+		default:
+		}
+	}
+}
+
+// follow returns a channel of the events from now on, and, if past, of those before; and a function that ends it.
+func (l *eventLog) follow(past bool) (<-chan Event, func()) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	ch := make(chan Event, followerBacklog+maxPast)
+	if past {
+		for _, e := range l.past {
+			ch <- e
+		}
+	}
+	l.followers[ch] = struct{}{}
+	return ch, func() {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		delete(l.followers, ch)
+	}
+}
+
+func (l *eventLog) close() { _ = l.file.Close() }

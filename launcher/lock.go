@@ -1,0 +1,45 @@
+package launcher
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+
+	"golang.org/x/sys/unix"
+)
+
+// ErrRunning says that the cluster runs already.
+var ErrRunning = errors.New("is running already")
+
+// lockPlace takes the cluster's lock and returns the file that holds it. The lock belongs to the open file, not to the process: the
+// CLI takes it, supervisor and guardian inherit it, and it is free when the last of them is gone, however
+// it went. An unlinked lock file is no lock: whoever gets one of those tries again with the file that has its name now.
+func lockPlace(stateDir, cluster string) (place, *os.File, error) {
+	for {
+		p, err := openPlace(stateDir, cluster)
+		if err != nil {
+			return "", nil, err
+		}
+		f, err := os.OpenFile(p.lock(), os.O_CREATE|os.O_RDWR, 0o600)
+		if errors.Is(err, fs.ErrNotExist) { // its owner has just removed the directory
+			continue
+		}
+		if err != nil {
+			return "", nil, fmt.Errorf("lock: %w", err)
+		}
+		if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+			_ = f.Close()
+			if errors.Is(err, unix.EWOULDBLOCK) {
+				return p, nil, fmt.Errorf("cluster %s %w (%s)", cluster, ErrRunning, p)
+			}
+			return "", nil, fmt.Errorf("lock: %w", err)
+		}
+		held, err1 := f.Stat()
+		named, err2 := os.Stat(p.lock())
+		if err1 == nil && err2 == nil && os.SameFile(held, named) {
+			return p, f, nil
+		}
+		_ = f.Close()
+	}
+}

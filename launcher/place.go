@@ -1,0 +1,213 @@
+package launcher
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/beamctl/beamctl/launcher/internal/proc"
+)
+
+// StateDirName is the directory beside the project in which clusters keep what has to survive their supervisor.
+const StateDirName = ".beamctl"
+
+// place is the state directory of one cluster, DIR/.beamctl/NAME/:
+//
+//	lock               held by the supervisor and the guardian while they live
+//	cluster.json       the Record
+//	cookie             mode 0600
+//	boot.erl           what the nodes read to join
+//	supervisor.log     what supervisor and guardian had to say
+//	build.log          output of the build step
+//	events.jsonl       every Event
+//	nodes/NODE/        console.log, erl_crash.dump; where erl nodes run
+type place string
+
+func (p place) join(elem ...string) string {
+	return filepath.Join(append([]string{string(p)}, elem...)...)
+}
+
+func (p place) lock() string                { return p.join("lock") }
+func (p place) record() string              { return p.join("cluster.json") }
+func (p place) cookie() string              { return p.join("cookie") }
+func (p place) boot() string                { return p.join("boot.erl") }
+func (p place) supervisorLog() string       { return p.join("supervisor.log") }
+func (p place) buildLog() string            { return p.join("build.log") }
+func (p place) events() string              { return p.join("events.jsonl") }
+func (p place) node(short string) string    { return p.join("nodes", short) }
+func (p place) console(short string) string { return p.join("nodes", short, "console.log") }
+func (p place) crashDump(short string) string {
+	return p.join("nodes", short, "erl_crash.dump")
+}
+
+// recordSchema is the version of Record's JSON.
+const recordSchema = 1
+
+// State is where a cluster is in its life.
+type State string
+
+// The states that a Record holds. Dead is never written: it is what a reader finds when the supervisor of a
+// starting or ready cluster no longer lives.
+const (
+	Starting State = "starting"
+	Ready    State = "ready"
+	Failed   State = "failed" // could not start, or ended by the guardian's death; only files are left
+	Dead     State = "dead"
+)
+
+// A Record is what a cluster writes about itself, for others to find its processes and its doors. What it says of
+// processes is checked against the kernel before it is believed.
+type Record struct {
+	Schema     int          `json:"schema"`
+	ID         string       `json:"id"` // name and a random suffix; the marker's value
+	State      State        `json:"state"`
+	Since      time.Time    `json:"since"` // start of the supervisor
+	Spec       Spec         `json:"spec"`
+	Supervisor proc.ID      `json:"supervisor"`
+	Guardian   proc.ID      `json:"guardian"`
+	Socket     string       `json:"socket"` // of the control server
+	EPMD       string       `json:"epmd"`   // host:port, the door of the user's own nodes
+	Nodes      []NodeRecord `json:"nodes"`
+}
+
+// NodeRecord is what a Record says of a node.
+type NodeRecord struct {
+	Name    string  `json:"name"`
+	EPMD    string  `json:"epmd"` // host:port, this node's own door to the registry
+	Process proc.ID `json:"process"`
+}
+
+func readRecord(p place) (*Record, error) {
+	b, err := os.ReadFile(p.record())
+	if err != nil {
+		return nil, err
+	}
+	var r Record
+	if err := json.Unmarshal(b, &r); err != nil {
+		return nil, fmt.Errorf("%s: %w", p.record(), err)
+	}
+	if r.Schema != recordSchema {
+		return nil, fmt.Errorf("%s: schema %d, this beamctl knows %d", p.record(), r.Schema, recordSchema)
+	}
+	if r.ID == "" {
+		return nil, fmt.Errorf("%s: no id", p.record())
+	}
+	if r.State != Failed && !r.Supervisor.Alive() {
+		r.State = Dead
+	}
+	return &r, nil
+}
+
+// write replaces the record in one step, so that no reader sees half of it.
+func (r *Record) write(p place) error {
+	b, err := json.MarshalIndent(r, "", "  ")
+	if err != nil {
+		return fmt.Errorf("cluster record: %w", err)
+	}
+	tmp := p.record() + ".new"
+	if err := os.WriteFile(tmp, append(b, '\n'), 0o600); err != nil {
+		return fmt.Errorf("cluster record: %w", err)
+	}
+	return os.Rename(tmp, p.record())
+}
+
+// ErrForeign says that a directory isn't empty and not beamctl's either.
+var ErrForeign = errors.New("holds files that are not beamctl's")
+
+// gitignore keeps a state directory out of the project's version control, without touching the project's own file.
+const gitignore = "# made by beamctl\n*\n"
+
+// openPlace makes the state directory stateDir/cluster.
+func openPlace(stateDir, cluster string) (place, error) {
+	p := place(filepath.Join(stateDir, cluster))
+	if _, err := os.Lstat(stateDir); errors.Is(err, fs.ErrNotExist) {
+		if err := os.MkdirAll(stateDir, 0o700); err != nil {
+			return "", fmt.Errorf("state directory: %w", err)
+		}
+		if filepath.Base(stateDir) == StateDirName {
+			if err := os.WriteFile(filepath.Join(stateDir, ".gitignore"), []byte(gitignore), 0o600); err != nil {
+				return "", fmt.Errorf("state directory: %w", err)
+			}
+		}
+	}
+	entries, err := os.ReadDir(string(p))
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		if err := os.Mkdir(string(p), 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
+			return "", fmt.Errorf("state directory: %w", err)
+		}
+	case err != nil:
+		return "", fmt.Errorf("state directory: %w", err)
+	case len(entries) > 0 && !p.ours():
+		return "", fmt.Errorf("state directory %s %w", p, ErrForeign)
+	}
+	return p, nil
+}
+
+// ours tells whether nothing lies in the directory that beamctl doesn't put there.
+func (p place) ours() bool {
+	entries, err := os.ReadDir(string(p))
+	if err != nil {
+		return false
+	}
+	for _, e := range entries {
+		switch e.Name() {
+		case "lock", "cluster.json", "cluster.json.new", "cookie", "boot.erl", "supervisor.log", "build.log", "events.jsonl", "nodes":
+		default:
+			return false
+		}
+	}
+	return true
+}
+
+// empty removes what a cluster left in its state directory, but for the lock.
+func (p place) empty() error {
+	entries, err := os.ReadDir(string(p))
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		if e.Name() == "lock" {
+			continue
+		}
+		if err := os.RemoveAll(p.join(e.Name())); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// remove removes the state directory, and its parent if that is ours and has become empty. The lock goes last: while
+// its file is there, whoever wants the cluster waits for it; once it is gone, a newcomer makes a new one (see lockPlace).
+func (p place) remove() error {
+	if !p.ours() {
+		return fmt.Errorf("state directory %s %w", p, ErrForeign)
+	}
+	if err := p.empty(); err != nil {
+		return fmt.Errorf("state directory: %w", err)
+	}
+	if err := os.RemoveAll(string(p)); err != nil {
+		return fmt.Errorf("state directory: %w", err)
+	}
+	parent := filepath.Dir(string(p))
+	if filepath.Base(parent) != StateDirName {
+		return nil
+	}
+	ignore := filepath.Join(parent, ".gitignore")
+	b, err := os.ReadFile(ignore) //nolint:gosec // in our own directory
+	entries, derr := os.ReadDir(parent)
+	if err == nil && derr == nil && len(entries) == 1 && string(b) == gitignore {
+		if err := os.Remove(ignore); err != nil {
+			return fmt.Errorf("state directory: %w", err)
+		}
+		entries = nil
+	}
+	if derr == nil && len(entries) == 0 {
+		_ = os.Remove(parent) // a cluster that is just being made there may be faster
+	}
+	return nil
+}
