@@ -70,7 +70,7 @@ func (n *Node) Do(ctx context.Context, name string, r Request) (etf.Term, error)
 type pending struct {
 	done chan reply     // takes one
 	io   chan ioRequest // nil for a ping
-	pid  etf.Term // the process that runs it, once known; guarded by link.mu
+	pid  etf.Term       // the process that runs it, once known; guarded by link.mu
 }
 
 // reply is what ends a call: the raw reason of the process's exit, a message, or an error.
@@ -125,7 +125,7 @@ func (l *link) call(ctx context.Context, r *Request) (etf.Term, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer l.forget(n)
+	defer l.finish(n, p)
 	payload, err := etf.Append(nil, etf.List{int64(n), r.Module, r.Function, etf.List(r.Args)})
 	if err != nil {
 		return nil, fmt.Errorf("arguments: %w", err)
@@ -153,6 +153,19 @@ func (l *link) call(ctx context.Context, r *Request) (etf.Term, error) {
 			l.forget(n)
 			l.abandon(p, ref)
 			return nil, timeout(ctx, "the result")
+		}
+	}
+}
+
+// finish forgets a call, and answers those who still wait to print.
+func (l *link) finish(n uint32, p *pending) {
+	l.forget(n)
+	for {
+		select {
+		case req := <-p.io:
+			_ = l.answerIO(req, ioTerminated)
+		default:
+			return
 		}
 	}
 }

@@ -131,6 +131,18 @@ func (l *link) lookup(n uint32) *pending {
 	return l.calls[n]
 }
 
+// alive tells whether a process of ours that a peer monitors exists: net_kernel, and the group leaders of calls (io:format
+// monitors them). Their ends are not announced: they come with an answer to whatever was asked of them.
+func (l *link) alive(to etf.Term) bool {
+	switch to := to.(type) {
+	case etf.Atom:
+		return to == "net_kernel"
+	case etf.Pid:
+		return l.lookup(pidNumber(to)) != nil
+	}
+	return false
+}
+
 // Closed ends all pending calls.
 func (l *link) Closed(_ *dist.Conn, err error) {
 	l.mu.Lock()
@@ -165,8 +177,8 @@ func (l *link) Receive(_ *dist.Conn, ctl *dist.Control, payload []byte) error {
 			return l.netKernel(payload)
 		}
 	case dist.OpMonitor:
-		if ctl.To == etf.Atom("net_kernel") {
-			return nil // it lives as long as the connection
+		if l.alive(ctl.To) {
+			return nil
 		}
 		return l.answer(dist.Control{Op: dist.OpPayloadMonitorExit, From: ctl.To, To: ctl.From, Ref: ctl.Ref}, etf.Atom("noproc"))
 	case dist.OpLink:

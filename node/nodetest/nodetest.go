@@ -1,0 +1,199 @@
+// Package nodetest runs real Erlang nodes inside Go tests, each group on an EPMD of its own.
+package nodetest
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/beamctl/beamctl/dist"
+	"github.com/beamctl/beamctl/epmd"
+	"github.com/beamctl/beamctl/epmd/epmdtest"
+	"github.com/beamctl/beamctl/node"
+)
+
+// bootTime is how long a node may take to register: a quiet machine needs 0.1 s, a busy one with -race much more.
+const bootTime = 30 * time.Second
+
+// Cluster is a group of nodes with one EPMD and one cookie.
+type Cluster struct {
+	t      testing.TB
+	EPMD   *epmdtest.EPMD
+	Cookie dist.Cookie
+
+	mu         sync.Mutex
+	registered map[string]chan struct{}
+}
+
+// New makes an empty cluster that ends with the test.
+func New(t testing.TB) *Cluster {
+	t.Helper()
+	c := &Cluster{t: t, registered: map[string]chan struct{}{}}
+	c.EPMD = epmdtest.StartConfig(t, epmd.Config{Hooks: epmd.Hooks{
+		Registered: func(n epmd.Node, _ string) { c.once(n.Name) },
+	}})
+	c.Cookie = dist.NewCookie("nodetest" + strconv.FormatInt(time.Now().UnixNano(), 36))
+	return c
+}
+
+func (c *Cluster) signal(alive string) chan struct{} {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.registered[alive] == nil {
+		c.registered[alive] = make(chan struct{})
+	}
+	return c.registered[alive]
+}
+
+func (c *Cluster) once(alive string) {
+	ch := c.signal(alive)
+	select {
+	case <-ch:
+	default:
+		close(ch)
+	}
+}
+
+// Erl is one running node.
+type Erl struct {
+	Name string
+	Pid  int // of the VM
+
+	t    testing.TB
+	cmd  *exec.Cmd
+	out  *lockedBuffer
+	done chan struct{}
+}
+
+var serial atomic.Int64
+
+// Erl boots a node named alive@127.0.0.1 with extra arguments for erl, and returns when it is registered. It is killed at
+// the end of the test. Its cookie comes from a file in a HOME of its own.
+func (c *Cluster) Erl(alive string, args ...string) *Erl {
+	c.t.Helper()
+	home := c.t.TempDir()
+	file := filepath.Join(home, ".erlang.cookie")
+	if err := os.WriteFile(file, []byte(c.Cookie.Secret()), 0o400); err != nil {
+		c.t.Fatal(err)
+	}
+	name := alive + "@127.0.0.1"
+	ready := c.signal(alive)
+	args = append([]string{
+		"-name", name, "-start_epmd", "false", "-noshell", "-noinput",
+		"-kernel", "inet_dist_use_interface", "{127,0,0,1}",
+	}, args...)
+	e := &Erl{Name: name, t: c.t, out: &lockedBuffer{}, done: make(chan struct{})}
+	e.cmd = exec.Command("erl", args...) //nolint:gosec,noctx // a test's own arguments; ended by kill below
+	e.cmd.Env = append(os.Environ(), c.EPMD.Env(), "HOME="+home, "ERL_CRASH_DUMP="+filepath.Join(home, "erl_crash.dump"))
+	e.cmd.Stdout, e.cmd.Stderr = e.out, e.out
+	e.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	e.cmd.Dir = home
+	if err := e.cmd.Start(); err != nil {
+		c.t.Fatalf("nodetest: a real node is needed: %v", err)
+	}
+	e.Pid = e.cmd.Process.Pid
+	go func() { _ = e.cmd.Wait(); close(e.done) }()
+	c.t.Cleanup(e.Kill)
+	select {
+	case <-ready:
+	case <-e.done:
+		c.t.Fatalf("nodetest: %s ended before it registered:\n%s", name, e.Output())
+	case <-time.After(bootTime):
+		c.t.Fatalf("nodetest: %s did not register within %v:\n%s", name, bootTime, e.Output())
+	}
+	return e
+}
+
+// Peer says how package node reaches the node.
+func (c *Cluster) Peer(e *Erl) node.Peer {
+	return node.Peer{Name: e.Name, EPMD: c.EPMD.Addr, Cookie: c.Cookie}
+}
+
+// Node starts a hidden Go node that knows the given nodes, and waits until each completes a handshake: a node listens a
+// moment after it has registered.
+func (c *Cluster) Node(es ...*Erl) *node.Node {
+	c.t.Helper()
+	n, err := node.Start(node.Config{Cookie: c.Cookie})
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	c.t.Cleanup(func() { _ = n.Close() })
+	ctx, cancel := context.WithTimeout(context.Background(), bootTime)
+	defer cancel()
+	for _, e := range es {
+		if err := n.AddPeer(c.Peer(e)); err != nil {
+			c.t.Fatal(err)
+		}
+		for {
+			if err = n.Connect(ctx, e.Name); err == nil {
+				break
+			}
+			if ctx.Err() != nil {
+				c.t.Fatalf("nodetest: %v", err)
+			}
+			time.Sleep(5 * time.Millisecond)
+		}
+	}
+	return n
+}
+
+// Kill ends the node at once (SIGKILL to its process group) and waits for it.
+func (e *Erl) Kill() {
+	_ = syscall.Kill(-e.Pid, syscall.SIGKILL)
+	<-e.done
+}
+
+// Signal sends a signal to the VM alone.
+func (e *Erl) Signal(s syscall.Signal) {
+	e.t.Helper()
+	if err := syscall.Kill(e.Pid, s); err != nil {
+		e.t.Fatal(err)
+	}
+}
+
+// Done is closed when the VM has ended.
+func (e *Erl) Done() <-chan struct{} { return e.done }
+
+// Output is what the node has printed.
+func (e *Erl) Output() string { return e.out.String() }
+
+// Eval runs Erlang code in a VM of its own that is a node of the cluster, hidden: a second opinion that shares
+// no code with ours. It returns what the code prints.
+func (c *Cluster) Eval(code string) string {
+	c.t.Helper()
+	alive := fmt.Sprintf("eval%d", serial.Add(1))
+	e := c.Erl(alive, "-hidden", "-eval", code+", halt().")
+	select {
+	case <-e.done:
+	case <-time.After(bootTime):
+		c.t.Fatalf("nodetest: eval does not end:\n%s", e.Output())
+	}
+	return strings.TrimSpace(e.Output())
+}
+
+type lockedBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (b *lockedBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.Write(p)
+}
+
+func (b *lockedBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.String()
+}
