@@ -5,13 +5,10 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-	"go.uber.org/goleak"
 
 	"github.com/beamctl/beamctl/epmd"
 	"github.com/beamctl/beamctl/epmd/epmdtest"
 )
-
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func TestRegisterLookupGone(t *testing.T) {
 	e := epmdtest.Start(t)

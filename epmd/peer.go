@@ -3,6 +3,7 @@ package epmd
 import (
 	"container/list"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -14,6 +15,7 @@ type peer struct {
 	s       *Server
 	id      int
 	conn    net.Conn
+	got     []byte // what was read before serve
 	asker   string
 	pending *list.Element // its place among the connections without a request; guarded by s.mu
 }
@@ -22,7 +24,7 @@ type peer struct {
 func (p *peer) serve() {
 	defer func() { _ = p.conn.Close() }()
 	p.limitTime()
-	body, err := readRequest(p.conn)
+	body, err := readRequest(p.conn, p.got)
 	p.s.settle(p)
 	if err != nil {
 		return
@@ -33,7 +35,7 @@ func (p *peer) serve() {
 	}
 	switch {
 	case r.op == opPort:
-		p.lookup(r.name)
+		_, _ = p.conn.Write(p.s.appendLookup(nil, r.name, p.asker))
 	case r.op == opNames:
 		p.names()
 	case !p.local():
@@ -49,24 +51,38 @@ func (p *peer) serve() {
 	}
 }
 
-// readRequest returns the body of one request. Like epmd it takes more bytes than that for an error: nothing is pipelined.
-func readRequest(r io.Reader) ([]byte, error) {
-	b := make([]byte, 2+maxRequest+1) // one more, to see that there is more
-	for got := 0; ; {
-		n, err := r.Read(b[got:])
-		if got += n; got >= 2 {
-			end := 2 + int(binary.BigEndian.Uint16(b))
-			switch {
-			case end == 2, end > 2+maxRequest, got > end:
-				return nil, fmt.Errorf("%w: a request of %d bytes, %d came", ErrProtocol, end-2, got-2)
-			case got == end:
-				return b[2:end], nil
-			}
+// requestBuffer is what a request is read into: one byte more than it can have, to see that there is more.
+const requestBuffer = 2 + maxRequest + 1
+
+// readRequest returns the body of one request, of which got has been read.
+func readRequest(r io.Reader, got []byte) ([]byte, error) {
+	b := append(make([]byte, 0, requestBuffer), got...)
+	for {
+		if body, err := splitRequest(b); !errors.Is(err, errShort) {
+			return body, err
 		}
-		if err != nil {
+		n, err := r.Read(b[len(b):cap(b)])
+		b = b[:len(b)+n]
+		if n == 0 && err != nil {
 			return nil, err
 		}
 	}
+}
+
+// splitRequest returns the body of the request that b is, at least one byte, or errShort. Like epmd it takes more
+// bytes than that for an error: nothing is pipelined.
+func splitRequest(b []byte) ([]byte, error) {
+	if len(b) < 2 {
+		return nil, errShort
+	}
+	end := 2 + int(binary.BigEndian.Uint16(b))
+	switch {
+	case end == 2, end > 2+maxRequest, len(b) > end:
+		return nil, fmt.Errorf("%w: a request of %d bytes, %d came", ErrProtocol, end-2, len(b)-2)
+	case len(b) < end:
+		return nil, errShort
+	}
+	return b[2:end], nil
 }
 
 func (p *peer) limitTime() { _ = p.conn.SetDeadline(time.Now().Add(p.s.cfg.RequestTimeout)) }
@@ -100,16 +116,16 @@ func (p *peer) alive(n Node) {
 	p.s.unregister(n.Name, p.id, p.asker)
 }
 
-func (p *peer) lookup(name string) {
-	n, _, ok := p.s.registry.lookup(name)
+// appendLookup appends the answer to asker's lookup of name.
+func (s *Server) appendLookup(dst []byte, name, asker string) []byte {
+	n, _, ok := s.registry.lookup(name)
 	if !ok {
-		_, _ = p.conn.Write([]byte{tagPort, resultError})
-		return
+		return append(dst, tagPort, resultError)
 	}
-	if hook := p.s.cfg.Hooks.Lookup; hook != nil {
-		n = hook(p.asker, n)
+	if s.cfg.Hooks.Lookup != nil {
+		n = s.cfg.Hooks.Lookup(asker, n)
 	}
-	_, _ = p.conn.Write(appendPortReply(nil, n))
+	return appendPortReply(dst, n)
 }
 
 // listing begins a reply to NAMES or DUMP: the EPMD's port.

@@ -2,7 +2,6 @@ package epmd
 
 import (
 	"container/list"
-	"context"
 	"errors"
 	"fmt"
 	"net"
@@ -70,7 +69,7 @@ type Server struct {
 
 	mu        sync.Mutex // guards the rest
 	closed    bool
-	listeners map[net.Listener]struct{}
+	acceptors map[acceptor]struct{}
 	pending   list.List // of *peer: request not complete; the oldest first
 	held      map[int]*peer
 	lastID    int
@@ -92,7 +91,7 @@ func NewServer(cfg Config) *Server {
 	}
 	return &Server{
 		cfg: cfg, registry: newRegistry(),
-		listeners: make(map[net.Listener]struct{}), held: make(map[int]*peer), done: make(chan struct{}),
+		acceptors: make(map[acceptor]struct{}), held: make(map[int]*peer), done: make(chan struct{}),
 	}
 }
 
@@ -107,16 +106,20 @@ func (s *Server) Listen(addr, asker string) (net.Addr, error) {
 	if !s.cfg.AllowRemote && !a.IP.IsLoopback() {
 		return nil, fmt.Errorf("epmd listen on %s: %w", addr, ErrNotLoopback)
 	}
-	lc := net.ListenConfig{KeepAlive: -1} // the peers are on this machine: the kernel tells when they go
-	l, err := lc.Listen(context.Background(), "tcp", a.String())
+	l, err := net.ListenTCP("tcp", a)
 	if err != nil {
 		return nil, fmt.Errorf("epmd listen: %w", err)
 	}
-	if err := s.add(l); err != nil {
+	bound := l.Addr()
+	acc, err := newAcceptor(s, l, asker)
+	if err != nil {
 		return nil, err
 	}
-	go s.accept(l, asker)
-	return l.Addr(), nil
+	if err := s.add(acc); err != nil {
+		return nil, err
+	}
+	go s.serve(acc, asker) //nolint:errcheck // Close is what ends it
+	return bound, nil
 }
 
 // Serve serves l, and closes it in the end. It returns ErrServerClosed after Close, or l's error: to end one listener of
@@ -126,39 +129,57 @@ func (s *Server) Serve(l net.Listener, asker string) error {
 		_ = l.Close()
 		return fmt.Errorf("epmd serve on %s: %w", a, ErrNotLoopback)
 	}
-	if err := s.add(l); err != nil {
+	acc := plainAcceptor{l}
+	if err := s.add(acc); err != nil {
 		return err
 	}
-	return s.accept(l, asker)
+	return s.serve(acc, asker)
 }
 
-func (s *Server) add(l net.Listener) error {
+// acceptor is a listener that may have read something, or have answered by itself.
+type acceptor interface {
+	accept() (conn net.Conn, got []byte, err error)
+	stop()  // makes accept return; called once at most, before close
+	close() // called once, when accept is no longer called
+}
+
+// plainAcceptor is an acceptor of any listener.
+type plainAcceptor struct{ net.Listener }
+
+func (a plainAcceptor) accept() (net.Conn, []byte, error) {
+	conn, err := a.Accept()
+	return conn, nil, err
+}
+func (a plainAcceptor) stop()  { _ = a.Close() }
+func (a plainAcceptor) close() { _ = a.Close() }
+
+func (s *Server) add(a acceptor) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed {
-		_ = l.Close()
+		a.close()
 		return ErrServerClosed
 	}
-	s.listeners[l] = struct{}{}
-	s.wg.Add(1) // accept's
+	s.acceptors[a] = struct{}{}
+	s.wg.Add(1) // serve's
 	return nil
 }
 
 // acceptPause is waited when the process is out of file descriptors: connections that end bring some back.
 const acceptPause = 20 * time.Millisecond
 
-func (s *Server) accept(l net.Listener, asker string) error {
+func (s *Server) serve(a acceptor, asker string) error {
 	defer s.wg.Done()
 	defer func() {
-		_ = l.Close()
 		s.mu.Lock()
-		delete(s.listeners, l)
+		delete(s.acceptors, a) // so that stop is not called after close
 		s.mu.Unlock()
+		a.close()
 	}()
 	for {
-		conn, err := l.Accept()
+		conn, got, err := a.accept()
 		if err == nil {
-			s.admit(&peer{s: s, conn: conn, asker: asker})
+			s.admit(&peer{s: s, conn: conn, got: got, asker: asker})
 			continue
 		}
 		if !transient(err) {
@@ -289,8 +310,8 @@ func (s *Server) shut() {
 	}
 	s.closed = true
 	close(s.done)
-	for l := range s.listeners {
-		_ = l.Close()
+	for a := range s.acceptors {
+		a.stop()
 	}
 	for el := s.pending.Front(); el != nil; el = el.Next() {
 		_ = el.Value.(*peer).conn.Close()
