@@ -1,0 +1,60 @@
+# The module is plain `go build ./...`; this file is for what needs more than Go.
+
+GOLANGCI_LINT_VERSION := v2.15.0
+# Compiled once and kept in a folder that git ignores, named by version so that a new pin is a new file.
+GOLANGCI_LINT := .cache/bin/golangci-lint-$(GOLANGCI_LINT_VERSION)
+
+# A hang is a finding: the stacks of all goroutines are worth more than a killed job.
+TEST_TIMEOUT ?= 10m
+FUZZTIME ?= 5s
+
+export LC_ALL := C.UTF-8
+
+.DEFAULT_GOAL := help
+.PHONY: help build demo test test-go test-examples test-unprivileged lint fmt fuzz-short bench clean
+
+help: ## Show this help
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 26
+
+build: ## Build bin/beamctl, one static binary
+	CGO_ENABLED=0 go build -trimpath -o bin/beamctl ./cmd/beamctl
+
+demo: ## Start, check and stop the example cluster (installs Erlang and Elixir if missing)
+	scripts/demo.sh
+
+test: build ## Run everything, against real OTP nodes (installs what is missing)
+	scripts/install-deps.sh test
+	go vet ./...
+	$(MAKE) --no-print-directory test-go test-examples
+
+test-go:
+	CGO_ENABLED=1 go test -race -shuffle=on -timeout=$(TEST_TIMEOUT) ./...
+
+test-examples: ## Run the examples' own unit tests
+	cd examples/erlang-kv && erl -make && erlc -o ebin test/kv_tests.erl && \
+		erl -noinput -pa ebin -eval 'halt(case eunit:test(kv_tests, [verbose]) of ok -> 0; _ -> 1 end).'
+	cd examples/elixir-counter && mix format --check-formatted && mix test --warnings-as-errors
+
+test-unprivileged: ## Run the tests that start clusters as a user that is not root
+	scripts/install-deps.sh test
+	scripts/test-unprivileged.sh $(TEST_TIMEOUT)
+
+lint: $(GOLANGCI_LINT) ## Lint and check formatting
+	$(GOLANGCI_LINT) run ./...
+
+fmt: $(GOLANGCI_LINT) ## Format with gofumpt
+	$(GOLANGCI_LINT) fmt ./...
+
+$(GOLANGCI_LINT):
+	GOBIN=$(CURDIR)/.cache/bin CGO_ENABLED=0 \
+		go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI_LINT_VERSION)
+	mv .cache/bin/golangci-lint $@
+
+fuzz-short: ## Run every fuzz target for FUZZTIME (5s)
+	scripts/fuzz.sh $(FUZZTIME)
+
+bench: ## Run all benchmarks
+	go test -run='^$$' -bench=. -benchmem ./...
+
+clean: ## Remove what was built; running clusters are not touched
+	rm -rf bin examples/*/_build examples/*/ebin/*.beam
