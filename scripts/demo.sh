@@ -13,7 +13,7 @@ cd examples/erlang-kv
 export DEMO_MARK="$$.$RANDOM"
 
 step() {
-    printf '\n\e[1m$ %s\e[0m\n' "$*"
+    printf '\n$ %s\n' "$*"
     "$@"
 }
 
