@@ -5,13 +5,15 @@ import "strconv"
 // DefaultPort is where an EPMD listens unless ERL_EPMD_PORT says otherwise.
 const DefaultPort = 4369
 
-// NodeType tells whether a node shows among the visible nodes.
+// NodeType tells what kind of node it says it is. Nobody decides by it: an "erl -hidden" registers as normal.
 type NodeType uint8
 
-// The node types of ALIVE2_REQ.
+// The node types of ALIVE2_REQ (erl_dist_protocol).
 const (
-	TypeNormal NodeType = 77 // 'M'
-	TypeHidden NodeType = 72 // 'H': a C node or another stranger
+	TypeNormal NodeType = 77
+	TypeHidden NodeType = 72
+
+	typeCNode NodeType = 104 // what C nodes (ei_publish) say instead of TypeHidden
 )
 
 // String is "normal", "hidden" or the number.
@@ -19,7 +21,7 @@ func (t NodeType) String() string {
 	switch t {
 	case TypeNormal:
 		return "normal"
-	case TypeHidden:
+	case TypeHidden, typeCNode:
 		return "hidden"
 	default:
 		return strconv.Itoa(int(t))

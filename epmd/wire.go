@@ -104,6 +104,9 @@ func parseRequest(b []byte) (request, error) {
 		if r.node, err = parseNode(b[1:]); err != nil {
 			return request{}, fmt.Errorf("%w: ALIVE2_REQ: %w", ErrProtocol, err)
 		}
+		if r.node.Name == "" { // any other bad name is answered, as taken
+			return request{}, fmt.Errorf("%w: ALIVE2_REQ: %w", ErrProtocol, ErrBadName)
+		}
 	case opPort, opStop:
 		r.name = string(bytes.TrimSuffix(b[1:], []byte{0})) // a C node may count its NUL
 		if err = checkName(r.name); err != nil {
