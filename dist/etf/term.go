@@ -89,3 +89,30 @@ type Export struct {
 	Function Atom
 	Arity    uint8
 }
+
+// Get returns the value of the first entry whose key is [Equal] to key.
+func (m Map) Get(key Term) (Term, bool) {
+	for _, e := range m {
+		if Equal(e.Key, key) {
+			return e.Value, true
+		}
+	}
+	return nil, false
+}
+
+// Lookup reads l as a property list: the value of the first {key, Value}, or true for a bare key.
+func (l List) Lookup(key Atom) (Term, bool) {
+	for _, t := range l {
+		switch t := t.(type) {
+		case Atom:
+			if t == key {
+				return Atom("true"), true
+			}
+		case Tuple:
+			if len(t) == 2 && t[0] == Term(key) {
+				return t[1], true
+			}
+		}
+	}
+	return nil, false
+}
