@@ -41,7 +41,10 @@ case {Name, erlang:is_alive()} of
             {ok, _} ->
                 true = erlang:set_cookie(node(), Cookie),
                 %% Started with -nocookie, the node took 'nocookie' for an answer until now: whoever used that leaves.
-                [erlang:disconnect_node(N) || N <- nodes(connected)];
+                [erlang:disconnect_node(N) || N <- nodes(connected)],
+                %% A node that asks its own EPMD for itself has come this far: beamctl waits for that before it connects.
+                [Alive, Host] = string:split(Name, "@"),
+                erl_epmd:port_please(Alive, Host);
             {error, _} ->
                 Fail(82, {distribution, Name})
         end

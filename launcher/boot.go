@@ -41,18 +41,11 @@ func bootFlags(listen string) string {
 func erlangIP(ip string) string { return "{" + strings.ReplaceAll(ip, ".", ",") + "}" }
 
 // nodeEnv is the environment of one node: the user's own, then the spec's, then what makes it a node of this cluster.
-func nodeEnv(base []string, spec *Spec, n *NodeSpec, p place, id, epmdPort string) []string {
-	env := environment(base)
-	for k := range env { // a beamctl further up (exec in a cluster, a node that runs beamctl) is not ours to pass on
-		if strings.HasPrefix(k, "BEAMCTL_") {
-			delete(env, k)
-		}
-	}
-	maps.Copy(env, spec.runtime().env(env))
-	maps.Copy(env, spec.Env)
+func nodeEnv(base []string, spec *Spec, n *NodeSpec, p place, id, listen, epmdPort string) []string {
+	env := projectEnv(base, spec)
 	maps.Copy(env, n.Env)
 
-	flags := bootFlags(n.host())
+	flags := bootFlags(listen)
 	if user := env["ERL_AFLAGS"]; user != "" {
 		env["BEAMCTL_USER_AFLAGS"] = user
 		flags = user + " " + flags
@@ -67,7 +60,28 @@ func nodeEnv(base []string, spec *Spec, n *NodeSpec, p place, id, epmdPort strin
 		"ERL_EPMD_PORT":       epmdPort,
 		"ERL_CRASH_DUMP":      p.crashDump(n.Short()),
 	})
+	maps.Copy(env, startAppsEnv(spec))
 	return flatten(env)
+}
+
+// buildEnv is the environment of the build step: no node, but the cluster's to end.
+func buildEnv(base []string, spec *Spec, id string) []string {
+	env := projectEnv(base, spec)
+	env[MarkerEnv], env[roleEnv] = id, "build"
+	return flatten(env)
+}
+
+// projectEnv is what build and nodes have in common.
+func projectEnv(base []string, spec *Spec) map[string]string {
+	env := environment(base)
+	for k := range env { // a beamctl further up (exec in a cluster, a node that runs beamctl) is not ours to pass on
+		if strings.HasPrefix(k, "BEAMCTL_") {
+			delete(env, k)
+		}
+	}
+	maps.Copy(env, spec.runtime().env(env))
+	maps.Copy(env, spec.Env)
+	return env
 }
 
 // environment turns KEY=VALUE strings into a map; of two equal keys the last counts.

@@ -38,22 +38,24 @@ type Event struct {
 type eventLog struct {
 	mu        sync.Mutex
 	file      *os.File
-	past      []Event
 	followers map[chan Event]struct{}
 }
 
-// maxPast bounds what a late follower is told; a cluster that starts has some six events per node.
-const maxPast = 4096
-
-// followerBacklog is how many events a follower may be behind before it misses some.
+// followerBacklog is how many events a follower may be behind before it misses some: the whole start of 100 nodes.
 const followerBacklog = 1024
 
-func openEventLog(path string) (*eventLog, error) {
+func newEventLog() *eventLog { return &eventLog{followers: make(map[chan Event]struct{})} }
+
+// open adds the file. What was emitted before is not in it.
+func (l *eventLog) open(path string) error {
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600) //nolint:gosec // in our state directory
 	if err != nil {
-		return nil, fmt.Errorf("event log: %w", err)
+		return fmt.Errorf("event log: %w", err)
 	}
-	return &eventLog{file: f, followers: make(map[chan Event]struct{})}, nil
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.file = f
+	return nil
 }
 
 // emit records an event. A full disk doesn't keep followers from hearing of it.
@@ -61,11 +63,8 @@ func (l *eventLog) emit(node string, stage Stage, detail string) {
 	e := Event{Time: time.Now().UTC(), Node: node, Stage: stage, Detail: detail}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if b, err := json.Marshal(e); err == nil {
+	if b, err := json.Marshal(e); err == nil && l.file != nil {
 		_, _ = l.file.Write(append(b, '\n'))
-	}
-	if l.past = append(l.past, e); len(l.past) > maxPast {
-		l.past = l.past[len(l.past)-maxPast:]
 	}
 	for ch := range l.followers {
 		select {
@@ -75,16 +74,11 @@ func (l *eventLog) emit(node string, stage Stage, detail string) {
 	}
 }
 
-// follow returns a channel of the events from now on, and, if past, of those before; and a function that ends it.
-func (l *eventLog) follow(past bool) (<-chan Event, func()) {
+// follow returns a channel of the events from now on, and a function that ends it.
+func (l *eventLog) follow() (<-chan Event, func()) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	ch := make(chan Event, followerBacklog+maxPast)
-	if past {
-		for _, e := range l.past {
-			ch <- e
-		}
-	}
+	ch := make(chan Event, followerBacklog)
 	l.followers[ch] = struct{}{}
 	return ch, func() {
 		l.mu.Lock()
@@ -93,4 +87,12 @@ func (l *eventLog) follow(past bool) (<-chan Event, func()) {
 	}
 }
 
-func (l *eventLog) close() { _ = l.file.Close() }
+// close ends the file; events still reach followers.
+func (l *eventLog) close() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.file != nil {
+		_ = l.file.Close()
+		l.file = nil
+	}
+}

@@ -68,8 +68,8 @@ type guardian struct {
 	pids map[string]int
 }
 
-// RunGuardian is the whole life of a guardian process; conn leads to its supervisor. It returns when its family is gone.
-func RunGuardian(conn net.Conn) error {
+// runGuardian is the whole life of a guardian process; conn leads to its supervisor. It returns when its family is gone.
+func runGuardian(conn net.Conn) error {
 	if err := proc.Subreaper(); err != nil {
 		return err
 	}

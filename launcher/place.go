@@ -55,7 +55,8 @@ type State string
 const (
 	Starting State = "starting"
 	Ready    State = "ready"
-	Failed   State = "failed" // could not start, or ended by the guardian's death; only files are left
+	Failed   State = "failed"  // could not start, or lost its guardian; only files are left
+	Stopped  State = "stopped" // with --keep; only files are left
 	Dead     State = "dead"
 )
 
@@ -69,8 +70,9 @@ type Record struct {
 	Spec       Spec         `json:"spec"`
 	Supervisor proc.ID      `json:"supervisor"`
 	Guardian   proc.ID      `json:"guardian"`
-	Socket     string       `json:"socket"` // of the control server
-	EPMD       string       `json:"epmd"`   // host:port, the door of the user's own nodes
+	Failure    string       `json:"failure,omitempty"` // why it is not running
+	Socket     string       `json:"socket"`            // of the control server
+	EPMD       string       `json:"epmd"`              // host:port, the door of the user's own nodes
 	Nodes      []NodeRecord `json:"nodes"`
 }
 
@@ -96,7 +98,7 @@ func readRecord(p place) (*Record, error) {
 	if r.ID == "" {
 		return nil, fmt.Errorf("%s: no id", p.record())
 	}
-	if r.State != Failed && !r.Supervisor.Alive() {
+	if (r.State == Starting || r.State == Ready) && !r.Supervisor.Alive() {
 		r.State = Dead
 	}
 	return &r, nil

@@ -3,7 +3,6 @@ package launcher
 import (
 	"errors"
 	"fmt"
-	"net"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -111,8 +110,8 @@ func (s *Spec) Validate() error {
 		switch {
 		case !ok || !aliveName.MatchString(alive):
 			fault("node name %q is not of the form name@host", n.Name)
-		case net.ParseIP(host).To4() == nil:
-			fault("node name %q: the host is no IPv4 address", n.Name)
+		case host == "" || !strings.Contains(host, "."):
+			fault("node name %q: the host of a long name has a dot", n.Name)
 		case seen[alive]:
 			fault("two nodes are called %s", alive)
 		}

@@ -1,0 +1,245 @@
+package launcher
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"regexp"
+	"strings"
+
+	"github.com/beamctl/beamctl/checks"
+)
+
+// evidence is what a node that did not start left behind.
+type evidence struct {
+	name  string   // of the node, or "the build"
+	exit  *exit    // nil while it runs
+	lines []string // the end of its output
+	first int      // number of lines[0], from 1
+	file  string   // the log, relative to the state directory
+	seen  error    // what it was waited for in vain
+}
+
+// known is one failure that beamctl understands. It matches by the output; its texts may refer to the expression's
+// submatches as $1.
+type known struct {
+	match *regexp.Regexp
+	what  string // completes "NODE did not start: …"
+	cause string
+	fix   string
+}
+
+// The catalogue, the most telling first: an application that cannot listen also crashes, and is better
+// explained by the former. The texts matched are those of OTP 23 to 29.
+var catalogue = []known{
+	{
+		match: regexp.MustCompile(`the name (\S+) seems to be in use by another Erlang node`),
+		what:  "its name is taken",
+		cause: "another node of this cluster's EPMD, perhaps a shell started by `beamctl exec`, is called $1",
+		fix:   "end that node or give it another name; `beamctl start --name` changes those of the cluster",
+	},
+	{
+		match: regexp.MustCompile(`(?i)Can't set (long|short) node name|hostname \S+ is illegal`),
+		what:  "its distribution refused the name",
+		cause: "a long name needs a host with a dot in it that is this machine's",
+		fix:   "use 127.0.0.1 as the host: --name '{{.Node}}@127.0.0.1'",
+	},
+	{
+		match: regexp.MustCompile(`\beaddrinuse\b`),
+		what:  "a port that it wants is taken",
+		cause: "the application listens on a fixed port, which another node of the cluster or another program holds",
+		fix:   "give each node a port of its own in the application's configuration (0 takes any free one)",
+	},
+	{
+		match: regexp.MustCompile(`\{app_failed,\s*(\w+),\s*\{(\w+),\s*\{"no such file or directory",\s*"([^"]+)\.app"\}\}\}`),
+		what:  "application $2 is missing",
+		cause: "$1 needs $2, and there is no $3.app on the code path",
+		fix:   "build or install $2, or take it out of `applications` in $1.app",
+	},
+	{
+		match: regexp.MustCompile(`\{bad_return,\{\{(\w+),start,\[[^]]*\]\},\{'EXIT',\{undef,\[\{(\w+),`),
+		what:  "its application could not start",
+		cause: "$1:start called module $2, which is not on the code path",
+		fix:   "build the project, and see that $2 is part of it",
+	},
+	{
+		match: regexp.MustCompile(`\{app_failed,\s*(\w+),`),
+		what:  "application $1 failed to start",
+		cause: "its start function returned an error, or one of the processes below its supervisor did; the reason is in the line seen",
+	},
+	{
+		match: regexp.MustCompile(`\*\* \(Mix\) Could not start application (\w+): (.+)`),
+		what:  "application $1 failed to start",
+		cause: "$2",
+	},
+	{
+		match: regexp.MustCompile(`\{cookie_file,`),
+		what:  "it could not read the cluster's cookie",
+		cause: "the state directory was removed or changed while the cluster started",
+		fix:   "start again",
+	},
+	{
+		match: regexp.MustCompile(`\{distribution,`),
+		what:  "its distribution did not start",
+		cause: "net_kernel refused; the lines before say why",
+	},
+	{
+		match: regexp.MustCompile(`(?i)Too many open files|\bemfile\b`),
+		what:  "it ran out of file descriptors",
+		cause: "the limit of open files per process is too low for this node",
+		fix:   "raise it: ulimit -n",
+	},
+	{
+		match: regexp.MustCompile(`(?i)No space left on device|\benospc\b`),
+		what:  "the disk is full",
+		fix:   "free some space, or choose another place with --state-dir",
+	},
+	{
+		match: regexp.MustCompile(`\*\* \((\w*Error|Mix)\) (.+)`),
+		what:  "an Elixir error ended it",
+		cause: "$2",
+	},
+	{
+		match: regexp.MustCompile(`init terminating in do_boot`),
+		what:  "it crashed while it booted",
+		cause: "an expression or module that its command line names failed; the line seen has the reason",
+	},
+}
+
+// explain makes a finding of evidence.
+func (e evidence) explain() *checks.Finding {
+	f := &checks.Finding{What: e.name + " did not start", Saw: e.tail(), Err: e.seen}
+	switch {
+	case e.exit != nil:
+		f.What += ": its process ended (" + e.exit.String() + ")"
+	case e.seen != nil:
+		f.What += " in time"
+		f.Cause = e.seen.Error()
+		f.Fix = "give it longer with --timeout, or see what it does: beamctl logs"
+	}
+	for _, k := range catalogue {
+		for i, line := range e.lines {
+			m := k.match.FindStringSubmatchIndex(line)
+			if m == nil {
+				continue
+			}
+			expand := func(text string) string { return string(k.match.ExpandString(nil, text, line, m)) }
+			f.What = e.name + " did not start: " + expand(k.what)
+			f.Cause, f.Fix = expand(k.cause), expand(k.fix)
+			f.Saw = fmt.Sprintf("%s  (%s:%d)", shorten(line), e.file, e.first+i)
+			return f
+		}
+	}
+	return f
+}
+
+// tailLines is how much of a log an error that isn't understood shows.
+const tailLines = 12
+
+// tail returns the last lines, or says that there are none.
+func (e evidence) tail() string {
+	if len(e.lines) == 0 {
+		return "no output (" + e.file + ")"
+	}
+	lines := e.lines[max(0, len(e.lines)-tailLines):]
+	var b strings.Builder
+	for _, l := range lines {
+		b.WriteString(shorten(l) + "\n")
+	}
+	fmt.Fprintf(&b, "(%s:%d)", e.file, e.first+len(e.lines)-1)
+	return b.String()
+}
+
+// maxSeen keeps a quoted line, which may be a whole crash report, to what one reads.
+const maxSeen = 400
+
+func shorten(line string) string {
+	if line = strings.TrimSpace(line); len(line) <= maxSeen {
+		return line
+	}
+	return strings.ToValidUTF8(line[:maxSeen], "") + "…"
+}
+
+// maxEvidence is how much of a log's end is read.
+const maxEvidence = 256 << 10
+
+// readEvidence reads the end of a log.
+func readEvidence(name string, p place, log string) evidence {
+	e := evidence{name: name, file: strings.TrimPrefix(log, string(p)+"/"), first: 1}
+	f, err := os.Open(log) //nolint:gosec // in our state directory
+	if err != nil {
+		return e
+	}
+	defer f.Close() //nolint:errcheck // read only
+	if fi, err := f.Stat(); err == nil && fi.Size() > maxEvidence {
+		skipped := io.LimitReader(f, fi.Size()-maxEvidence)
+		if n, err := countLines(skipped); err == nil {
+			e.first += n
+		}
+	}
+	b, err := io.ReadAll(io.LimitReader(f, maxEvidence))
+	if err != nil {
+		return e
+	}
+	text := strings.TrimRight(strings.ToValidUTF8(string(b), "?"), "\n")
+	if text != "" {
+		e.lines = strings.Split(text, "\n")
+	}
+	return e
+}
+
+func countLines(r io.Reader) (int, error) {
+	buf := make([]byte, 64<<10)
+	n := 0
+	for {
+		k, err := r.Read(buf)
+		n += strings.Count(string(buf[:k]), "\n")
+		if errors.Is(err, io.EOF) {
+			return n, nil
+		}
+		if err != nil {
+			return n, err
+		}
+	}
+}
+
+// nodeFinding explains why m is not ready; seen is what it was waited for.
+func (s *supervisor) nodeFinding(ctx context.Context, m *member, seen error) error {
+	cause := context.Cause(ctx)
+	if !errors.Is(cause, errExited) && !errors.Is(cause, errNotReady) && cause != nil {
+		return cause // somebody else gave up
+	}
+	e := readEvidence(m.name, s.Place, s.Place.console(m.short))
+	e.seen = seen
+	if errors.Is(cause, errExited) {
+		m.mu.Lock()
+		e.exit = &m.exit
+		defer m.mu.Unlock()
+	}
+	f := e.explain()
+	s.events.emit(m.name, StageFailed, f.What)
+	return f
+}
+
+// buildFinding explains why the build failed.
+func (s *supervisor) buildFinding(x exit) error {
+	e := readEvidence("the build", s.Place, s.Place.buildLog())
+	return &checks.Finding{
+		What: fmt.Sprintf("the project does not build: %s: %s", joinArgs(s.Spec.Build), x), Saw: e.tail(),
+		Fix: "see that the same command succeeds in " + s.Spec.Dir,
+	}
+}
+
+// spawnFinding explains why a process could not even be started.
+func (s *supervisor) spawnFinding(name string, argv []string, err error) error {
+	f := &checks.Finding{What: fmt.Sprintf("%s did not start: %s cannot be run", name, argv[0]), Saw: err.Error(), Err: err}
+	if errors.Is(err, errMissing) {
+		f.Cause = "there is no " + argv[0] + " on PATH"
+		f.Fix = "install it, or put its directory on PATH"
+	}
+	return f
+}
+
+func joinArgs(argv []string) string { return strings.Join(argv, " ") }

@@ -1,0 +1,125 @@
+package launcher
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path/filepath"
+	"slices"
+
+	"github.com/beamctl/beamctl/launcher/internal/proc"
+)
+
+// Cleaned is something that Clean removed.
+type Cleaned struct {
+	Cluster string `json:"cluster"`
+	What    string `json:"what"` // "cluster", "processes", "files", "index"
+	Detail  string `json:"detail"`
+}
+
+// CleanConfig says what to clean.
+type CleanConfig struct {
+	Where Where // its state directory is cleaned, too, where the index doesn't lead there
+	All   bool  // running clusters as well: they are stopped
+}
+
+// Clean removes everything that beamctl ever left, and only that: processes that carry the marker of a cluster whose
+// supervisor is gone, state directories and index entries of clusters that don't run. It goes on after an error.
+func Clean(ctx context.Context, cfg CleanConfig) (done []Cleaned, err error) {
+	var errs []error
+	clusters, err := everywhere(cfg.Where)
+	if err != nil {
+		errs = append(errs, err)
+	}
+	live := make(map[string]bool)
+	for _, c := range clusters {
+		running := c.running() == nil
+		if running && !cfg.All {
+			live[c.record.ID] = true
+			continue
+		}
+		if running {
+			if _, err := c.Stop(ctx, StopConfig{}); err == nil {
+				done = append(done, Cleaned{c.Name(), "cluster", c.Dir()})
+				continue
+			}
+		}
+		if err := c.force(ctx, false); err != nil {
+			errs = append(errs, fmt.Errorf("cluster %s: %w", c.Name(), err))
+			continue
+		}
+		done = append(done, Cleaned{c.Name(), "files", string(c.place)})
+	}
+	orphans, err := cleanProcesses(ctx, live, cfg.All)
+	done = append(done, orphans...)
+	errs = append(errs, err)
+	stale, err := cleanIndex()
+	done = append(done, stale...)
+	errs = append(errs, err)
+	return done, errors.Join(errs...)
+}
+
+// everywhere returns the clusters of the index and those of w's state directory.
+func everywhere(w Where) ([]*Cluster, error) {
+	out := All()
+	stateDir, err := w.stateDir()
+	if err != nil || stateDir == "" {
+		return out, err
+	}
+	local, err := clustersIn(stateDir)
+	for _, c := range local {
+		known := slices.ContainsFunc(out, func(o *Cluster) bool { return o.record.ID == c.record.ID })
+		if !known {
+			out = append(out, c)
+		}
+	}
+	return out, err
+}
+
+// cleanProcesses ends what carries the marker of a cluster that has no supervisor any more. That one is told by
+// what it has in its own environment, so that a cluster whose files are gone is still not taken for dead.
+func cleanProcesses(ctx context.Context, live map[string]bool, all bool) (done []Cleaned, err error) {
+	byCluster, err := proc.Marked(MarkerEnv)
+	if err != nil {
+		return nil, err
+	}
+	var errs []error
+	for id, ps := range byCluster {
+		supervised := slices.ContainsFunc(ps, func(p proc.ID) bool { return proc.Getenv(p.Pid, roleEnv) == "supervisor" })
+		if live[id] || (supervised && !all) {
+			continue
+		}
+		if err := killMarked(ctx, id); err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		done = append(done, Cleaned{id, "processes", fmt.Sprintf("%d ended", len(ps))})
+	}
+	return done, errors.Join(errs...)
+}
+
+// cleanIndex removes entries that lead nowhere.
+func cleanIndex() (done []Cleaned, err error) {
+	var errs []error
+	for id, p := range indexed() {
+		if r, err := readRecord(p); err == nil && r.ID == id {
+			continue
+		}
+		if err := removeIndex(id); err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		done = append(done, Cleaned{id, "index", string(p)})
+	}
+	return done, errors.Join(errs...)
+}
+
+func ignoreMissing(err error) error {
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return err
+}
+
+func parentDir(p place) string { return filepath.Dir(string(p)) }

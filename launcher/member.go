@@ -1,0 +1,277 @@
+package launcher
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/beamctl/beamctl/checks"
+	"github.com/beamctl/beamctl/dist/etf"
+	"github.com/beamctl/beamctl/epmd"
+	"github.com/beamctl/beamctl/launcher/internal/proc"
+)
+
+// member is the supervisor's view of one node.
+type member struct {
+	spec   *NodeSpec
+	name   string
+	short  string
+	epmd   string // its door to the registry, host:port
+	listen string // the address it listens on for distribution
+
+	registered chan struct{} // closed when EPMD has its name
+	joined     chan struct{} // closed when it has set its cookie, too
+	exited     chan struct{} // closed when its process has ended: exit tells how
+
+	mu      sync.Mutex
+	process proc.ID
+	exit    exit
+}
+
+func newMember(n *NodeSpec) *member {
+	return &member{
+		spec: n, name: n.Name, short: n.Short(),
+		registered: make(chan struct{}), joined: make(chan struct{}), exited: make(chan struct{}),
+	}
+}
+
+// target is the member as package checks knows nodes.
+func (s *supervisor) target(m *member) checks.Target {
+	return checks.Target{Name: m.name, EPMD: m.epmd, Cookie: s.cookie, Apps: s.Spec.Apps}
+}
+
+// registered, gone and lookup are the EPMD's hooks; asker is whose door it was. What else registers there (nodes that the
+// application starts, the user's shells) is none of ours.
+func (s *supervisor) registered(n epmd.Node, asker string) {
+	m := s.byShort[asker]
+	if m == nil || n.Name != asker {
+		return
+	}
+	closeOnce(m.registered)
+	s.events.emit(m.name, StageRegistered, fmt.Sprintf("port %d", n.Port))
+}
+
+func (s *supervisor) gone(n epmd.Node, asker string) {
+	if m := s.byShort[asker]; m != nil && n.Name == asker {
+		s.events.emit(m.name, StageLeft, "")
+	}
+}
+
+// lookup sees a node ask for itself, which boot.erl does once the cookie is set.
+func (s *supervisor) lookup(asker string, n epmd.Node) epmd.Node {
+	if m := s.byShort[asker]; m != nil && n.Name == asker {
+		m.mu.Lock() // many may ask at once
+		defer m.mu.Unlock()
+		closeOnce(m.joined)
+	}
+	return n
+}
+
+// closeOnce closes ch unless it is closed. Not for concurrent use on one ch.
+func closeOnce(ch chan struct{}) {
+	select {
+	case <-ch:
+	default:
+		close(ch)
+	}
+}
+
+// build runs the spec's build step, in the project, under the guardian.
+func (s *supervisor) build(ctx context.Context) error {
+	if len(s.Spec.Build) == 0 {
+		return nil
+	}
+	s.events.emit("", StageBuilding, joinArgs(s.Spec.Build))
+	done := make(chan exit, 1)
+	_, err := s.guard.spawn(ctx, order{
+		Key: "build", Argv: s.Spec.Build, Env: buildEnv(os.Environ(), &s.Spec, s.ID), Dir: s.Spec.Dir, Log: s.Place.buildLog(),
+	}, func(e exit) { done <- e })
+	if err != nil {
+		return s.spawnFinding("the build", s.Spec.Build, err)
+	}
+	select {
+	case e := <-done:
+		if e == (exit{}) {
+			return nil
+		}
+		return s.buildFinding(e)
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// startNodes starts all nodes at once and waits until every one of them is ready. The first failure ends the waiting.
+func (s *supervisor) startNodes(ctx context.Context) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	deadline := time.AfterFunc(s.Spec.Ready, func() { cancel(errNotReady) })
+	defer deadline.Stop()
+
+	for _, m := range s.members {
+		if err := s.spawn(ctx, m); err != nil {
+			return err
+		}
+	}
+	if err := s.update(func(r *Record) {
+		for i, m := range s.members {
+			r.Nodes[i].Process = m.process
+		}
+	}); err != nil {
+		return err
+	}
+
+	mesh := &mesh{s: s}
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	defer mesh.wg.Wait()
+	defer cancel(nil)
+	results := make(chan error, len(s.members))
+	for _, m := range s.members {
+		wg.Go(func() { results <- s.await(ctx, m, mesh) })
+	}
+	for range s.members {
+		if err := <-results; err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// errNotReady is the cause of giving up on nodes that take too long.
+var errNotReady = errors.New("not ready in time")
+
+func (s *supervisor) spawn(ctx context.Context, m *member) error {
+	dir := s.Place.node(m.short)
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return fmt.Errorf("%s: %w", m.name, err)
+	}
+	_, port, err := net.SplitHostPort(m.epmd)
+	if err != nil {
+		return fmt.Errorf("%s: %w", m.name, err)
+	}
+	rt := s.Spec.runtime()
+	argv := rt.command(&s.Spec)
+	id, err := s.guard.spawn(ctx, order{
+		Key: m.short, Argv: argv, Dir: rt.workDir(&s.Spec, dir), Log: s.Place.console(m.short),
+		Env: nodeEnv(os.Environ(), &s.Spec, m.spec, s.Place, s.ID, m.listen, port),
+	}, func(e exit) {
+		m.mu.Lock()
+		m.exit = e
+		m.mu.Unlock()
+		close(m.exited)
+		s.events.emit(m.name, StageExited, e.String())
+	})
+	if err != nil {
+		return s.spawnFinding(m.name, argv, err)
+	}
+	m.mu.Lock()
+	m.process = id
+	m.mu.Unlock()
+	s.events.emit(m.name, StageStarted, fmt.Sprintf("pid %d", id.Pid))
+	return nil
+}
+
+// await sees one node through to ready. A node whose process ends meanwhile is never ready.
+func (s *supervisor) await(ctx context.Context, m *member, mesh *mesh) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	watching := make(chan struct{})
+	defer func() { cancel(nil); <-watching }()
+	go func() {
+		defer close(watching)
+		select {
+		case <-m.exited:
+			cancel(errExited)
+		case <-ctx.Done():
+		}
+	}()
+
+	// Two channels instead of polling: registered is for a better word when it fails.
+	seen := errors.New("it has not registered with EPMD")
+	select {
+	case <-m.registered:
+		seen = errors.New("it is registered with EPMD, and has not set its cookie")
+	case <-ctx.Done():
+		return s.nodeFinding(ctx, m, seen)
+	}
+	select {
+	case <-m.joined:
+	case <-ctx.Done():
+		return s.nodeFinding(ctx, m, seen)
+	}
+	var peers []string
+	for _, other := range s.members {
+		if other != m {
+			peers = append(peers, other.name)
+		}
+	}
+	err := checks.WaitReady(ctx, s.node, s.target(m), peers, func(stage string) {
+		switch stage {
+		case checks.StageConnect:
+		case checks.StageBoot: // the handshake is done
+			s.events.emit(m.name, StageConnected, "")
+			mesh.add(ctx, m)
+		case checks.StageReady:
+			s.events.emit(m.name, StageReady, "")
+		default:
+			s.events.emit(m.name, StageWaiting, stage)
+		}
+	})
+	if err != nil {
+		return s.nodeFinding(ctx, m, err)
+	}
+	return nil
+}
+
+// errExited is the cause of giving up on a node whose process has ended.
+var errExited = errors.New("its process has ended")
+
+// mesh connects the nodes with each other as they come up: of every pair, the higher-numbered node dials.
+type mesh struct {
+	s  *supervisor
+	wg sync.WaitGroup
+
+	mu sync.Mutex
+	up []*member
+}
+
+// redial is the pause before a dial that failed is tried again; the usual reason is that the other is just dialling, too.
+const redial = 20 * time.Millisecond
+
+// add connects m with all that are up.
+func (ms *mesh) add(ctx context.Context, m *member) {
+	ms.mu.Lock()
+	defer ms.mu.Unlock()
+	for _, other := range ms.up {
+		from, to := m, other
+		if ms.number(from) < ms.number(to) {
+			from, to = to, from
+		}
+		ms.wg.Go(func() {
+			for ctx.Err() == nil {
+				t, err := ms.s.node.Call(ctx, from.name, "net_kernel", "connect_node", etf.Atom(to.name))
+				if err == nil && t == etf.Atom("true") {
+					return
+				}
+				select { // what is wrong with it, WaitReady says: it looks at what the nodes see
+				case <-time.After(redial):
+				case <-ctx.Done():
+				}
+			}
+		})
+	}
+	ms.up = append(ms.up, m)
+}
+
+func (ms *mesh) number(m *member) int {
+	for i, other := range ms.s.members {
+		if other == m {
+			return i
+		}
+	}
+	return -1
+}

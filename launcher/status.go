@@ -1,0 +1,152 @@
+package launcher
+
+import (
+	"context"
+	"errors"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/beamctl/beamctl/dist/etf"
+)
+
+// Status is a cluster as it was found to be. Nothing in it comes from bookkeeping but names and the start time.
+type Status struct {
+	Cluster    string       `json:"cluster"`
+	ID         string       `json:"id"`
+	State      State        `json:"state"`
+	Since      time.Time    `json:"since"`
+	StateDir   string       `json:"state_dir"`
+	EPMD       string       `json:"epmd"` // host:port, the door for the user's own nodes
+	Supervisor int          `json:"supervisor_pid"`
+	Guardian   int          `json:"guardian_pid"`
+	Nodes      []NodeStatus `json:"nodes"`
+}
+
+// NodeStatus is one node as it was found to be. What could not be measured is zero, and Problem says why.
+type NodeStatus struct {
+	Name    string   `json:"name"`
+	State   string   `json:"state"`   // up, unreachable (runs and doesn't answer), starting (not in EPMD yet), exited
+	Pid     int      `json:"pid"`     // of the process that was started
+	OSPid   int      `json:"os_pid"`  // of the VM, as it says itself; differs from Pid behind a start script
+	Port    int      `json:"port"`    // of its distribution, as registered with EPMD; 0: not registered
+	Ping    float64  `json:"ping_ms"` // round trip to its net_kernel
+	Uptime  int64    `json:"uptime_s"`
+	OTP     string   `json:"otp"`
+	Apps    []string `json:"apps"` // running, the project's own
+	Missing []string `json:"missing_apps"`
+	Peers   []string `json:"peers"` // nodes(visible)
+	Exit    string   `json:"exit,omitempty"`
+	Problem string   `json:"problem,omitempty"`
+}
+
+// The states of a NodeStatus.
+const (
+	NodeUp          = "up"
+	NodeUnreachable = "unreachable"
+	NodeStarting    = "starting"
+	NodeExited      = "exited"
+)
+
+// measureTimeout bounds the questions to one node; one that hangs is reported as such.
+const measureTimeout = 2 * time.Second
+
+// measure looks at every node, all at once.
+func (s *supervisor) measure(ctx context.Context) Status {
+	s.recordMu.Lock()
+	r := s.record
+	s.recordMu.Unlock()
+	st := Status{
+		Cluster: s.Spec.Cluster, ID: s.ID, State: r.State, Since: r.Since, StateDir: string(s.Place), EPMD: r.EPMD,
+		Supervisor: r.Supervisor.Pid, Guardian: r.Guardian.Pid,
+		Nodes: make([]NodeStatus, len(r.Nodes)),
+	}
+	if r.State != Ready { // members are still being made
+		for i, n := range r.Nodes {
+			st.Nodes[i] = NodeStatus{Name: n.Name, State: NodeStarting, Pid: n.Process.Pid}
+		}
+		return st
+	}
+	ports := make(map[string]int)
+	for _, n := range s.epmd.Nodes() {
+		ports[n.Name] = int(n.Port)
+	}
+	ctx, cancel := context.WithTimeout(ctx, measureTimeout)
+	defer cancel()
+	var wg sync.WaitGroup
+	for i, m := range s.members {
+		wg.Go(func() { st.Nodes[i] = s.measureNode(ctx, m, ports[m.short]) })
+	}
+	wg.Wait()
+	return st
+}
+
+func (s *supervisor) measureNode(ctx context.Context, m *member, port int) NodeStatus {
+	m.mu.Lock()
+	n := NodeStatus{Name: m.name, Pid: m.process.Pid, Port: port}
+	alive := m.process.Alive()
+	x := m.exit
+	m.mu.Unlock()
+	if !alive {
+		n.State, n.Exit = NodeExited, x.String()
+		return n
+	}
+	begin := time.Now()
+	if err := s.node.Ping(ctx, m.name); err != nil {
+		n.State, n.Problem = NodeUnreachable, err.Error()
+		return n
+	}
+	n.State = NodeUp
+	n.Ping = float64(time.Since(begin).Microseconds()) / 1000
+
+	// The questions are independent: one round trip's time for all of them.
+	var (
+		wg       sync.WaitGroup
+		mu       sync.Mutex
+		problems []error
+		otp      string
+		osPid    string
+		clock    [2]int64
+		running  []struct{ App, Desc, Vsn etf.Term }
+		visible  []etf.Atom
+	)
+	ask := func(v any, module, function etf.Atom, args ...etf.Term) {
+		wg.Go(func() {
+			if err := s.node.CallInto(ctx, m.name, v, module, function, args...); err != nil {
+				mu.Lock()
+				defer mu.Unlock()
+				problems = append(problems, err)
+			}
+		})
+	}
+	ask(&otp, "erlang", "system_info", etf.Atom("otp_release"))
+	ask(&osPid, "os", "getpid")
+	ask(&clock, "erlang", "statistics", etf.Atom("wall_clock"))
+	ask(&running, "application", "which_applications", int(measureTimeout.Milliseconds()))
+	ask(&visible, "erlang", "nodes", etf.Atom("visible"))
+	wg.Wait()
+
+	n.OTP, n.Uptime = otp, clock[0]/1000
+	n.OSPid, _ = strconv.Atoi(osPid) // 0 is unknown
+	have := make(map[string]bool)
+	for _, r := range running {
+		if app, ok := r.App.(etf.Atom); ok {
+			have[string(app)] = true
+		}
+	}
+	for _, app := range s.Spec.Apps {
+		if have[app] {
+			n.Apps = append(n.Apps, app)
+		} else {
+			n.Missing = append(n.Missing, app)
+		}
+	}
+	for _, v := range visible {
+		n.Peers = append(n.Peers, string(v))
+	}
+	if err := errors.Join(problems...); err != nil {
+		n.Problem = strings.ReplaceAll(err.Error(), "\n", "; ")
+	}
+	return n
+}

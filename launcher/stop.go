@@ -1,0 +1,162 @@
+package launcher
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"syscall"
+	"time"
+
+	"github.com/beamctl/beamctl/launcher/control"
+	"github.com/beamctl/beamctl/launcher/internal/proc"
+)
+
+// StopConfig says how to stop a cluster.
+type StopConfig struct {
+	Keep     bool        // the state directory, with its logs
+	Progress func(Event) // called in order, from one goroutine; may be nil
+}
+
+// StopReport is what Stop has done and proven.
+type StopReport struct {
+	Cluster string `json:"cluster"`
+	Nodes   int    `json:"nodes"`
+	// Forced says that no supervisor was there to ask, or that it didn't answer: everything was ended by its marker.
+	Forced   bool    `json:"forced"`
+	Kept     string  `json:"kept,omitempty"` // the state directory, if it was to be kept
+	Duration float64 `json:"seconds"`
+}
+
+// ErrLeftovers says that something of a cluster is still there after it was stopped.
+var ErrLeftovers = errors.New("something is left")
+
+// Stop ends the cluster: by its supervisor if that answers, else by its marker. It returns nil when it has looked for
+// itself and found nothing left: no process with the cluster's marker, no open port, no socket, no file.
+func (c *Cluster) Stop(ctx context.Context, cfg StopConfig) (*StopReport, error) {
+	begin := time.Now()
+	rep := &StopReport{Cluster: c.Name(), Nodes: len(c.record.Nodes)}
+	if err := c.running(); err != nil && c.record.State != Dead {
+		return nil, err
+	}
+	if c.record.State == Dead {
+		rep.Forced = true
+	} else {
+		_, err := c.call(ctx, opStop, stopArgs{Keep: cfg.Keep}, cfg.Progress)
+		switch {
+		case errors.Is(err, control.ErrHungUp), errors.Is(err, control.ErrNoServer):
+			rep.Forced = true // it has just died, or never got as far as its socket
+		case err != nil:
+			return nil, err
+		}
+		if err := await(ctx, c.record.Supervisor); err != nil {
+			return nil, err
+		}
+	}
+	if rep.Forced {
+		if err := c.force(ctx, cfg.Keep); err != nil {
+			return nil, err
+		}
+	}
+	if cfg.Keep {
+		rep.Kept = string(c.place)
+	}
+	if err := c.prove(ctx, cfg.Keep); err != nil {
+		return nil, err
+	}
+	rep.Duration = time.Since(begin).Seconds()
+	return rep, nil
+}
+
+// await waits until a process is gone. The supervisor has said its last words by then.
+func await(ctx context.Context, id proc.ID) error {
+	for id.Alive() {
+		select {
+		case <-time.After(time.Millisecond):
+		case <-ctx.Done():
+			return fmt.Errorf("process %d still runs: %w", id.Pid, context.Cause(ctx))
+		}
+	}
+	return nil
+}
+
+// force ends a cluster without its supervisor's help, and removes what it left.
+func (c *Cluster) force(ctx context.Context, keep bool) error {
+	ctx, cancel := context.WithTimeout(ctx, killTimeout)
+	defer cancel()
+	// The supervisor first: it would clear away with us. It may be stopped (SIGSTOP), which SIGKILL doesn't mind.
+	if err := c.record.Supervisor.Signal(syscall.SIGKILL); err != nil {
+		return fmt.Errorf("supervisor: %w", err)
+	}
+	// Then the guardian ends the family, also those who have shed the marker. It may be stopped, too.
+	if err := c.record.Guardian.Signal(syscall.SIGCONT); err != nil {
+		return fmt.Errorf("guardian: %w", err)
+	}
+	if err := await(ctx, c.record.Guardian); err != nil {
+		return fmt.Errorf("guardian: %w", err)
+	}
+	if err := killMarked(ctx, c.record.ID); err != nil {
+		return err
+	}
+	for _, n := range c.record.Nodes { // where markers cannot be read, the recorded processes are what we know
+		if err := n.Process.Signal(syscall.SIGKILL); err != nil {
+			return fmt.Errorf("%s: %w", n.Name, err)
+		}
+	}
+	if err := removeIndex(c.record.ID); err != nil {
+		return err
+	}
+	if keep {
+		c.record.State, c.record.Failure = Stopped, "its supervisor was gone, and it was cleared away"
+		return errors.Join(c.record.write(c.place), ignoreMissing(os.Remove(c.place.cookie())))
+	}
+	// A new cluster of that name may have begun meanwhile; then the directory is its.
+	p, lock, err := lockPlace(parentDir(c.place), c.Name())
+	if errors.Is(err, ErrRunning) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer lock.Close() //nolint:errcheck // it is being removed
+	return p.remove()
+}
+
+// prove looks for what may be left.
+func (c *Cluster) prove(ctx context.Context, keep bool) error {
+	var errs []error
+	left, err := marked(c.record.ID)
+	if err != nil {
+		return err
+	}
+	for _, id := range left {
+		errs = append(errs, fmt.Errorf("process %d (%s)", id.Pid, proc.Command(id.Pid)))
+	}
+	doors := []string{c.record.EPMD}
+	for _, n := range c.record.Nodes {
+		doors = append(doors, n.EPMD)
+	}
+	d := net.Dialer{Timeout: time.Second}
+	for _, addr := range doors {
+		if addr == "" {
+			continue
+		}
+		if conn, err := d.DialContext(ctx, "tcp", addr); err == nil {
+			_ = conn.Close()
+			errs = append(errs, fmt.Errorf("port %s", addr))
+		}
+	}
+	if c.record.Socket != "" {
+		if _, err := os.Lstat(c.record.Socket); err == nil {
+			errs = append(errs, errors.New(c.record.Socket))
+		}
+	}
+	if r, err := readRecord(c.place); err == nil && r.ID == c.record.ID && !keep {
+		errs = append(errs, errors.New(string(c.place)))
+	}
+	if err := errors.Join(errs...); err != nil {
+		return fmt.Errorf("%w of cluster %s: %w", ErrLeftovers, c.Name(), err)
+	}
+	return nil
+}

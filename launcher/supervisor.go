@@ -1,0 +1,249 @@
+package launcher
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/beamctl/beamctl/checks"
+	"github.com/beamctl/beamctl/dist"
+	"github.com/beamctl/beamctl/epmd"
+	"github.com/beamctl/beamctl/launcher/control"
+	"github.com/beamctl/beamctl/launcher/internal/proc"
+	"github.com/beamctl/beamctl/node"
+)
+
+// startArgs is what the CLI asks of a fresh supervisor.
+type startArgs struct {
+	ID     string `json:"id"`
+	Place  place  `json:"place"`
+	Spec   Spec   `json:"spec"`
+	Binary string `json:"binary"` // to run the guardian from
+}
+
+// stopArgs asks for the cluster's end.
+type stopArgs struct {
+	Keep bool `json:"keep"` // the state directory, with its logs
+}
+
+// supervisor is one cluster's truth: it holds the lock, the registry, the guardian and the connections to the nodes.
+type supervisor struct {
+	startArgs
+	lock    *os.File
+	events  *eventLog
+	guard   *guard
+	epmd    *epmd.Server
+	node    *node.Node
+	control *control.Server
+	cookie  dist.Cookie
+	members []*member
+	byShort map[string]*member
+
+	recordMu sync.Mutex
+	record   Record
+
+	begin   chan startArgs          // the start request
+	quit    context.CancelCauseFunc // asks for the end; the first *ending counts
+	started chan struct{}           // closed when the start is over: startErr tells how
+	ended   chan struct{}           // closed when nothing is left: endErr tells how
+
+	startErr, endErr error
+}
+
+// ending says why a cluster is to end, and what is to remain.
+type ending struct {
+	reason string
+	keep   State // "": nothing remains; else the files do, with this State
+}
+
+func (e *ending) Error() string { return e.reason }
+
+// handoverTimeout bounds the wait for the start request, which the CLI sends as it starts us.
+const handoverTimeout = 10 * time.Second
+
+// farewellTimeout is how long a client may take to read that all is over.
+const farewellTimeout = 5 * time.Second
+
+// runSupervisor is the whole life of a supervisor process: conn carries the start request, lock is held until the end.
+func runSupervisor(conn net.Conn, lock *os.File) error {
+	signal.Ignore(syscall.SIGHUP)
+	if err := proc.Subreaper(); err != nil { // for when the guardian dies
+		return err
+	}
+	ctx, quit := context.WithCancelCause(context.Background())
+	s := &supervisor{
+		lock: lock, byShort: make(map[string]*member), events: newEventLog(),
+		begin: make(chan startArgs, 1), quit: quit, started: make(chan struct{}), ended: make(chan struct{}),
+	}
+	term := make(chan os.Signal, 1)
+	signal.Notify(term, syscall.SIGTERM, syscall.SIGINT)
+	go func() {
+		sig := <-term
+		quit(&ending{reason: "the supervisor got the signal " + sig.String()})
+	}()
+
+	s.control = control.NewServer(s.handle)
+	s.control.Go(conn)
+	select {
+	case s.startArgs = <-s.begin:
+	case <-time.After(handoverTimeout):
+		return errors.New("no start request came")
+	}
+
+	s.startErr = s.bringUp(ctx)
+	if s.startErr == nil {
+		close(s.started)
+		<-ctx.Done()
+	}
+	end, asked := context.Cause(ctx).(*ending) //nolint:errorlint // it is never wrapped
+	if !asked {
+		end = &ending{reason: s.startErr.Error(), keep: Failed}
+	} else if s.startErr != nil {
+		s.startErr = end
+	}
+	s.endErr = s.tearDown(end)
+	if s.startErr != nil {
+		close(s.started)
+	}
+	close(s.ended)
+	s.control.Wait(farewellTimeout)
+	return s.endErr
+}
+
+// bringUp makes the cluster. Whatever it has made when it fails, tearDown ends.
+func (s *supervisor) bringUp(ctx context.Context) error {
+	if err := s.events.open(s.Place.events()); err != nil {
+		return err
+	}
+	s.record = Record{
+		Schema: recordSchema, ID: s.ID, State: Starting, Since: time.Now().UTC(), Spec: s.Spec, Supervisor: proc.Self(),
+	}
+	// First the record, so that everything after it can be found again.
+	if err := s.update(nil); err != nil {
+		return err
+	}
+	if err := s.writeSecrets(); err != nil {
+		return err
+	}
+	var err error
+	if s.guard, err = startGuardian(s.Binary, s.ID, s.lock, os.Stderr); err != nil {
+		return err
+	}
+	go func() {
+		<-s.guard.gone
+		s.quit(&ending{reason: "the guardian process was killed; the nodes ended with it", keep: Failed})
+	}()
+	if err := s.openDoors(ctx); err != nil {
+		return err
+	}
+	if s.node, err = node.Start(node.Config{}); err != nil {
+		return err
+	}
+	if err := s.update(func(r *Record) { r.Guardian = s.guard.id }); err != nil {
+		return err
+	}
+	if err := s.build(ctx); err != nil {
+		return err
+	}
+	if err := s.startNodes(ctx); err != nil {
+		return err
+	}
+	s.events.emit("", StageReady, "")
+	return s.update(func(r *Record) { r.State = Ready })
+}
+
+// cookieBytes of randomness make a cookie of twice as many characters.
+const cookieBytes = 20
+
+// writeSecrets makes the cookie and what the nodes need to read it.
+func (s *supervisor) writeSecrets() error {
+	b := make([]byte, cookieBytes)
+	_, _ = rand.Read(b) // never fails
+	secret := fmt.Sprintf("%x", b)
+	s.cookie = dist.NewCookie(secret)
+	if err := os.WriteFile(s.Place.cookie(), []byte(secret+"\n"), 0o600); err != nil {
+		return fmt.Errorf("cookie: %w", err)
+	}
+	if err := os.WriteFile(s.Place.boot(), bootScript, 0o600); err != nil {
+		return fmt.Errorf("boot script: %w", err)
+	}
+	return nil
+}
+
+// openDoors opens the EPMD, with a door for each node and one for the user, and the control socket.
+func (s *supervisor) openDoors(ctx context.Context) error {
+	s.epmd = epmd.NewServer(epmd.Config{Hooks: epmd.Hooks{Registered: s.registered, Gone: s.gone, Lookup: s.lookup}})
+	user, err := s.epmd.Listen(fmt.Sprintf("127.0.0.1:%d", s.Spec.Port), "")
+	if err != nil {
+		return &checks.Finding{
+			What: fmt.Sprintf("the EPMD of cluster %s cannot listen", s.Spec.Cluster), Saw: err.Error(),
+			Fix: "leave out --epmd-port: any free port will do", Err: err,
+		}
+	}
+	var nodes []NodeRecord
+	for i := range s.Spec.Nodes {
+		m := newMember(&s.Spec.Nodes[i])
+		addr, err := s.epmd.Listen("127.0.0.1:0", m.short)
+		if err != nil {
+			return fmt.Errorf("EPMD: %w", err)
+		}
+		m.epmd = addr.String()
+		if m.listen, err = resolve(ctx, m.spec.host()); err != nil {
+			return fmt.Errorf("%s: %w", m.name, err)
+		}
+		s.members = append(s.members, m)
+		s.byShort[m.short] = m
+		nodes = append(nodes, NodeRecord{Name: m.name, EPMD: m.epmd})
+	}
+	socket, err := s.listen()
+	if err != nil {
+		return err
+	}
+	return s.update(func(r *Record) { r.EPMD, r.Nodes, r.Socket = user.String(), nodes, socket })
+}
+
+// listen opens the control socket and enters the cluster in the index. The directory may vanish in between, when
+// another cluster was the last to leave it.
+func (s *supervisor) listen() (socket string, err error) {
+	for range 10 {
+		var dir string
+		if dir, err = makeRuntimeDir(len(s.ID) + len(socketSuffix)); err != nil {
+			return "", err
+		}
+		if err = writeIndex(dir, s.ID, s.Place); err != nil {
+			continue
+		}
+		socket = filepath.Join(dir, s.ID+socketSuffix)
+		if err = s.control.Listen(socket); err == nil {
+			return socket, nil
+		}
+	}
+	return "", err
+}
+
+// resolve returns the IPv4 address of a node name's host part.
+func resolve(ctx context.Context, host string) (string, error) {
+	addrs, err := net.DefaultResolver.LookupNetIP(ctx, "ip4", host)
+	if err != nil {
+		return "", err
+	}
+	return addrs[0].Unmap().String(), nil
+}
+
+// update changes the record and writes it.
+func (s *supervisor) update(change func(*Record)) error {
+	s.recordMu.Lock()
+	defer s.recordMu.Unlock()
+	if change != nil {
+		change(&s.record)
+	}
+	return s.record.write(s.Place)
+}

@@ -1,0 +1,133 @@
+package launcher
+
+import (
+	"context"
+	"errors"
+	"os"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/beamctl/beamctl/launcher/internal/proc"
+)
+
+const (
+	// askTimeout bounds init:stop's rpc; a node that can answer does so at once.
+	askTimeout = 2 * time.Second
+	// termTimeout is what a node gets between SIGTERM, at which a BEAM stops as by init:stop, and SIGKILL.
+	termTimeout = 3 * time.Second
+	// killTimeout bounds the wait for the guardian to have killed the rest.
+	killTimeout = endTimeout + time.Second
+)
+
+// tearDown ends everything that bringUp has made, as far as it got: the nodes politely, what they left with SIGKILL,
+// then doors and files. It goes on after an error and returns all of them.
+func (s *supervisor) tearDown(end *ending) error {
+	s.events.emit("", StageStopping, end.reason)
+	var errs []error
+	if s.guard != nil {
+		s.stopNodes()
+		ctx, cancel := context.WithTimeout(context.Background(), killTimeout)
+		if err := s.guard.end(ctx); err != nil && !errors.Is(err, errNoGuardian) {
+			errs = append(errs, err)
+		}
+		errs = append(errs, s.killRest(ctx))
+		cancel()
+	}
+	if s.node != nil {
+		errs = append(errs, s.node.Close())
+	}
+	if s.epmd != nil {
+		errs = append(errs, s.epmd.Close())
+	}
+	s.events.emit("", StageStopped, "")
+	s.events.close()
+	if end.keep != "" {
+		errs = append(errs, s.update(func(r *Record) { r.State = end.keep; r.Failure = end.reason }), os.Remove(s.Place.cookie()))
+	} else {
+		errs = append(errs, s.Place.remove(), removeIndex(s.ID))
+	}
+	return errors.Join(errs...)
+}
+
+// stopNodes asks every node to stop, and those that don't with growing insistence.
+func (s *supervisor) stopNodes() {
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	for _, m := range s.members {
+		m.mu.Lock()
+		running := m.process.Pid != 0
+		m.mu.Unlock()
+		if !running {
+			continue
+		}
+		wg.Go(func() {
+			select {
+			case <-m.joined:
+			default: // its applications haven't started yet: there is nothing to be polite about
+				s.guard.signal(m.short, syscall.SIGKILL)
+				return
+			}
+			if s.askToStop(m) && s.ends(m, s.Spec.Stop) {
+				return
+			}
+			s.guard.signal(m.short, syscall.SIGTERM)
+			if !s.ends(m, termTimeout) {
+				s.events.emit(m.name, StageStopping, "it took SIGKILL")
+				s.guard.signal(m.short, syscall.SIGKILL)
+			}
+		})
+	}
+}
+
+// askToStop calls init:stop; true if the node has heard it, or is gone already.
+func (s *supervisor) askToStop(m *member) bool {
+	if s.ends(m, 0) {
+		return true
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), askTimeout)
+	defer cancel()
+	_, err := s.node.Call(ctx, m.name, "init", "stop")
+	return err == nil
+}
+
+// ends tells whether m's process ends within d. Nobody can tell without a guardian, who then needs no waiting for.
+func (s *supervisor) ends(m *member, d time.Duration) bool {
+	select {
+	case <-m.exited:
+		return true
+	case <-s.guard.gone:
+		return true
+	case <-time.After(d):
+		return false
+	}
+}
+
+// killRest ends what the guardian left: our own descendants, if it was killed and they fell to us, and whatever else
+// carries the cluster's marker.
+func (s *supervisor) killRest(ctx context.Context) error {
+	if err := killFamily(ctx); err != nil {
+		return err
+	}
+	return killMarked(ctx, s.ID)
+}
+
+// killMarked ends every process that carries the marker of cluster id, but for this one.
+func killMarked(ctx context.Context, id string) error {
+	return proc.KillAll(ctx, func() ([]proc.ID, error) { return marked(id) })
+}
+
+// marked returns the living processes that carry the marker of cluster id, but for this one.
+func marked(id string) ([]proc.ID, error) {
+	all, err := proc.Marked(MarkerEnv)
+	if err != nil {
+		return nil, err
+	}
+	var out []proc.ID
+	for _, p := range all[id] {
+		if p.Pid != os.Getpid() {
+			out = append(out, p)
+		}
+	}
+	return out, nil
+}
