@@ -163,9 +163,6 @@ func (c *Client) exchange(
 	if err != nil {
 		return nil, &OpError{op, c.Addr, err}
 	}
-	// Only what ends ctx early needs the AfterFunc; its deadline is the connection's.
-	deadline, _ := ctx.Deadline()
-	_ = conn.SetDeadline(deadline)
 	stop := context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })
 	if _, err = conn.Write(req); err == nil {
 		err = receive(conn, limit, parse)
@@ -174,15 +171,14 @@ func (c *Client) exchange(
 		err = context.Cause(ctx) // the AfterFunc may be about to set its deadline: the connection is of no use
 	}
 	if err == nil {
-		_ = conn.SetDeadline(time.Time{})
 		return conn, nil
 	}
 	_ = conn.Close()
-	if ctx.Err() != nil {
-		err = errors.Join(context.Cause(ctx), err)
-	}
 	if errors.Is(err, ErrNotRegistered) || errors.Is(err, ErrNameTaken) {
 		return nil, err
+	}
+	if ctx.Err() != nil {
+		err = fmt.Errorf("%w (%w)", context.Cause(ctx), err)
 	}
 	return nil, &OpError{op, c.Addr, err}
 }

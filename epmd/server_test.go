@@ -103,20 +103,23 @@ func TestHooksInOrder(t *testing.T) {
 	}
 }
 
-// TestClose: no hook, the registrations end, so do the connections that say nothing, and nothing can be added.
+// TestClose: no hook, the registrations end, so do the connections without a request, and nothing can be added.
 func TestClose(t *testing.T) {
 	e := epmdtest.StartConfig(t, epmd.Config{Hooks: epmd.Hooks{Gone: func(n epmd.Node, _ string) { t.Errorf("%s went", n.Name) }}})
 	r, err := e.Client().Register(t.Context(), epmd.Node{Name: "x"})
 	require.NoError(t, err)
 	defer r.Close() //nolint:errcheck // nil
-	silent := dial(t, e.Addr)
+	slow := dial(t, e.Addr)
+	_, err = slow.Write([]byte{0})
+	require.NoError(t, err)
+	eventuallyNames(t, e.Client(), "x") // after slow was accepted
 	require.NoError(t, e.Server.Close())
 	select {
 	case <-r.Done():
 	case <-time.After(patience):
 		t.Fatal("the registration outlives the server")
 	}
-	_, err = silent.Read(make([]byte, 1))
+	_, err = slow.Read(make([]byte, 1))
 	require.Error(t, err)
 	<-e.Server.Done()
 	_, err = e.Server.Listen("127.0.0.1:0", "")

@@ -24,13 +24,19 @@ func Start(t testing.TB) *EPMD {
 // StartConfig is Start with a configuration: hooks, limits.
 func StartConfig(t testing.TB, cfg epmd.Config) *EPMD {
 	t.Helper()
+	return StartAt(t, "127.0.0.1:0", cfg)
+}
+
+// StartAt is StartConfig on a given address, such as that of an EPMD that has been closed: a restart.
+func StartAt(t testing.TB, addr string, cfg epmd.Config) *EPMD {
+	t.Helper()
 	s := epmd.NewServer(cfg)
 	t.Cleanup(func() { _ = s.Close() })
-	addr, err := s.Listen("127.0.0.1:0", "")
+	bound, err := s.Listen(addr, "")
 	if err != nil {
 		t.Fatalf("epmdtest: %v", err)
 	}
-	return &EPMD{Addr: addr.String(), Port: addr.(*net.TCPAddr).Port, Server: s}
+	return &EPMD{Addr: bound.String(), Port: bound.(*net.TCPAddr).Port, Server: s}
 }
 
 // Client returns a client of it.
