@@ -56,24 +56,41 @@ type Conn struct {
 	err         error // why; set before done is closed
 }
 
+// handshake is what both sides' state machines have in common.
+type handshake interface {
+	Start(dst []byte) ([]byte, error)
+	Receive(msg []byte) ([][]byte, error)
+	Closed() error
+	Step() string
+	Done() bool
+	Local() Identity
+	Peer() Identity
+}
+
 // Dial performs the handshake over nc as the side that connected, and starts the connection's loops. It owns nc from
 // the call on. Errors: *HandshakeError around the sentinels of this package, or ctx's cause with the step that it waited for.
 func Dial(ctx context.Context, nc net.Conn, cfg Config) (*Conn, error) {
-	c, err := dial(ctx, nc, cfg)
+	return establish(ctx, nc, cfg, func(challenge uint32) handshake {
+		return NewInitiator(cfg.Local, cfg.Peer, cfg.Cookie, challenge, cfg.Evict)
+	})
+}
+
+// Accept is Dial for the side that was connected to; admit decides about the peer, see NewAcceptor. Peer and Evict of cfg are not used.
+func Accept(ctx context.Context, nc net.Conn, cfg Config, admit func(peer Identity) Admission) (*Conn, error) {
+	return establish(ctx, nc, cfg, func(challenge uint32) handshake {
+		return NewAcceptor(cfg.Local, cfg.Cookie, challenge, admit)
+	})
+}
+
+func establish(ctx context.Context, nc net.Conn, cfg Config, machine func(challenge uint32) handshake) (*Conn, error) {
+	challenge, err := randomUint32()
 	if err != nil {
 		_ = nc.Close()
 		return nil, err
 	}
-	return c, nil
-}
-
-func dial(ctx context.Context, nc net.Conn, cfg Config) (*Conn, error) {
-	challenge, err := randomUint32()
-	if err != nil {
-		return nil, err
-	}
-	h := NewInitiator(cfg.Local, cfg.Peer, cfg.Cookie, challenge, cfg.Evict)
+	h := machine(challenge)
 	if err := shake(ctx, nc, h); err != nil {
+		_ = nc.Close()
 		return nil, err
 	}
 	c := &Conn{
@@ -83,10 +100,9 @@ func dial(ctx context.Context, nc net.Conn, cfg Config) (*Conn, error) {
 	if c.tickTime <= 0 {
 		c.tickTime = DefaultTickTime
 	}
-	c.loops.Add(3)
-	go func() { defer c.loops.Done(); c.w.flush(c.done) }()
-	go func() { defer c.loops.Done(); c.tickLoop() }()
-	go func() { defer c.loops.Done(); c.readLoop() }()
+	c.loops.Go(func() { c.w.flush(c.done) })
+	c.loops.Go(c.tickLoop)
+	c.loops.Go(c.readLoop)
 	return c, nil
 }
 
@@ -99,7 +115,7 @@ func randomUint32() (uint32, error) {
 }
 
 // shake runs the handshake's state machine over nc.
-func shake(ctx context.Context, nc net.Conn, h *Initiator) error {
+func shake(ctx context.Context, nc net.Conn, h handshake) error {
 	stop := context.AfterFunc(ctx, func() { _ = nc.SetDeadline(time.Unix(1, 0)) })
 	defer func() {
 		if stop() {
@@ -110,8 +126,10 @@ func shake(ctx context.Context, nc net.Conn, h *Initiator) error {
 	if err != nil {
 		return err
 	}
-	if err := writeHandshake(nc, first); err != nil {
-		return shakeError(ctx, h, err)
+	if len(first) > 0 {
+		if err := writeHandshake(nc, first); err != nil {
+			return shakeError(ctx, h, err)
+		}
 	}
 	for !h.Done() {
 		msg, err := readHandshake(nc)
@@ -132,7 +150,7 @@ func shake(ctx context.Context, nc net.Conn, h *Initiator) error {
 }
 
 // shakeError says what an I/O error means at this point of the handshake.
-func shakeError(ctx context.Context, h *Initiator, err error) error {
+func shakeError(ctx context.Context, h handshake, err error) error {
 	switch {
 	case ctx.Err() != nil:
 		return &HandshakeError{Step: h.Step(), Err: fmt.Errorf("no answer: %w", context.Cause(ctx))}

@@ -75,9 +75,7 @@ func (c *Conn) sendFragments(ctx context.Context, bp *[]byte, ctl *Control, payl
 // sequence until the connection ends. The goroutine belongs to the connection and ends with it.
 func (c *Conn) finishFragments(seq, n uint64, part, rest []byte) {
 	rest = append(append([]byte(nil), part...), rest...)
-	c.loops.Add(1)
-	go func() {
-		defer c.loops.Done()
+	c.loops.Go(func() {
 		ctx, cancel := context.WithCancel(context.Background())
 		defer cancel()
 		for ; n > 0; n-- {
@@ -91,7 +89,7 @@ func (c *Conn) finishFragments(seq, n uint64, part, rest []byte) {
 				return // the connection is over
 			}
 		}
-	}()
+	})
 }
 
 func isReset(err error) bool {

@@ -119,6 +119,9 @@ func (w *writer) tick() {
 		ctx, cancel := context.WithCancel(context.Background())
 		cancel() // never wait: a full queue is proof enough of life
 		_ = w.send(ctx, []byte{0, 0, 0, 0})
+		w.mu.Lock()
+		w.wrote = false // a tick is not a reason to skip the next one
+		w.mu.Unlock()
 	}
 }
 

@@ -37,9 +37,12 @@ func parseIORequest(msg etf.Tuple) (ioRequest, bool) {
 	return ioRequest{from, msg[2], msg[3]}, ok
 }
 
-// offerIO hands a request to the call's goroutine, false if it takes none or has too many.
-func (p *pending) offerIO(req ioRequest) bool {
-	if p.io == nil {
+// offerIO hands a request to the goroutine of the call that to stands for, false if there is none, it takes none or has too many.
+func (l *link) offerIO(to etf.Pid, req ioRequest) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock() // so that finish, after it has forgotten the call, finds every request that was offered
+	p := l.calls[pidNumber(to)]
+	if p == nil || p.io == nil {
 		return false
 	}
 	select {

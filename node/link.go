@@ -223,7 +223,6 @@ func (l *link) message(to etf.Pid, payload []byte) error {
 	if !ok || len(msg) == 0 {
 		return nil
 	}
-	p := l.lookup(pidNumber(to))
 	if ref, ok := msg[0].(etf.Ref); ok && len(msg) == 2 {
 		if p := l.lookup(refNumber(ref)); p != nil {
 			p.deliver(reply{term: msg[1]})
@@ -234,7 +233,7 @@ func (l *link) message(to etf.Pid, payload []byte) error {
 	if !ok {
 		return nil
 	}
-	if p != nil && p.offerIO(req) {
+	if l.offerIO(to, req) {
 		return nil
 	}
 	return l.answerIO(req, ioTerminated)

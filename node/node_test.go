@@ -5,7 +5,6 @@ import (
 	"context"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 
@@ -158,7 +157,7 @@ func TestStoppedNode(t *testing.T) {
 	c := nodetest.New(t)
 	a, b := c.Erl("a"), c.Erl("b")
 	n := c.Node(a, b)
-	a.Signal(syscall.SIGSTOP)
+	a.Stop()
 	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
 	defer cancel()
 	_, err := n.Call(ctx, a.Name, "erlang", "node")
@@ -173,7 +172,7 @@ func TestStoppedNode(t *testing.T) {
 	defer cancel2()
 	require.ErrorIs(t, fresh.Connect(ctx2, a.Name), node.ErrTimeout)
 
-	a.Signal(syscall.SIGCONT)
+	a.Continue()
 	require.NoError(t, n.Ping(t.Context(), a.Name))
 }
 

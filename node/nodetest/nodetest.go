@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/beamctl/beamctl/dist"
+	"github.com/beamctl/beamctl/dist/etf"
 	"github.com/beamctl/beamctl/epmd"
 	"github.com/beamctl/beamctl/epmd/epmdtest"
 	"github.com/beamctl/beamctl/node"
@@ -119,8 +120,8 @@ func (c *Cluster) Peer(e *Erl) node.Peer {
 	return node.Peer{Name: e.Name, EPMD: c.EPMD.Addr, Cookie: c.Cookie}
 }
 
-// Node starts a hidden Go node that knows the given nodes, and waits until each completes a handshake: a node listens a
-// moment after it has registered.
+// Node starts a hidden Go node that knows the given nodes, and waits until each completes a handshake (a node listens a
+// moment after it has registered) and has booted.
 func (c *Cluster) Node(es ...*Erl) *node.Node {
 	c.t.Helper()
 	n, err := node.Start(node.Config{Cookie: c.Cookie})
@@ -135,7 +136,7 @@ func (c *Cluster) Node(es ...*Erl) *node.Node {
 			c.t.Fatal(err)
 		}
 		for {
-			if err = n.Connect(ctx, e.Name); err == nil {
+			if err = booted(ctx, n, e.Name); err == nil {
 				break
 			}
 			if ctx.Err() != nil {
@@ -147,18 +148,50 @@ func (c *Cluster) Node(es ...*Erl) *node.Node {
 	return n
 }
 
+func booted(ctx context.Context, n *node.Node, name string) error {
+	s, err := n.Call(ctx, name, "init", "get_status")
+	if err == nil && etf.Format(s) != "{started,started}" {
+		err = fmt.Errorf("%s is %s", name, etf.Format(s))
+	}
+	return err
+}
+
 // Kill ends the node at once (SIGKILL to its process group) and waits for it.
 func (e *Erl) Kill() {
 	_ = syscall.Kill(-e.Pid, syscall.SIGKILL)
 	<-e.done
 }
 
-// Signal sends a signal to the VM alone.
-func (e *Erl) Signal(s syscall.Signal) {
+// Stop stops the VM (SIGSTOP) and returns when every thread of it stands still: the signal alone is only a wish.
+func (e *Erl) Stop() {
+	e.t.Helper()
+	e.signal(syscall.SIGSTOP)
+	for end := time.Now().Add(bootTime); !e.stopped(); time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			e.t.Fatalf("nodetest: %s does not stop", e.Name)
+		}
+	}
+}
+
+// Continue lets a stopped VM go on.
+func (e *Erl) Continue() { e.t.Helper(); e.signal(syscall.SIGCONT) }
+
+func (e *Erl) signal(s syscall.Signal) {
 	e.t.Helper()
 	if err := syscall.Kill(e.Pid, s); err != nil {
 		e.t.Fatal(err)
 	}
+}
+
+func (e *Erl) stopped() bool {
+	stats, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", e.Pid))
+	for _, s := range stats {
+		b, err := os.ReadFile(s) //nolint:gosec // under /proc
+		if _, rest, ok := strings.Cut(string(b), ") "); err != nil || !ok || rest[0] != 'T' {
+			return false
+		}
+	}
+	return len(stats) > 0
 }
 
 // Done is closed when the VM has ended.
