@@ -211,6 +211,9 @@ func (c *Cluster) Eval(code string) string {
 	case <-time.After(bootTime):
 		c.t.Fatalf("nodetest: eval does not end:\n%s", e.Output())
 	}
+	if !e.cmd.ProcessState.Success() {
+		c.t.Fatalf("nodetest: eval failed:\n%s", e.Output())
+	}
 	return strings.TrimSpace(e.Output())
 }
 
