@@ -104,7 +104,7 @@ func parseRequest(b []byte) (request, error) {
 		if r.node, err = parseNode(b[1:]); err != nil {
 			return request{}, fmt.Errorf("%w: ALIVE2_REQ: %w", ErrProtocol, err)
 		}
-		if r.node.Name == "" { // any other bad name is answered, as taken
+		if r.node.Name == "" || strings.Contains(r.node.Name, "\x00") { // any other bad name is answered: taken
 			return request{}, fmt.Errorf("%w: ALIVE2_REQ: %w", ErrProtocol, ErrBadName)
 		}
 	case opPort, opStop:
