@@ -20,6 +20,7 @@ type evidence struct {
 	first int      // number of lines[0], from 1
 	file  string   // the log, relative to the state directory
 	seen  error    // what it was waited for in vain
+	late  bool     // its time was up
 }
 
 // known is one failure that beamctl understands. It matches by the output; its texts may refer to the expression's
@@ -114,10 +115,13 @@ func (e evidence) explain() *checks.Finding {
 	switch {
 	case e.exit != nil:
 		f.What += ": its process ended (" + e.exit.String() + ")"
-	case e.seen != nil:
+	case e.late:
 		f.What += " in time"
-		f.Cause = e.seen.Error()
+		f.Cause = "last seen: " + e.seen.Error()
 		f.Fix = "give it longer with --timeout, or see what it does: beamctl logs"
+		f.Err = fmt.Errorf("%w: %w", ErrNotReady, e.seen)
+	case e.seen != nil:
+		f.Cause = e.seen.Error()
 	}
 	for _, k := range catalogue {
 		for i, line := range e.lines {
@@ -208,11 +212,11 @@ func countLines(r io.Reader) (int, error) {
 // nodeFinding explains why m is not ready; seen is what it was waited for.
 func (s *supervisor) nodeFinding(ctx context.Context, m *member, seen error) error {
 	cause := context.Cause(ctx)
-	if !errors.Is(cause, errExited) && !errors.Is(cause, errNotReady) && cause != nil {
+	if !errors.Is(cause, errExited) && !errors.Is(cause, ErrNotReady) && cause != nil {
 		return cause // somebody else gave up
 	}
 	e := readEvidence(m.name, s.Place, s.Place.console(m.short))
-	e.seen = seen
+	e.seen, e.late = seen, errors.Is(cause, ErrNotReady)
 	if errors.Is(cause, errExited) {
 		m.mu.Lock()
 		e.exit = &m.exit
@@ -229,6 +233,15 @@ func (s *supervisor) buildFinding(x exit) error {
 	return &checks.Finding{
 		What: fmt.Sprintf("the project does not build: %s: %s", joinArgs(s.Spec.Build), x), Saw: e.tail(),
 		Fix: "see that the same command succeeds in " + s.Spec.Dir,
+	}
+}
+
+// slowBuildFinding explains that the build took all the time there was.
+func (s *supervisor) slowBuildFinding() error {
+	e := readEvidence("the build", s.Place, s.Place.buildLog())
+	return &checks.Finding{
+		What: fmt.Sprintf("the project did not build in time: %s still runs after %s", joinArgs(s.Spec.Build), s.Spec.Ready), Saw: e.tail(),
+		Fix: "give it longer with --timeout, or build before: beamctl then has little to do", Err: ErrNotReady,
 	}
 }
 

@@ -17,11 +17,12 @@ const (
 	opStatus = "status" // → Status
 )
 
-// codeFinding marks a control error whose Detail is a checks.Finding.
-const codeFinding = "finding"
-
-// codeEnded marks the error of a start that somebody ended.
-const codeEnded = "ended"
+// Codes of the errors that cross the control socket.
+const (
+	codeFinding  = "finding"   // Detail is a checks.Finding
+	codeNotReady = "not-ready" // the same, and its cause is ErrNotReady
+	codeEnded    = "ended"     // of a start that somebody ended
+)
 
 // toWire makes err cross the socket without losing what kind it is.
 func toWire(err error) error {
@@ -35,7 +36,11 @@ func toWire(err error) error {
 		if merr != nil {
 			return err
 		}
-		return &control.Error{Code: codeFinding, Message: err.Error(), Detail: b}
+		code := codeFinding
+		if errors.Is(err, ErrNotReady) {
+			code = codeNotReady
+		}
+		return &control.Error{Code: code, Message: err.Error(), Detail: b}
 	default:
 		return err
 	}
@@ -44,12 +49,15 @@ func toWire(err error) error {
 // fromWire is its inverse.
 func fromWire(err error) error {
 	var e *control.Error
-	if !errors.As(err, &e) || e.Code != codeFinding {
+	if !errors.As(err, &e) || (e.Code != codeFinding && e.Code != codeNotReady) {
 		return err
 	}
 	var f checks.Finding
 	if json.Unmarshal(e.Detail, &f) != nil {
 		return err
+	}
+	if e.Code == codeNotReady {
+		f.Err = ErrNotReady
 	}
 	return &f
 }

@@ -100,7 +100,10 @@ func (s *supervisor) build(ctx context.Context) error {
 		}
 		return s.buildFinding(e)
 	case <-ctx.Done():
-		return context.Cause(ctx)
+		if cause := context.Cause(ctx); !errors.Is(cause, ErrNotReady) {
+			return cause
+		}
+		return s.slowBuildFinding()
 	}
 }
 
@@ -108,9 +111,6 @@ func (s *supervisor) build(ctx context.Context) error {
 func (s *supervisor) startNodes(ctx context.Context) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	deadline := time.AfterFunc(s.Spec.Ready, func() { cancel(errNotReady) })
-	defer deadline.Stop()
-
 	for _, m := range s.members {
 		if err := s.spawn(ctx, m); err != nil {
 			return err
@@ -140,9 +140,6 @@ func (s *supervisor) startNodes(ctx context.Context) error {
 	}
 	return nil
 }
-
-// errNotReady is the cause of giving up on nodes that take too long.
-var errNotReady = errors.New("not ready in time")
 
 func (s *supervisor) spawn(ctx context.Context, m *member) error {
 	dir := s.Place.node(m.short)

@@ -24,7 +24,7 @@ type Spec struct {
 	Apps    []string          `json:"apps"`           // started on every node, and awaited
 	Env     map[string]string `json:"env,omitempty"`  // of every node
 	Nodes   []NodeSpec        `json:"nodes"`          // at least one
-	Ready   time.Duration     `json:"ready_timeout"`  // from spawn to ready; 0: DefaultReady
+	Ready   time.Duration     `json:"ready_timeout"`  // for building and becoming ready; 0: DefaultReady
 	Stop    time.Duration     `json:"stop_timeout"`   // for a node to end after init:stop before it gets SIGTERM; 0: DefaultStop
 	Port    int               `json:"epmd_port"`      // of the user's own door to the cluster's EPMD; 0: any free one
 	Args    []string          `json:"args,omitempty"` // further arguments of the runtime's command
@@ -40,7 +40,7 @@ type NodeSpec struct {
 const (
 	DefaultCount = 3
 	DefaultName  = "{{.Node}}@127.0.0.1"
-	DefaultReady = 60 * time.Second
+	DefaultReady = 2 * time.Minute
 	DefaultStop  = 10 * time.Second
 )
 

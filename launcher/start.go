@@ -16,6 +16,9 @@ import (
 	"github.com/beamctl/beamctl/launcher/control"
 )
 
+// ErrNotReady says that the cluster was not ready in Spec.Ready; it comes inside a *checks.Finding.
+var ErrNotReady = errors.New("not ready in time")
+
 // StartConfig says how to start a cluster.
 type StartConfig struct {
 	Spec     Spec

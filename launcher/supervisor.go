@@ -120,6 +120,8 @@ func runSupervisor(conn net.Conn, lock *os.File) error {
 
 // bringUp makes the cluster. Whatever it has made when it fails, tearDown ends.
 func (s *supervisor) bringUp(ctx context.Context) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, s.Spec.Ready, ErrNotReady)
+	defer cancel()
 	if err := s.events.open(s.Place.events()); err != nil {
 		return err
 	}

@@ -1,0 +1,189 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"runtime/debug"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/beamctl/beamctl/launcher"
+)
+
+// app is what all commands share: streams and global flags.
+type app struct {
+	streams
+	cluster  string
+	stateDir string
+	timeout  time.Duration
+	output   string
+	quiet    bool
+	noColor  bool
+}
+
+// errInterrupted is the cause of ending by SIGINT or SIGTERM.
+var errInterrupted = errors.New("interrupted")
+
+const rootHelp = `beamctl starts, checks and clears away real multi-node BEAM (Erlang and Elixir) clusters.
+
+In a project directory, "beamctl start" finds the application and starts three nodes;
+"beamctl stop" ends them and proves that nothing is left.`
+
+const exitHelp = `Exit codes:
+    0  ok
+    1  checks failed, or a called function raised an exception
+    2  usage
+    3  no such cluster, or it is not running
+    4  could not start
+    5  timed out
+    6  refused: wrong cookie, no permission
+   70  a bug in beamctl
+  130  interrupted
+  exec returns its command's own code, and 124 if it timed out, 125 if beamctl failed before
+  running it, 126 if it cannot be run, 127 if it is not found, 128+n if signal n ended it.
+`
+
+// Run runs one command line and returns the exit code.
+func Run(ctx context.Context, s streams, args []string) (code int) {
+	a := &app{streams: s}
+	defer func() {
+		if r := recover(); r != nil {
+			fmt.Fprintf(s.err, "beamctl: a bug: %v\n%s", r, debug.Stack())
+			code = exitBug
+		}
+	}()
+	root := a.root()
+	root.SetArgs(args)
+	err := root.ExecuteContext(ctx)
+	a.complain(err)
+	return exitCode(err)
+}
+
+func (a *app) root() *cobra.Command {
+	root := &cobra.Command{
+		Use:           "beamctl",
+		Short:         "Real BEAM clusters for development, tests and operations",
+		Long:          rootHelp + "\n\n" + exitHelp,
+		Args:          unknownCommand,
+		SilenceErrors: true,
+		SilenceUsage:  true,
+		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		PersistentPreRunE: func(*cobra.Command, []string) error {
+			return oneOf("output", a.output, "table", "json")
+		},
+	}
+	f := root.PersistentFlags()
+	f.StringVar(&a.cluster, "cluster", "", "name of the cluster (default: the one of this directory's project)")
+	f.StringVar(&a.stateDir, "state-dir", os.Getenv("BEAMCTL_STATE_DIR"), "where clusters keep their state (default: .beamctl in the project; $BEAMCTL_STATE_DIR)")
+	f.DurationVar(&a.timeout, "timeout", 0, "give up after this long, 30s for example (default: depends on the command)")
+	f.StringVarP(&a.output, "output", "o", "table", "form of the result: table or json")
+	f.BoolVarP(&a.quiet, "quiet", "q", false, "no progress, only results and errors")
+	f.BoolVar(&a.noColor, "no-color", false, "no colours ($NO_COLOR); there are none unless on a terminal")
+	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
+	root.SetOut(a.out)
+	root.SetErr(a.err)
+	root.AddCommand(a.commands()...)
+	return root
+}
+
+// commands lists the verbs.
+func (a *app) commands() []*cobra.Command {
+	return []*cobra.Command{
+		a.startCmd(), a.stopCmd(), a.statusCmd(), a.listCmd(), a.logsCmd(), a.execCmd(), a.envCmd(), a.cleanCmd(),
+	}
+}
+
+// where says which cluster the flags mean.
+func (a *app) where() launcher.Where {
+	return launcher.Where{StateDir: a.stateDir, Cluster: a.cluster}
+}
+
+// open returns the running cluster that the flags mean.
+func (a *app) open() (*launcher.Cluster, error) { return launcher.Open(a.where()) }
+
+// context returns a context that ends with --timeout (or usual, if that isn't set; 0: never) and at SIGINT or SIGTERM.
+func (a *app) context(parent context.Context, usual time.Duration) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancelCause(parent)
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM)
+	go func() {
+		select {
+		case <-signals:
+			cancel(errInterrupted)
+		case <-ctx.Done():
+		}
+		signal.Stop(signals) // the second Ctrl-C ends us at once
+	}()
+	if a.timeout > 0 {
+		usual = a.timeout
+	}
+	stop := func() { cancel(nil) }
+	if usual > 0 {
+		timed, cancelTimed := context.WithTimeout(ctx, usual)
+		return timed, func() { cancelTimed(); stop() }
+	}
+	return ctx, stop
+}
+
+// color tells whether a stream that is or isn't a terminal gets colours.
+func (a *app) color(tty bool) bool {
+	return tty && !a.noColor && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"
+}
+
+// say writes a line of progress.
+func (a *app) say(format string, args ...any) {
+	if !a.quiet {
+		fmt.Fprintf(a.err, format+"\n", args...)
+	}
+}
+
+// complain shows an error, unless it only carries an exit status.
+func (a *app) complain(err error) {
+	var status *statusError
+	if err == nil || errors.Is(err, errFailed) || (errors.As(err, &status) && status.err == nil) {
+		return
+	}
+	fmt.Fprintf(a.err, "%s %s\n", paint(a.color(a.errTTY), red, "beamctl:"), errorText(err))
+	var usage usageError
+	if errors.As(err, &usage) {
+		fmt.Fprintln(a.err, `See "beamctl --help".`)
+	}
+}
+
+// json writes a result as one indented JSON value.
+func (a *app) json(v any) error {
+	enc := json.NewEncoder(a.out)
+	enc.SetIndent("", "  ")
+	enc.SetEscapeHTML(false)
+	return enc.Encode(v)
+}
+
+func oneOf(flag, value string, allowed ...string) error {
+	for _, v := range allowed {
+		if v == value {
+			return nil
+		}
+	}
+	return usagef("--%s %q is none of %v", flag, value, allowed)
+}
+
+func unknownCommand(_ *cobra.Command, args []string) error {
+	if len(args) > 0 {
+		return usagef("there is no command %q", args[0])
+	}
+	return nil
+}
+
+// noArgs refuses arguments as a usage error.
+func noArgs(_ *cobra.Command, args []string) error {
+	if len(args) > 0 {
+		return usagef("unexpected argument %q", args[0])
+	}
+	return nil
+}

@@ -1,0 +1,83 @@
+package main
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/beamctl/beamctl/launcher"
+)
+
+// stopTimeout is how long stop takes at most by itself: every step of it has a shorter deadline.
+const stopTimeout = 60 * time.Second
+
+func (a *app) stopCmd() *cobra.Command {
+	var keep bool
+	cmd := &cobra.Command{
+		Use:   "stop",
+		Short: "Stop a cluster, and prove that nothing of it is left",
+		Long: `Stop asks every node to stop (init:stop), and ends with SIGTERM and then SIGKILL what doesn't, also what the nodes
+themselves have started. It then looks for processes, ports and files of the cluster, and succeeds only if there are none.`,
+		Example: "  beamctl stop\n  beamctl stop --cluster five --keep",
+		Args:    noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			ctx, cancel := a.context(cmd.Context(), stopTimeout)
+			defer cancel()
+			c, err := launcher.Find(a.where())
+			if err != nil {
+				return err
+			}
+			rep, err := c.Stop(ctx, launcher.StopConfig{Keep: keep, Progress: a.newProgress(c.Record().Spec.Nodes).show})
+			if err != nil {
+				return err
+			}
+			if a.output == "json" {
+				return a.json(rep)
+			}
+			if rep.Forced {
+				a.say("its supervisor was gone; what it left was ended by its marker")
+			}
+			left := "nothing is left"
+			if rep.Kept != "" {
+				left = "only " + rep.Kept + " is left"
+			}
+			_, err = fmt.Fprintf(a.out, "stopped %s: %d nodes in %.1f s; %s\n", rep.Cluster, rep.Nodes, rep.Duration, left)
+			return err
+		},
+	}
+	cmd.Flags().BoolVar(&keep, "keep", false, "keep the state directory with its logs")
+	return cmd
+}
+
+func (a *app) cleanCmd() *cobra.Command {
+	var all bool
+	cmd := &cobra.Command{
+		Use:   "clean",
+		Short: "Remove everything that beamctl ever left, and only that",
+		Long: `Clean ends the processes of clusters whose supervisor is gone and removes the files of clusters that don't run, wherever
+they were started. Running clusters are left alone, unless --all is given: then they are stopped.`,
+		Example: "  beamctl clean\n  beamctl clean --all",
+		Args:    noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			ctx, cancel := a.context(cmd.Context(), stopTimeout)
+			defer cancel()
+			done, err := launcher.Clean(ctx, launcher.CleanConfig{Where: a.where(), All: all})
+			if a.output == "json" {
+				if jerr := a.json(append([]launcher.Cleaned{}, done...)); jerr != nil {
+					return jerr
+				}
+				return err
+			}
+			for _, d := range done {
+				fmt.Fprintf(a.out, "%s: %s (%s)\n", d.Cluster, d.What, d.Detail)
+			}
+			if len(done) == 0 && err == nil {
+				a.say("there was nothing to clean")
+			}
+			return err
+		},
+	}
+	cmd.Flags().BoolVar(&all, "all", false, "stop running clusters, too")
+	return cmd
+}
