@@ -18,25 +18,27 @@ func peers(b *testing.B, bench func(*testing.B, *epmd.Client)) {
 	b.Run("epmd", func(b *testing.B) { bench(b, &epmd.Client{Addr: startEPMD(b)}) })
 }
 
-// BenchmarkLookup asks for one of ten registered names, each time on a new connection, as nodes do. "raw" asks by bare
-// system calls, so that it is the server that is measured; "client" by our Client.
+// BenchmarkLookup asks for a registered name, each time on a new connection, as nodes do. "raw" asks by bare system
+// calls, so that it is the server that is measured; "client" by our Client.
 func BenchmarkLookup(b *testing.B) {
-	for _, clients := range []int{1, 8} {
-		b.Run(fmt.Sprintf("raw/clients=%d", clients), func(b *testing.B) {
-			peers(b, func(b *testing.B, c *epmd.Client) {
-				registerTen(b, c)
-				inParallel(b, clients, func() error { return rawLookup(c.Addr, "node5") })
-			})
-		})
-		b.Run(fmt.Sprintf("client/clients=%d", clients), func(b *testing.B) {
-			peers(b, func(b *testing.B, c *epmd.Client) {
-				registerTen(b, c)
-				inParallel(b, clients, func() error {
-					_, err := c.Lookup(b.Context(), "node5")
-					return err
+	for _, nodes := range []int{10, 300} {
+		for _, clients := range []int{1, 8} {
+			b.Run(fmt.Sprintf("raw/nodes=%d/clients=%d", nodes, clients), func(b *testing.B) {
+				peers(b, func(b *testing.B, c *epmd.Client) {
+					registerMany(b, c, nodes)
+					inParallel(b, clients, func() error { return rawLookup(c.Addr, "node5") })
 				})
 			})
-		})
+			b.Run(fmt.Sprintf("client/nodes=%d/clients=%d", nodes, clients), func(b *testing.B) {
+				peers(b, func(b *testing.B, c *epmd.Client) {
+					registerMany(b, c, nodes)
+					inParallel(b, clients, func() error {
+						_, err := c.Lookup(b.Context(), "node5")
+						return err
+					})
+				})
+			})
+		}
 	}
 }
 
@@ -51,9 +53,9 @@ func BenchmarkRegister(b *testing.B) {
 	})
 }
 
-func registerTen(b *testing.B, c *epmd.Client) {
+func registerMany(b *testing.B, c *epmd.Client, n int) {
 	b.Helper()
-	for i := range 10 {
+	for i := range n {
 		r, err := c.Register(b.Context(), epmd.Node{Name: fmt.Sprintf("node%d", i), Port: 4711})
 		require.NoError(b, err)
 		b.Cleanup(func() { _ = r.Close() })
