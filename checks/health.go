@@ -175,6 +175,15 @@ func (x *examination) rpc(ctx context.Context) (string, error) {
 	return "OTP " + release, nil
 }
 
+// CallFailed explains why a call on t failed: an exception of the function is left as it is, everything else becomes a finding.
+func CallFailed(t Target, err error) error {
+	var ex *node.ErlangError
+	if errors.As(err, &ex) {
+		return err
+	}
+	return Unreachable(t, err)
+}
+
 // failed explains an error of a call on a node that answers pings.
 func (x *examination) failed(err error, mfa, cause string) error {
 	var ex *node.ErlangError

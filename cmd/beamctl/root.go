@@ -95,7 +95,7 @@ func (a *app) root() *cobra.Command {
 // commands lists the verbs.
 func (a *app) commands() []*cobra.Command {
 	return []*cobra.Command{
-		a.startCmd(), a.stopCmd(), a.statusCmd(), a.listCmd(), a.logsCmd(), a.execCmd(), a.envCmd(), a.cleanCmd(),
+		a.startCmd(), a.stopCmd(), a.statusCmd(), a.listCmd(), a.healthCmd(), a.rpcCmd(), a.logsCmd(), a.execCmd(), a.envCmd(), a.cleanCmd(),
 	}
 }
 

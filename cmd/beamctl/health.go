@@ -1,0 +1,110 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/beamctl/beamctl/checks"
+	"github.com/beamctl/beamctl/node"
+)
+
+// healthTimeout is what a node that doesn't answer costs.
+const healthTimeout = 3 * time.Second
+
+func (a *app) healthCmd() *cobra.Command {
+	var at attachment
+	cmd := &cobra.Command{
+		Use:   "health",
+		Short: "Ask every node, from inside the cluster, whether all is well",
+		Long: `Health connects to every node as a hidden Erlang node and shows a matrix of nodes and checks. Every cell is something
+that the node itself has said:
+
+  ping    net_kernel answers; the median round trip
+  rpc     a call is run and answered; the OTP release
+  cookie  the node accepts the cluster's cookie (a handshake made for this check)
+  apps    the application runs; its version
+  mesh    how many of the other nodes it sees
+
+A cell that could not be asked because of another one's failure is "-". If a cell is FAIL the exit code is 1.
+A node that doesn't answer costs --timeout (3s), and delays no other.`,
+		Example: `  beamctl health
+  beamctl health -o json
+  beamctl health --attach rabbit@h1,rabbit@h2 --cookie-file /var/lib/rabbitmq/.erlang.cookie`,
+		Args: noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			var targets []checks.Target
+			var err error
+			if len(at.nodes) > 0 {
+				targets, err = at.targets()
+			} else {
+				targets, err = a.clusterTargets()
+			}
+			if err != nil {
+				return err
+			}
+			perNode := healthTimeout
+			if a.timeout > 0 {
+				perNode = a.timeout
+			}
+			ctx, cancel := a.context(cmd.Context(), perNode+time.Second)
+			defer cancel()
+			n, err := node.Start(node.Config{})
+			if err != nil {
+				return err
+			}
+			defer n.Close() //nolint:errcheck // nothing to lose
+			report := checks.Health(ctx, n, targets, perNode)
+			if a.output == "json" {
+				err = a.json(report)
+			} else {
+				err = a.showHealth(report)
+			}
+			if err == nil && !report.Healthy {
+				err = errFailed
+			}
+			return err
+		},
+	}
+	at.attachFlag(cmd.Flags())
+	at.cookieFlag(cmd.Flags())
+	return cmd
+}
+
+// showHealth prints the matrix, and below it what is wrong.
+func (a *app) showHealth(r *checks.Report) error {
+	on := a.color(a.outTTY)
+	header := []string{"NODE"}
+	for _, name := range checks.Names() {
+		header = append(header, strings.ToUpper(name))
+	}
+	var rows [][]string
+	var findings []string
+	for _, row := range r.Rows {
+		cells := []string{row.Node}
+		for _, c := range row.Cells {
+			switch c.Status {
+			case checks.OK:
+				cells = append(cells, paint(on, green, c.Saw))
+			case checks.Fail:
+				cells = append(cells, paint(on, red, "FAIL"))
+				f := &checks.Finding{What: paint(on, red, row.Node+" "+c.Check), Saw: c.Saw, Cause: c.Cause, Fix: c.Fix}
+				findings = append(findings, f.Error())
+			case checks.Blocked:
+				cells = append(cells, paint(on, dim, "-"))
+			}
+		}
+		rows = append(rows, cells)
+	}
+	if err := table(a.out, header, rows); err != nil {
+		return err
+	}
+	if len(findings) > 0 {
+		_, err := fmt.Fprintf(a.out, "\n%s\n", strings.Join(findings, "\n"))
+		return err
+	}
+	a.say("%s: %d nodes in %.0f ms", paint(a.color(a.errTTY), green, "healthy"), len(r.Rows), r.Millis)
+	return nil
+}

@@ -1,0 +1,102 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/spf13/pflag"
+
+	"github.com/beamctl/beamctl/checks"
+	"github.com/beamctl/beamctl/dist"
+	"github.com/beamctl/beamctl/launcher"
+)
+
+// attachment names nodes that beamctl did not start.
+type attachment struct {
+	nodes      []string
+	cookieFile string
+}
+
+func (at *attachment) cookieFlag(f *pflag.FlagSet) {
+	f.StringVar(&at.cookieFile, "cookie-file", "", "file with the cookie of nodes that beamctl did not start (default: ~/.erlang.cookie)")
+}
+
+func (at *attachment) attachFlag(f *pflag.FlagSet) {
+	f.StringSliceVar(&at.nodes, "attach", nil, "nodes that beamctl did not start: name@host, or name@host=address:port of its distribution listener")
+}
+
+// cookie reads the cookie for attached nodes.
+func (at *attachment) cookie() (dist.Cookie, error) {
+	path := at.cookieFile
+	if path == "" {
+		home, err := os.UserHomeDir()
+		if err != nil {
+			return dist.Cookie{}, fmt.Errorf("cookie: %w", err)
+		}
+		path = filepath.Join(home, ".erlang.cookie")
+		if _, err := os.Stat(path); err != nil {
+			return dist.Cookie{}, &checks.Finding{
+				What: "no cookie for nodes that beamctl did not start", Saw: err.Error(),
+				Fix: "give the file that holds it: --cookie-file FILE", Err: dist.ErrNoCookie,
+			}
+		}
+	}
+	return dist.ReadCookieFile(path)
+}
+
+// targets resolves the nodes named by --attach.
+func (at *attachment) targets() ([]checks.Target, error) {
+	cookie, err := at.cookie()
+	if err != nil {
+		return nil, err
+	}
+	targets := make([]checks.Target, 0, len(at.nodes))
+	for _, n := range at.nodes {
+		name, addr, _ := strings.Cut(n, "=")
+		targets = append(targets, checks.Target{Name: name, Addr: addr, Cookie: cookie})
+	}
+	return targets, nil
+}
+
+// clusterTargets returns the nodes of the running cluster that the flags mean.
+func (a *app) clusterTargets() ([]checks.Target, error) {
+	c, err := a.open()
+	if err != nil {
+		return nil, err
+	}
+	return c.Targets()
+}
+
+// target finds one node by what the user calls it: a node of the cluster by its full name or by what stands before the @,
+// any other by its full name and a cookie file.
+func (a *app) target(name string, at attachment) (checks.Target, error) {
+	full, _, addressed := strings.Cut(name, "=")
+	targets, err := a.clusterTargets()
+	if err == nil && !addressed && at.cookieFile == "" {
+		var known []string
+		for _, t := range targets {
+			alive, _, _ := strings.Cut(t.Name, "@")
+			if t.Name == name || alive == name {
+				return t, nil
+			}
+			known = append(known, alive)
+		}
+		if !strings.Contains(name, "@") {
+			return checks.Target{}, fmt.Errorf("%w: %s (there are %s)", launcher.ErrNoNode, name, strings.Join(known, ", "))
+		}
+	}
+	if !strings.Contains(full, "@") {
+		if err == nil {
+			err = usagef("%q is not a full node name (name@host)", name)
+		}
+		return checks.Target{}, err
+	}
+	at.nodes = []string{name}
+	targets, err = at.targets()
+	if err != nil {
+		return checks.Target{}, err
+	}
+	return targets[0], nil
+}
