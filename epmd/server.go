@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"runtime"
 	"sync"
 	"syscall"
 	"time"
@@ -48,7 +49,8 @@ type Config struct {
 type Hooks struct {
 	Registered func(n Node, asker string)
 	Gone       func(n Node, asker string)
-	// Lookup may change what asker is told of n (its port, say). nil: n as it is. It is called by many clients at once.
+	// Lookup may change what asker is told of n (its port, say). nil: n as it is. It may be called from several goroutines at
+	// once, and should not wait for anything: other clients of the same listener wait for it.
 	Lookup func(asker string, n Node) Node
 }
 
@@ -180,6 +182,7 @@ func (s *Server) serve(a acceptor, asker string) error {
 		conn, got, err := a.accept()
 		if err == nil {
 			s.admit(&peer{s: s, conn: conn, got: got, asker: asker})
+			runtime.Gosched() // p has its request, and this thread is about to wait: a sixth off a registration's time
 			continue
 		}
 		if !transient(err) {
