@@ -59,6 +59,12 @@ const (
 	fUnused
 )
 
+// The tags that a control tuple begins with: every operation has few elements and a small number.
+const (
+	tagSmallTuple   = 104 // SMALL_TUPLE_EXT
+	tagSmallInteger = 97  // SMALL_INTEGER_EXT
+)
+
 // layout is the order of a control tuple's elements behind the operation, and whether a message follows.
 type layout struct {
 	fields  []field
@@ -134,12 +140,14 @@ func AppendControl(dst []byte, c *Control) ([]byte, error) {
 	if !ok || withoutToken[c.Op] != 0 || c.Op == OpUnlink {
 		return nil, fmt.Errorf("dist: operation %d is not one to send", c.Op)
 	}
-	t := make(etf.Tuple, 1, 1+len(l.fields))
-	t[0] = int64(c.Op)
+	dst = append(dst, tagSmallTuple, byte(1+len(l.fields)), tagSmallInteger, byte(c.Op))
 	for _, f := range l.fields {
-		t = append(t, c.get(f))
+		var err error
+		if dst, err = etf.Append(dst, c.get(f)); err != nil {
+			return nil, fmt.Errorf("dist: operation %d: %w", c.Op, err)
+		}
 	}
-	return etf.Append(dst, t)
+	return dst, nil
 }
 
 func (c *Control) get(f field) etf.Term {
@@ -172,37 +180,41 @@ func (c *Control) get(f field) etf.Term {
 // ParseControl reads the control tuple at the front of b into c and returns what follows it: the payload, a term
 // without version byte, still aliasing b. A trace token is dropped and the operation given without it.
 func ParseControl(b []byte, c *Control) (payload []byte, err error) {
-	t, rest, err := etf.Decode(b)
-	if err != nil {
-		return nil, fmt.Errorf("%w: control message: %w", ErrProtocol, err)
+	if len(b) < 4 || b[0] != tagSmallTuple || b[2] != tagSmallInteger {
+		return nil, protocolErrorf("control message is not a tuple that begins with an operation")
 	}
-	tuple, ok := t.(etf.Tuple)
-	if !ok || len(tuple) == 0 {
-		return nil, protocolErrorf("control message is not a tuple")
-	}
-	n, ok := tuple[0].(int64)
-	if !ok || n < 0 || n > 255 {
-		return nil, protocolErrorf("control message without an operation")
-	}
-	op := Op(n)
+	op := Op(b[3])
 	l, ok := layouts[op]
 	if !ok {
-		return nil, protocolErrorf("unknown operation %d", n)
+		return nil, protocolErrorf("unknown operation %d", op)
 	}
-	if len(tuple) != 1+len(l.fields) {
-		return nil, protocolErrorf("operation %d with %d elements instead of %d", n, len(tuple)-1, len(l.fields))
+	if int(b[1]) != 1+len(l.fields) {
+		return nil, protocolErrorf("operation %d with %d elements instead of %d", op, int(b[1])-1, len(l.fields))
 	}
 	*c = Control{Op: op}
 	if plain, ok := withoutToken[op]; ok {
 		c.Op = plain
 	}
-	for i, f := range l.fields {
-		if err := c.set(f, tuple[1+i]); err != nil {
+	rest := b[4:]
+	for _, f := range l.fields {
+		var t etf.Term
+		if f == fUnused {
+			var n int
+			if n, err = etf.Skip(rest); err == nil {
+				rest = rest[n:]
+			}
+		} else {
+			t, rest, err = etf.Decode(rest)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("%w: operation %d: %w", ErrProtocol, op, err)
+		}
+		if err := c.set(f, t); err != nil {
 			return nil, err
 		}
 	}
 	if l.payload == (len(rest) == 0) {
-		return nil, protocolErrorf("operation %d with %d bytes behind it", n, len(rest))
+		return nil, protocolErrorf("operation %d with %d bytes behind it", op, len(rest))
 	}
 	return rest, nil
 }
