@@ -77,9 +77,9 @@ func exitCode(err error) int {
 		return status.status
 	case is(context.Canceled, errInterrupted):
 		return exitInterrupted
-	case errors.As(err, &usage), is(launcher.ErrSpec, launcher.ErrAmbiguous, launcher.ErrNoNode, node.ErrBadName):
+	case errors.As(err, &usage), is(launcher.ErrSpec, launcher.ErrAmbiguous, node.ErrBadName):
 		return exitUsage
-	case is(launcher.ErrNoCluster, launcher.ErrNotRunning):
+	case is(launcher.ErrNoCluster, launcher.ErrNotRunning, launcher.ErrNoNode):
 		return exitNoCluster
 	case is(launcher.ErrNotReady, launcher.ErrNoAnswer, context.DeadlineExceeded, node.ErrTimeout):
 		return exitTimeout
