@@ -5,5 +5,5 @@ package epmd
 import "net"
 
 func newAcceptor(_ *Server, l *net.TCPListener, _ string) (acceptor, error) {
-	return plainAcceptor{l}, nil
+	return &plainAcceptor{l}, nil
 }

@@ -131,7 +131,7 @@ func (s *Server) Serve(l net.Listener, asker string) error {
 		_ = l.Close()
 		return fmt.Errorf("epmd serve on %s: %w", a, ErrNotLoopback)
 	}
-	acc := plainAcceptor{l}
+	acc := &plainAcceptor{l}
 	if err := s.add(acc); err != nil {
 		return err
 	}
@@ -148,12 +148,12 @@ type acceptor interface {
 // plainAcceptor is an acceptor of any listener.
 type plainAcceptor struct{ net.Listener }
 
-func (a plainAcceptor) accept() (net.Conn, []byte, error) {
+func (a *plainAcceptor) accept() (net.Conn, []byte, error) {
 	conn, err := a.Accept()
 	return conn, nil, err
 }
-func (a plainAcceptor) stop()  { _ = a.Close() }
-func (a plainAcceptor) close() { _ = a.Close() }
+func (a *plainAcceptor) stop()  { _ = a.Close() }
+func (a *plainAcceptor) close() { _ = a.Close() }
 
 func (s *Server) add(a acceptor) error {
 	s.mu.Lock()
