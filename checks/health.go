@@ -113,8 +113,7 @@ func (x *examination) check(name string, f func() (saw string, err error)) bool 
 	c := Cell{Status: OK, Saw: saw, Millis: millis(time.Since(start))}
 	if err != nil {
 		c.Status, c.Saw = Fail, err.Error()
-		var fd *Finding
-		if errors.As(err, &fd) {
+		if fd, ok := errors.AsType[*Finding](err); ok {
 			c.Saw, c.Cause, c.Fix = fd.Saw, fd.Cause, fd.Fix
 		}
 	}
@@ -177,8 +176,7 @@ func (x *examination) rpc(ctx context.Context) (string, error) {
 
 // CallFailed explains why a call on t failed: an exception of the function is left as it is, everything else becomes a finding.
 func CallFailed(t Target, err error) error {
-	var ex *node.ErlangError
-	if errors.As(err, &ex) {
+	if _, ok := errors.AsType[*node.ErlangError](err); ok {
 		return err
 	}
 	return Unreachable(t, err)
@@ -186,8 +184,7 @@ func CallFailed(t Target, err error) error {
 
 // failed explains an error of a call on a node that answers pings.
 func (x *examination) failed(err error, mfa, cause string) error {
-	var ex *node.ErlangError
-	if errors.As(err, &ex) {
+	if ex, ok := errors.AsType[*node.ErlangError](err); ok {
 		return &Finding{What: x.t.Name + ": " + mfa + " failed", Saw: mfa + ": " + ex.Error(), Cause: cause, Err: err}
 	}
 	if errors.Is(err, node.ErrTimeout) {

@@ -28,8 +28,7 @@ func (t *Target) Peer() node.Peer {
 // package node returned for it.
 func Unreachable(t Target, err error) *Finding {
 	f := &Finding{Saw: err.Error(), Err: err}
-	var op *node.OpError
-	if errors.As(err, &op) {
+	if op, ok := errors.AsType[*node.OpError](err); ok {
 		f.Saw = op.Err.Error()
 	}
 	alive, host, _ := strings.Cut(t.Name, "@")

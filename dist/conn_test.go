@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/binary"
-	"errors"
 	"io"
 	"testing"
 	"testing/synctest"
@@ -257,7 +256,7 @@ func TestClose(t *testing.T) {
 	require.ErrorIs(t, c.Err(), dist.ErrClosed)
 	require.ErrorIs(t, c.Send(t.Context(), sendTo(theirPid), []byte{97, 1}), dist.ErrClosed)
 	_, err := p.ReadFrame()
-	assert.True(t, errors.Is(err, io.EOF), "the peer is told: %v", err)
+	assert.ErrorIs(t, err, io.EOF, "the peer is told: %v", err)
 }
 
 func TestCookieIsNeverPrinted(t *testing.T) {

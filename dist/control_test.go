@@ -52,7 +52,7 @@ func TestControlRoundTrip(t *testing.T) {
 		rest, err := dist.ParseControl(append(b, payload...), &got)
 		require.NoError(t, err, "%d", want.Op)
 		assert.Equal(t, want, got)
-		assert.Equal(t, len(payload), len(rest))
+		assert.Len(t, rest, len(payload))
 	}
 }
 

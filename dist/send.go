@@ -63,7 +63,7 @@ func (c *Conn) sendFragments(ctx context.Context, bp *[]byte, ctl *Control, payl
 		binary.BigEndian.PutUint32(b, uint32(len(b)-frameLen)) //nolint:gosec // fragmentSize and some
 		if err := c.w.send(ctx, b); err != nil {
 			if n < num && ctx.Err() != nil {
-				c.finishFragments(seq, n, part, payload)
+				c.finishFragments(context.WithoutCancel(ctx), seq, n, part, payload)
 			}
 			return err
 		}
@@ -73,11 +73,9 @@ func (c *Conn) sendFragments(ctx context.Context, bp *[]byte, ctl *Control, payl
 
 // finishFragments sends the rest of a message whose sender has stopped waiting: the peer would keep the unfinished
 // sequence until the connection ends. The goroutine belongs to the connection and ends with it.
-func (c *Conn) finishFragments(seq, n uint64, part, rest []byte) {
+func (c *Conn) finishFragments(ctx context.Context, seq, n uint64, part, rest []byte) {
 	rest = append(append([]byte(nil), part...), rest...)
 	c.loops.Go(func() {
-		ctx, cancel := context.WithCancel(context.Background())
-		defer cancel()
 		for ; n > 0; n-- {
 			b := binary.BigEndian.AppendUint64([]byte{0, 0, 0, 0, version, tagNextFrag}, seq)
 			b = binary.BigEndian.AppendUint64(b, n)
