@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"regexp"
 	"strings"
 
@@ -18,7 +19,7 @@ type evidence struct {
 	exit  *exit    // nil while it runs
 	lines []string // the end of its output
 	first int      // number of lines[0], from 1
-	file  string   // the log, relative to the state directory
+	file  string   // the log, as it is shown
 	seen  error    // what it was waited for in vain
 	late  bool     // its time was up
 }
@@ -60,7 +61,7 @@ var catalogue = []known{
 		fix:   "build or install $2, or take it out of `applications` in $1.app",
 	},
 	{
-		match: regexp.MustCompile(`\{bad_return,\{\{(\w+),start,\[[^]]*\]\},\{'EXIT',\{undef,\[\{(\w+),`),
+		match: regexp.MustCompile(`\{bad_return,\{\{(\w+),start,\[.*?\]\},\{'EXIT',\{undef,\[\{(\w+),`),
 		what:  "its application could not start",
 		cause: "$1:start called module $2, which is not on the code path",
 		fix:   "build the project, and see that $2 is part of it",
@@ -169,9 +170,12 @@ func shorten(line string) string {
 // maxEvidence is how much of a log's end is read.
 const maxEvidence = 256 << 10
 
-// readEvidence reads the end of a log.
-func readEvidence(name string, p place, log string) evidence {
-	e := evidence{name: name, file: strings.TrimPrefix(log, string(p)+"/"), first: 1}
+// readEvidence reads the end of a log. from is the directory to which its path is shown as relative.
+func readEvidence(name, log, from string) evidence {
+	e := evidence{name: name, file: log, first: 1}
+	if rel, err := filepath.Rel(from, log); err == nil && filepath.IsLocal(rel) {
+		e.file = rel
+	}
 	f, err := os.Open(log) //nolint:gosec // in our state directory
 	if err != nil {
 		return e
@@ -215,7 +219,7 @@ func (s *supervisor) nodeFinding(ctx context.Context, m *member, seen error) err
 	if !errors.Is(cause, errExited) && !errors.Is(cause, ErrNotReady) && cause != nil {
 		return cause // somebody else gave up
 	}
-	e := readEvidence(m.name, s.Place, s.Place.console(m.short))
+	e := readEvidence(m.name, s.Place.console(m.short), s.Spec.Dir)
 	e.seen, e.late = seen, errors.Is(cause, ErrNotReady)
 	if errors.Is(cause, errExited) {
 		m.mu.Lock()
@@ -229,7 +233,7 @@ func (s *supervisor) nodeFinding(ctx context.Context, m *member, seen error) err
 
 // buildFinding explains why the build failed.
 func (s *supervisor) buildFinding(x exit) error {
-	e := readEvidence("the build", s.Place, s.Place.buildLog())
+	e := readEvidence("the build", s.Place.buildLog(), s.Spec.Dir)
 	return &checks.Finding{
 		What: fmt.Sprintf("the project does not build: %s: %s", joinArgs(s.Spec.Build), x), Saw: e.tail(),
 		Fix: "see that the same command succeeds in " + s.Spec.Dir,
@@ -238,7 +242,7 @@ func (s *supervisor) buildFinding(x exit) error {
 
 // slowBuildFinding explains that the build took all the time there was.
 func (s *supervisor) slowBuildFinding() error {
-	e := readEvidence("the build", s.Place, s.Place.buildLog())
+	e := readEvidence("the build", s.Place.buildLog(), s.Spec.Dir)
 	return &checks.Finding{
 		What: fmt.Sprintf("the project did not build in time: %s still runs after %s", joinArgs(s.Spec.Build), s.Spec.Ready), Saw: e.tail(),
 		Fix: "give it longer with --timeout, or build before: beamctl then has little to do", Err: ErrNotReady,

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 	"path/filepath"
 	"slices"
 
@@ -51,7 +52,7 @@ func Clean(ctx context.Context, cfg CleanConfig) (done []Cleaned, err error) {
 		}
 		done = append(done, Cleaned{c.Name(), "files", string(c.place)})
 	}
-	orphans, err := cleanProcesses(ctx, live, cfg.All)
+	orphans, err := cleanProcesses(ctx, live)
 	done = append(done, orphans...)
 	errs = append(errs, err)
 	stale, err := cleanIndex()
@@ -77,9 +78,9 @@ func everywhere(w Where) ([]*Cluster, error) {
 	return out, err
 }
 
-// cleanProcesses ends what carries the marker of a cluster that has no supervisor any more. That one is told by
-// what it has in its own environment, so that a cluster whose files are gone is still not taken for dead.
-func cleanProcesses(ctx context.Context, live map[string]bool, all bool) (done []Cleaned, err error) {
+// cleanProcesses ends what carries the marker of a cluster of this user's that has no supervisor any more. A supervisor is
+// told by its own environment, so that a cluster whose files are gone is still not taken for dead.
+func cleanProcesses(ctx context.Context, live map[string]bool) (done []Cleaned, err error) {
 	byCluster, err := proc.Marked(MarkerEnv)
 	if err != nil {
 		return nil, err
@@ -87,7 +88,8 @@ func cleanProcesses(ctx context.Context, live map[string]bool, all bool) (done [
 	var errs []error
 	for id, ps := range byCluster {
 		supervised := slices.ContainsFunc(ps, func(p proc.ID) bool { return proc.Getenv(p.Pid, roleEnv) == "supervisor" })
-		if live[id] || (supervised && !all) {
+		ours := slices.ContainsFunc(ps, func(p proc.ID) bool { return proc.UID(p.Pid) == os.Getuid() }) // root sees everybody's
+		if live[id] || supervised || !ours {
 			continue
 		}
 		if err := killMarked(ctx, id); err != nil {

@@ -96,7 +96,8 @@ func (c *Cluster) running() error {
 		return fmt.Errorf("cluster %s %w: its supervisor is gone; `beamctl stop` or `beamctl clean` clears away what it left", c.Name(), ErrNotRunning)
 	case Failed, Stopped:
 	}
-	return fmt.Errorf("cluster %s %w: %s", c.Name(), ErrNotRunning, strings.SplitN(c.record.Failure, "\n", 2)[0])
+	why, _, _ := strings.Cut(c.record.Failure, "\n")
+	return fmt.Errorf("cluster %s %w: %s (its logs: beamctl logs; to remove them: beamctl clean)", c.Name(), ErrNotRunning, why)
 }
 
 // stateDir returns the directory that holds the clusters' directories, or "" if there is none.

@@ -63,10 +63,10 @@ func (c *Cluster) Exec(ctx context.Context, std Streams, argv []string) (status 
 	}
 	path, err := exec.LookPath(argv[0])
 	if err != nil && !errors.Is(err, exec.ErrDot) {
-		if errors.Is(err, fs.ErrPermission) {
-			return ExecCannotRun, err
+		if errors.Is(err, exec.ErrNotFound) || errors.Is(err, fs.ErrNotExist) {
+			return ExecNotFound, err
 		}
-		return ExecNotFound, err
+		return ExecCannotRun, err
 	}
 	cmd := exec.Command(path) //nolint:noctx // ended gently, below
 	cmd.Args = argv

@@ -122,14 +122,14 @@ func supervise(ctx context.Context, args startArgs, lock *os.File, progress func
 		return fmt.Errorf("start of cluster %s: %w", args.Spec.Cluster, context.Cause(ctx))
 	}
 	if errors.Is(err, control.ErrHungUp) {
-		return supervisorFinding(args.Place, cmd)
+		return supervisorFinding(args, cmd)
 	}
 	return fromWire(err)
 }
 
 // supervisorFinding explains a supervisor that ended without a word.
-func supervisorFinding(p place, cmd *exec.Cmd) error {
-	e := readEvidence("the supervisor", p, p.supervisorLog())
+func supervisorFinding(args startArgs, cmd *exec.Cmd) error {
+	e := readEvidence("the supervisor", args.Place.supervisorLog(), args.Spec.Dir)
 	return &checks.Finding{
 		What: fmt.Sprintf("the supervisor ended while the cluster started (%s)", cmd.ProcessState),
 		Saw:  e.tail(), Fix: "start again; if it wasn't killed on purpose, please report this",

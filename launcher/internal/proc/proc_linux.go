@@ -151,6 +151,15 @@ func Getenv(pid int, key string) string {
 	return value
 }
 
+// UID returns the user that pid runs as, or -1.
+func UID(pid int) int {
+	var st unix.Stat_t
+	if unix.Stat("/proc/"+strconv.Itoa(pid), &st) != nil {
+		return -1
+	}
+	return int(st.Uid)
+}
+
 // lookup finds key in an environment block of zero-terminated KEY=VALUE strings.
 func lookup(env []byte, key string) (string, bool) {
 	for kv := range bytes.SplitSeq(env, []byte{0}) {

@@ -70,5 +70,8 @@ func Marked(string) (map[string][]ID, error) { return map[string][]ID{}, nil }
 // Getenv cannot be told here.
 func Getenv(int, string) string { return "" }
 
+// UID cannot be told here.
+func UID(int) int { return -1 }
+
 // Subreaper has no counterpart here.
 func Subreaper() error { return nil }
