@@ -2,7 +2,8 @@
 # Installs what is missing of what the demo or the tests need, and only that.
 #
 #   scripts/install-deps.sh demo    Erlang and Elixir
-#   scripts/install-deps.sh test    … and the OTP applications, rebar3 and a C compiler (for go test -race)
+#   scripts/install-deps.sh test    … and the OTP applications, rebar3, a C compiler (for go test -race) and patchelf
+#                                   (for other OTP releases)
 #
 # Asks for tools, not for packages: an Erlang from elsewhere on PATH will do. Installs with apt-get, where there is one.
 set -euo pipefail
@@ -13,7 +14,7 @@ demo)
     applications=()
     ;;
 test)
-    commands=(erl erlc epmd escript elixir mix rebar3 gcc)
+    commands=(erl erlc epmd escript elixir mix rebar3 gcc patchelf)
     applications=(crypto ssl public_key asn1 syntax_tools tools runtime_tools inets mnesia parsetools eunit common_test
         erl_interface)
     ;;
@@ -45,7 +46,7 @@ package() {
     case "$1" in
     erl | erlc | epmd | escript) echo erlang-base ;;
     elixir | mix) echo elixir ;;
-    rebar3) echo rebar3 ;;
+    rebar3 | patchelf) echo "$1" ;;
     gcc) printf '%s\n' gcc libc6-dev ;;
     erl_interface) echo erlang-dev ;;
     *) echo "erlang-${1//_/-}" ;;
