@@ -60,11 +60,16 @@ func validAtom[S ~string | ~[]byte](s S) bool {
 	return len(s) <= MaxAtomRunes || utf8.RuneCountInString(string(s)) <= MaxAtomRunes
 }
 
-// latin1 converts the old atoms' encoding to UTF-8.
+// latin1 converts the old atoms' encoding to UTF-8. ASCII, which nearly all of them are, is both.
 func latin1(b []byte) []byte {
-	out := make([]byte, 0, len(b)+8)
-	for _, c := range b {
-		out = utf8.AppendRune(out, rune(c))
+	for i, c := range b {
+		if c >= utf8.RuneSelf {
+			out := append(make([]byte, 0, 2*len(b)), b[:i]...)
+			for _, c := range b[i:] {
+				out = utf8.AppendRune(out, rune(c))
+			}
+			return out
+		}
 	}
-	return out
+	return b
 }

@@ -38,9 +38,10 @@ type decoder struct {
 	depth int
 	// owed counts the elements promised by the containers being read whose first byte has not been reached. Each
 	// takes a byte at least, so a container that promises more than remains beyond them is refused before it allocates.
-	owed int
-	keys int // how many map keys the current position is nested in
-	err  error
+	owed    int
+	numbers numbers
+	keys    int // how many map keys the current position is nested in
+	err     error
 }
 
 func (d *decoder) fail(err error) Term {
@@ -154,7 +155,7 @@ func (d *decoder) term() Term {
 		if d.err != nil {
 			return nil
 		}
-		return int64(int32(n))
+		return d.int(int64(int32(n)))
 	case tagSmallAtomUTF8, tagAtomUTF8, tagSmallAtom, tagAtom, tagAtomCacheRef:
 		return d.atomTerm(tag)
 	case tagBinary:

@@ -33,7 +33,9 @@ func (d *decoder) binary() Term {
 	if n == 0 {
 		return emptyBinary
 	}
-	return bytes.Clone(d.take(n))
+	b, t := newBytes(n)
+	copy(b, d.take(n))
+	return t
 }
 
 // bitstring reads BIT_BINARY_EXT. Bits below the last one are cleared, so that equal bitstrings have equal bytes.
@@ -66,7 +68,7 @@ func (d *decoder) float(f float64) Term {
 	if math.IsNaN(f) || math.IsInf(f, 0) {
 		return d.fail(ErrFloat)
 	}
-	return f
+	return d.numbers.box(floatType, math.Float64bits(f))
 }
 
 // floatText reads FLOAT_EXT, "%.20e" padded with zeros.
@@ -89,6 +91,13 @@ func (d *decoder) floatText() Term {
 	return d.float(f)
 }
 
+func (d *decoder) int(n int64) Term {
+	if 0 <= n && n < int64(len(smallInts)) {
+		return smallInts[n]
+	}
+	return d.numbers.box(int64Type, uint64(n))
+}
+
 // big reads the sign and n bytes of magnitude, least significant first.
 func (d *decoder) big(n int) Term {
 	sign := d.u8()
@@ -109,9 +118,9 @@ func (d *decoder) big(n int) Term {
 		}
 		switch {
 		case sign == 0 && u <= math.MaxInt64:
-			return int64(u)
+			return d.int(int64(u))
 		case sign != 0 && u <= 1<<63:
-			return -int64(u)
+			return d.int(-int64(u))
 		}
 	}
 	be := bytes.Clone(b)
@@ -134,16 +143,24 @@ func (d *decoder) tuple(n int) Term {
 		d.depth--
 		return emptyTuple
 	}
-	elems := make(Tuple, n)
-	for i := range elems {
-		t := d.element()
-		if t == nil {
-			return nil
-		}
-		elems[i] = t
+	elems, t := newSlice[Term](tupleType, n)
+	if !d.fill(elems) {
+		return nil
 	}
 	d.depth--
-	return elems
+	return t
+}
+
+// fill reads as many elements as ts has room for.
+func (d *decoder) fill(ts []Term) bool {
+	for i := range ts {
+		t := d.element()
+		if t == nil {
+			return false
+		}
+		ts[i] = t
+	}
+	return true
 }
 
 // byteList reads STRING_EXT.
@@ -152,15 +169,14 @@ func (d *decoder) byteList() Term {
 	if d.err != nil {
 		return nil
 	}
-	return boxList(appendBytes(nil, b))
-}
-
-func appendBytes(elems List, b []byte) List {
-	elems = slices.Grow(elems, len(b))
-	for _, c := range b {
-		elems = append(elems, smallInts[c])
+	if len(b) == 0 {
+		return emptyList
 	}
-	return elems
+	elems, t := newSlice[Term](listType, len(b))
+	for i, c := range b {
+		elems[i] = smallInts[c]
+	}
+	return t
 }
 
 func boxList(elems List) Term {
@@ -170,47 +186,56 @@ func boxList(elems List) Term {
 	return elems
 }
 
-// list reads LIST_EXT: elements and a tail. A tail that is itself a list continues this one, however it was written;
-// the loop keeps a list sent as a chain of cells from nesting.
+// list reads LIST_EXT: elements and a tail, mostly [].
 func (d *decoder) list() Term {
 	if !d.enter() {
 		return nil
 	}
-	var elems List
-	for {
+	n := d.count()
+	if !d.claim(n + 1) {
+		return nil
+	}
+	elems, t := newSlice[Term](listType, n)
+	if !d.fill(elems) {
+		return nil
+	}
+	if d.pos < len(d.in) && d.in[d.pos] == tagNil && n > 0 {
+		d.pos++
+		d.owed--
+		d.depth--
+		return t
+	}
+	t = d.tail(elems)
+	d.depth--
+	return t
+}
+
+// tail reads what follows the elements of a list. A tail that is itself a list continues this one, however it was
+// written; the loop keeps a list sent as a chain of cells from nesting.
+func (d *decoder) tail(elems List) Term {
+	for d.pos < len(d.in) && d.in[d.pos] == tagList {
+		d.pos++
+		d.owed--
 		n := d.count()
 		if !d.claim(n + 1) {
 			return nil
 		}
-		elems = slices.Grow(elems, n)
-		for range n {
-			t := d.element()
-			if t == nil {
-				return nil
-			}
-			elems = append(elems, t)
-		}
-		if d.pos >= len(d.in) {
-			return d.fail(ErrTruncated)
-		}
-		if d.in[d.pos] == tagList {
-			d.pos++
-			d.owed--
-			continue
-		}
-		tail := d.element()
-		d.depth--
-		switch tail := tail.(type) {
-		case nil:
+		had := len(elems)
+		elems = append(elems, make(List, n)...)
+		if !d.fill(elems[had:]) {
 			return nil
-		case List:
-			return boxList(append(elems, tail...))
-		default:
-			if len(elems) == 0 {
-				return tail
-			}
-			return ImproperList{Elems: elems, Tail: tail}
 		}
+	}
+	switch tail := d.element().(type) {
+	case nil:
+		return nil
+	case List:
+		return boxList(append(elems, tail...))
+	default:
+		if len(elems) == 0 {
+			return tail
+		}
+		return ImproperList{Elems: elems, Tail: tail}
 	}
 }
 
@@ -220,7 +245,7 @@ func (d *decoder) mapping() Term {
 	if !d.claim(2*n) || !d.enter() {
 		return nil
 	}
-	m := make(Map, n)
+	m, t := newSlice[MapEntry](mapType, n)
 	for i := range m {
 		d.keys++
 		k := d.element()
@@ -243,5 +268,5 @@ func (d *decoder) mapping() Term {
 			return d.fail(ErrDuplicateKey)
 		}
 	}
-	return m
+	return t
 }

@@ -44,7 +44,37 @@ func isElixirIdentifier(a Atom, at bool) bool {
 			return false
 		}
 	}
-	return body != ""
+	return body != "" && isOneScript(body)
+}
+
+// scriptSets are the writing systems that may mix in one identifier (UTS 39, "highly restrictive"); any other script
+// stays alone.
+var scriptSets = [][]*unicode.RangeTable{
+	{unicode.Latin, unicode.Han, unicode.Hiragana, unicode.Katakana},
+	{unicode.Latin, unicode.Han, unicode.Bopomofo},
+	{unicode.Latin, unicode.Han, unicode.Hangul},
+}
+
+// isOneScript reports whether Elixir would take the letters of s for one script: it refuses to read others unquoted.
+func isOneScript(s string) bool {
+	fits := func(set ...*unicode.RangeTable) bool {
+		return !strings.ContainsFunc(s, func(r rune) bool { return unicode.IsLetter(r) && !unicode.In(r, set...) })
+	}
+	if fits(unicode.Latin) {
+		return true
+	}
+	for _, set := range scriptSets {
+		if fits(set...) {
+			return true
+		}
+	}
+	first := strings.IndexFunc(s, unicode.IsLetter)
+	for _, script := range unicode.Scripts {
+		if r, _ := utf8.DecodeRuneInString(s[first:]); unicode.Is(script, r) {
+			return fits(script)
+		}
+	}
+	return false
 }
 
 func appendElixirAtom(dst []byte, a Atom) []byte {
@@ -69,9 +99,13 @@ func appendElixirKey(dst []byte, a Atom) []byte {
 	return append(appendElixirQuoted(dst, string(a)), ':')
 }
 
+// notCallable are the atoms that need no quotes, except as the name of a function.
+var notCallable = wordSet(`. .. ... ..// -> {} %{} <<>> %`)
+
 // appendElixirFunction writes a as a function's name behind a dot.
 func appendElixirFunction(dst []byte, a Atom) []byte {
-	if isElixirIdentifier(a, false) || elixirOperators[a] && a != "." && a != "->" && a != "%" && a != "{}" && a != "%{}" {
+	first, _ := utf8.DecodeRuneInString(string(a))
+	if isElixirIdentifier(a, false) && !unicode.IsUpper(first) || elixirOperators[a] && !notCallable[a] {
 		return append(dst, a...)
 	}
 	return appendElixirQuoted(dst, string(a))
@@ -100,9 +134,9 @@ func appendElixirChar(dst []byte, r rune) []byte {
 	switch {
 	case r == '{' && len(dst) > 0 && dst[len(dst)-1] == '#':
 		return append(dst[:len(dst)-1], `\#{`...)
-	case r < ' ' || 0x80 <= r && r < 0xA0:
+	case r < ' ':
 		return fmt.Appendf(dst, `\x%02X`, r)
-	case r == 0xFEFF || isBidi(r):
+	case 0x80 <= r && r < 0xA0 || r == 0xFEFF || isBidi(r):
 		return fmt.Appendf(dst, `\u%04X`, r)
 	}
 	return utf8.AppendRune(dst, r)

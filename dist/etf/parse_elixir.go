@@ -49,8 +49,7 @@ func (p *elixirParser) term() (Term, error) {
 		text, err := p.quoted('"')
 		return []byte(text), err
 	case c == '\'':
-		text, err := p.quoted('\'')
-		return charsOf(text), err
+		return p.charlist('\'')
 	case c == '~':
 		return p.sigil()
 	case c == '<':
@@ -69,14 +68,20 @@ func (p *elixirParser) term() (Term, error) {
 	case 'A' <= c && c <= 'Z':
 		return p.alias()
 	case unicode.IsLetter(r):
-		at := p.pos
-		switch word := p.while(isElixirWordChar); word {
-		case "true", "false", "nil":
-			return Atom(word), nil
-		}
-		return nil, p.wantAt(at, wantElixir)
+		return p.word()
 	}
 	return nil, p.want(wantElixir)
+}
+
+// word reads one of the atoms that need no colon.
+func (p *elixirParser) word() (Atom, error) {
+	at := p.pos
+	switch word := p.while(isElixirWordChar); word {
+	case "true", "false", "nil":
+		return Atom(word), nil
+	}
+	p.pos = at
+	return "", p.want(wantElixir)
 }
 
 func isElixirWordChar(r rune) bool { return r == '_' || unicode.IsLetter(r) || unicode.IsDigit(r) }
@@ -198,19 +203,18 @@ func (p *elixirParser) sigil() (Term, error) {
 		return nil, p.want(`~c"..." or ~s"..."`)
 	}
 	p.pos += 2
-	text, err := "", error(nil)
-	if kind == 'C' || kind == 'S' {
-		text, err = p.verbatim('"')
-	} else {
-		text, err = p.quoted('"')
+	switch kind {
+	case 'c':
+		return p.charlist('"')
+	case 's':
+		text, err := p.quoted('"')
+		return []byte(text), err
 	}
-	if err != nil {
-		return nil, err
+	text, err := p.verbatim('"')
+	if kind == 'S' {
+		return []byte(text), err
 	}
-	if kind == 's' || kind == 'S' {
-		return []byte(text), nil
-	}
-	return charsOf(text), nil
+	return charsOf(text), err
 }
 
 // capture reads what follows &: Mod.fun/1.
@@ -232,7 +236,9 @@ func (p *elixirParser) remote() (module, function Atom, err error) {
 	case 'A' <= c && c <= 'Z':
 		module, err = p.alias()
 	default:
-		err = p.want("Mod.fun or :mod.fun")
+		if module, err = p.word(); err != nil {
+			err = p.want("Mod.fun or :mod.fun")
+		}
 	}
 	if err != nil {
 		return "", "", err

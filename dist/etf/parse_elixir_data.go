@@ -1,6 +1,9 @@
 package etf
 
-import "strings"
+import (
+	"strings"
+	"unicode/utf8"
+)
 
 // listTerm reads what follows a bracket.
 func (p *elixirParser) listTerm() (Term, error) {
@@ -110,7 +113,7 @@ func (p *elixirParser) keywords(closing string, trailingComma bool) (List, error
 	}
 }
 
-// keyword reads a key with its colon, or nothing.
+// keyword reads a key with its colon, or nothing. Space has to follow: &:a is no key.
 func (p *elixirParser) keyword() (key Atom, ok bool, err error) {
 	p.space()
 	at := p.pos
@@ -127,7 +130,7 @@ func (p *elixirParser) keyword() (key Atom, ok bool, err error) {
 			text = p.operator()
 		}
 	}
-	if text == "" && p.pos == at || p.peek() != ':' || p.peekAt(1) == ':' {
+	if text == "" && p.pos == at || p.peek() != ':' || !isSpace(p.peekAt(1)) {
 		p.pos = at
 		return "", false, nil
 	}
@@ -135,6 +138,8 @@ func (p *elixirParser) keyword() (key Atom, ok bool, err error) {
 	key, err = p.atomOf(text, at)
 	return key, true, err
 }
+
+func isSpace(c byte) bool { return c == ' ' || c == '\t' || c == '\n' || c == '\r' }
 
 // mapTerm reads %{...} and %Mod{...}.
 func (p *elixirParser) mapTerm() (Term, error) {
@@ -274,6 +279,14 @@ func (p *elixirParser) quoted(quote byte) (string, error) {
 		case c == '\\' && p.peekAt(1) == '\n': // a line goes on
 			p.pos += 2
 			continue
+		case c == '\\' && p.peekAt(1) == 'x' && p.peekAt(2) != '{': // a byte, not a character
+			p.pos += 2
+			r, err := p.hexRune(2)
+			if err != nil {
+				return "", err
+			}
+			text.WriteByte(byte(r))
+			continue
 		}
 		r, err := p.char()
 		if err != nil {
@@ -281,6 +294,16 @@ func (p *elixirParser) quoted(quote byte) (string, error) {
 		}
 		text.WriteRune(r)
 	}
+}
+
+// charlist reads text up to the same quote as a list of code points.
+func (p *elixirParser) charlist(quote byte) (Term, error) {
+	at := p.pos
+	text, err := p.quoted(quote)
+	if err == nil && !utf8.ValidString(text) {
+		err = p.wantAt(at, "a charlist of UTF-8")
+	}
+	return charsOf(text), err
 }
 
 // char reads one character of a quoted text or behind ?.
