@@ -123,8 +123,6 @@ func (p *elixirParser) keyword() (key Atom, ok bool, err error) {
 		if text, err = p.quoted(c); err != nil {
 			return "", false, err
 		}
-	case c == '%' || c == '{' || c == '<' && p.peekAt(1) == '<': // containers, not the atoms %{} {} <<>>
-		return "", false, nil
 	default:
 		if text = p.name(true); text == "" {
 			text = p.operator()
