@@ -42,7 +42,7 @@ private_apt() {
     from="$(mirror)"
     [[ $from ]] || fail "the apt sources of this system name no mirror of its own suite (is it a Debian?)"
     [[ -e $keyring ]] || fail "$keyring is missing (package debian-archive-keyring)"
-    mkdir -p "$dir"/{etc,lists/partial,archives/partial}
+    mkdir -p "$dir"/{etc/apt.conf.d,etc/preferences.d,lists/partial,archives/partial}
     : >"$dir/status"
     echo "deb [signed-by=$keyring] $from $suite main" >"$dir/etc/sources.list"
     {
@@ -68,8 +68,8 @@ unpack() {
     private_apt "$suite" "$dir/apt"
     export APT_CONFIG="$dir/apt/apt.conf"
     {
-        apt-get -q update
-        apt-get -q install -y --no-install-recommends --download-only "${packages[@]}"
+        apt-get -q update &&
+            apt-get -q install -y --no-install-recommends --download-only "${packages[@]}"
     } >"$dir/apt.log" 2>&1 || {
         tail -n 20 "$dir/apt.log" >&2
         fail "this system's mirror does not give the packages of $suite"
@@ -165,7 +165,7 @@ for release in "${releases[@]}"; do
     ((!$#)) || [[ " $* " == *" ${release% *} "* ]] || continue
     wanted+=("$release")
 done
-((${#wanted[@]} && (!$# || ${#wanted[@]} == $#))) || fail "usage: $0 [$(printf '%s|' "${releases[@]% *}")]..."
+((${#wanted[@]} && (!$# || ${#wanted[@]} == $#))) || fail "usage: $0 [SUITE]..., of ${releases[*]% *}"
 
 # The suites at the same time: they wait for the network and for the disk, each in turn.
 pids=()
