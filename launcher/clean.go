@@ -55,6 +55,9 @@ func Clean(ctx context.Context, cfg CleanConfig) (done []Cleaned, err error) {
 	orphans, err := cleanProcesses(ctx, live)
 	done = append(done, orphans...)
 	errs = append(errs, err)
+	stumps, err := cleanStumps(cfg.Where)
+	done = append(done, stumps...)
+	errs = append(errs, err)
 	stale, err := cleanIndex()
 	done = append(done, stale...)
 	errs = append(errs, err)
@@ -97,6 +100,43 @@ func cleanProcesses(ctx context.Context, live map[string]bool) (done []Cleaned, 
 			continue
 		}
 		done = append(done, Cleaned{id, "processes", fmt.Sprintf("%d ended", len(ps))})
+	}
+	return done, errors.Join(errs...)
+}
+
+// cleanStumps removes directories in which a start was killed before it had written its record. They have nothing but
+// files of ours, the lock among them, which is free.
+func cleanStumps(w Where) (done []Cleaned, err error) {
+	stateDir, err := w.stateDir()
+	if err != nil || stateDir == "" {
+		return nil, err
+	}
+	var errs []error
+	for _, f := range glob(stateDir, "*/lock") {
+		p := place(filepath.Dir(f))
+		if _, err := readRecord(p); err == nil || !p.ours() {
+			continue
+		}
+		p, lock, err := lockPlace(stateDir, filepath.Base(string(p)))
+		if errors.Is(err, ErrRunning) {
+			continue
+		}
+		if err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		if err := p.remove(); err != nil {
+			errs = append(errs, err)
+		} else {
+			done = append(done, Cleaned{filepath.Base(string(p)), "files", string(p)})
+		}
+		_ = lock.Close()
+	}
+	if filepath.Base(stateDir) == StateDirName {
+		for _, d := range glob(stateDir, "*") {
+			_ = os.Remove(d) // the earliest stump is an empty directory; others stay
+		}
+		errs = append(errs, removeStateDir(stateDir))
 	}
 	return done, errors.Join(errs...)
 }

@@ -35,11 +35,16 @@ func lockPlace(stateDir, cluster string) (place, *os.File, error) {
 			}
 			return "", nil, fmt.Errorf("lock: %w", err)
 		}
-		held, err1 := f.Stat()
-		named, err2 := os.Stat(p.lock())
-		if err1 == nil && err2 == nil && os.SameFile(held, named) {
+		if p.lockedBy(f) {
 			return p, f, nil
 		}
 		_ = f.Close()
 	}
+}
+
+// lockedBy tells whether f is the file that now stands for the lock.
+func (p place) lockedBy(f *os.File) bool {
+	held, err1 := f.Stat()
+	named, err2 := os.Stat(p.lock())
+	return err1 == nil && err2 == nil && os.SameFile(held, named)
 }

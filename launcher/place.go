@@ -195,21 +195,25 @@ func (p place) remove() error {
 	if err := os.RemoveAll(string(p)); err != nil {
 		return fmt.Errorf("state directory: %w", err)
 	}
-	parent := filepath.Dir(string(p))
-	if filepath.Base(parent) != StateDirName {
+	return removeStateDir(filepath.Dir(string(p)))
+}
+
+// removeStateDir removes a directory in which clusters had their state, if it is ours and no cluster is left in it.
+func removeStateDir(dir string) error {
+	if filepath.Base(dir) != StateDirName {
 		return nil
 	}
-	ignore := filepath.Join(parent, ".gitignore")
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return ignoreMissing(err)
+	}
+	ignore := filepath.Join(dir, ".gitignore")
 	b, err := os.ReadFile(ignore) //nolint:gosec // in our own directory
-	entries, derr := os.ReadDir(parent)
-	if err == nil && derr == nil && len(entries) == 1 && string(b) == gitignore {
-		if err := os.Remove(ignore); err != nil {
+	if err == nil && len(entries) == 1 && string(b) == gitignore {
+		if err := ignoreMissing(os.Remove(ignore)); err != nil {
 			return fmt.Errorf("state directory: %w", err)
 		}
-		entries = nil
 	}
-	if derr == nil && len(entries) == 0 {
-		_ = os.Remove(parent) // a cluster that is just being made there may be faster
-	}
+	_ = os.Remove(dir) // not empty if a cluster is just being made there
 	return nil
 }

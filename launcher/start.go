@@ -64,6 +64,10 @@ func Start(ctx context.Context, cfg StartConfig) (*Cluster, error) {
 	}
 	args := startArgs{ID: newID(spec.Cluster), Place: p, Spec: spec, Binary: cfg.Binary}
 	if err := supervise(ctx, args, lock, cfg.Progress); err != nil {
+		if ctx.Err() != nil && p.lockedBy(lock) { // the supervisor hadn't got as far as clearing away itself
+			clear := context.WithoutCancel(ctx)
+			err = errors.Join(err, sweep(clear, p), p.remove())
+		}
 		return nil, err
 	}
 	r, err := readRecord(p)

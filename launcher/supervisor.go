@@ -66,9 +66,6 @@ type ending struct {
 
 func (e *ending) Error() string { return e.reason }
 
-// handoverTimeout bounds the wait for the start request, which the CLI sends as it starts us.
-const handoverTimeout = 10 * time.Second
-
 // farewellTimeout is how long a client may take to read that all is over.
 const farewellTimeout = 5 * time.Second
 
@@ -91,10 +88,10 @@ func runSupervisor(conn net.Conn, lock *os.File) error {
 	}()
 
 	s.control = control.NewServer(s.handle)
-	s.control.Go(conn)
+	hungUp := s.control.Go(conn)
 	select {
 	case s.startArgs = <-s.begin:
-	case <-time.After(handoverTimeout):
+	case <-hungUp: // whoever started us was killed; the server has a deadline for the request
 		return errors.New("no start request came")
 	}
 

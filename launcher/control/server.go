@@ -73,21 +73,24 @@ func (s *Server) Listen(path string) error {
 					return
 				}
 			}
-			s.Go(conn)
+			_ = s.Go(conn)
 		}
 	})
 	return nil
 }
 
-// Go answers the one request of conn, and closes it.
-func (s *Server) Go(conn net.Conn) {
+// Go answers the one request of conn, and closes it. The channel is closed when that is done, or was not asked for.
+func (s *Server) Go(conn net.Conn) <-chan struct{} {
+	done := make(chan struct{})
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed {
 		_ = conn.Close()
-		return
+		close(done)
+		return done
 	}
-	s.wg.Go(func() { s.serve(conn) })
+	s.wg.Go(func() { defer close(done); s.serve(conn) })
+	return done
 }
 
 func (s *Server) serve(conn net.Conn) {

@@ -1,0 +1,178 @@
+package main
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/beamctl/beamctl/launcher"
+)
+
+// killed starts a cluster whose nodes have children, kills one process of it, and waits until nothing runs any more.
+func killed(t *testing.T, w *world, which func(launcher.Record) int) {
+	t.Helper()
+	w.ok("start")
+	w.inNode(`spawn(fun() -> open_port({spawn, "sleep 1001"}, []), receive stop -> ok end end)`)
+	rec := w.record()
+	victim := which(rec)
+	require.True(t, alive(victim))
+	require.NoError(t, syscall.Kill(victim, syscall.SIGKILL))
+	eventually(t, "the whole subtree goes with it", func() bool { return len(marked(rec.ID)) == 0 })
+}
+
+func TestSupervisorKilled(t *testing.T) {
+	w := newWorld(t, "erlang-kv")
+	killed(t, w, func(r launcher.Record) int { return r.Supervisor.Pid })
+	st := w.run("status")
+	assert.Equal(t, exitNoCluster, st.code)
+	assert.Contains(t, st.err, "its supervisor is gone")
+	assert.Contains(t, w.ok("list"), "dead")
+	assert.Contains(t, w.ok("stop"), "nothing is left")
+	assert.NoDirExists(t, filepath.Join(w.dir, ".beamctl"))
+	assert.NoDirExists(t, filepath.Join(filepath.Dir(w.dir), "run", "beamctl"))
+}
+
+func TestGuardianKilled(t *testing.T) {
+	w := newWorld(t, "erlang-kv")
+	killed(t, w, func(r launcher.Record) int { return r.Guardian.Pid })
+	st := w.run("status")
+	assert.Equal(t, exitNoCluster, st.code)
+	assert.Contains(t, st.err, "the guardian process was killed")
+	assert.Contains(t, w.ok("clean"), "files")
+	assert.NoDirExists(t, filepath.Join(w.dir, ".beamctl"))
+}
+
+func TestStartAfterDeath(t *testing.T) {
+	w := newWorld(t, "erlang-kv")
+	killed(t, w, func(r launcher.Record) int { return r.Supervisor.Pid })
+	w.ok("start")
+	for _, n := range w.status().Nodes {
+		assert.Equal(t, launcher.NodeUp, n.State)
+	}
+	w.ok("stop")
+}
+
+func TestNodeKilled(t *testing.T) {
+	w := newWorld(t, "erlang-kv")
+	w.ok("start")
+	require.NoError(t, syscall.Kill(w.record().Nodes[1].Process.Pid, syscall.SIGKILL))
+	eventually(t, "status shows it", func() bool { return w.status().Nodes[1].State == launcher.NodeExited })
+	st := w.status()
+	assert.Contains(t, st.Nodes[1].Exit, "signal 9")
+	assert.Zero(t, st.Nodes[1].Port)
+	assert.Equal(t, launcher.NodeUp, st.Nodes[0].State, "the others go on")
+	assert.Equal(t, launcher.NodeUp, st.Nodes[2].State)
+	w.ok("stop")
+}
+
+func TestNodeThatHangs(t *testing.T) {
+	w := newWorld(t, "erlang-kv")
+	w.ok("start")
+	node2 := w.record().Nodes[1].Process.Pid
+	require.NoError(t, syscall.Kill(node2, syscall.SIGSTOP))
+	st := w.status()
+	assert.Equal(t, launcher.NodeUnreachable, st.Nodes[1].State)
+	assert.NotEmpty(t, st.Nodes[1].Problem)
+	begin := time.Now()
+	w.ok("stop")
+	assert.Less(t, time.Since(begin), 15*time.Second)
+	assert.False(t, alive(node2))
+}
+
+func TestSupervisorThatHangs(t *testing.T) {
+	w := newWorld(t, "erlang-kv")
+	w.ok("start")
+	rec := w.record()
+	require.NoError(t, syscall.Kill(rec.Supervisor.Pid, syscall.SIGSTOP))
+	st := w.run("status", "--timeout", "1s")
+	assert.Equal(t, exitTimeout, st.code)
+	assert.Contains(t, st.err, "the supervisor does not answer")
+	require.NoError(t, syscall.Kill(rec.Supervisor.Pid, syscall.SIGKILL))
+	eventually(t, "the guardian notices", func() bool { return len(marked(rec.ID)) == 0 })
+	w.ok("stop")
+}
+
+// TestInterruptedStart interrupts at one moment after the other: nothing may be left whenever it is.
+func TestInterruptedStart(t *testing.T) {
+	for _, sig := range []syscall.Signal{syscall.SIGINT, syscall.SIGKILL} {
+		t.Run(sig.String(), func(t *testing.T) {
+			w := newWorld(t, "erlang-kv")
+			w.ok("start") // so that it is built
+			w.ok("stop")
+			before := files(t, filepath.Dir(w.dir))
+			for delay := 2 * time.Millisecond; delay < 250*time.Millisecond; delay *= 2 {
+				cmd := w.cmd("start")
+				var errs bytes.Buffer
+				cmd.Stderr = &errs
+				require.NoError(t, cmd.Start())
+				time.Sleep(delay)
+				ids := w.ids()
+				require.NoError(t, cmd.Process.Signal(sig))
+				_ = cmd.Wait()
+				if sig == syscall.SIGINT {
+					assert.Contains(t, []int{exitInterrupted, -1}, cmd.ProcessState.ExitCode(), "%s: %s", delay, errs.String()) // -1: before it listened for signals
+				}
+				ids = append(ids, w.ids()...)
+				eventually(t, "nothing runs", func() bool {
+					for _, id := range ids {
+						if len(marked(id)) > 0 {
+							return false
+						}
+					}
+					return true
+				})
+				left := func() []string {
+					return slices.DeleteFunc(files(t, filepath.Dir(w.dir)), func(f string) bool { return slices.Contains(before, f) })
+				}
+				if sig == syscall.SIGKILL { // it may hit between making the directory and starting the supervisor
+					eventually(t, "clean removes what is left", func() bool { w.ok("clean"); return len(left()) == 0 })
+				}
+				assert.Empty(t, left(), "after %s", delay)
+			}
+		})
+	}
+}
+
+func TestCleanLeavesTheLivingAlone(t *testing.T) {
+	living, dead := newWorld(t, "erlang-kv"), newWorld(t, "erlang-kv")
+	dead.env = living.env // one user's index has both
+	living.ok("start")
+	killedID := func() string {
+		dead.ok("start")
+		r := dead.record()
+		require.NoError(t, syscall.Kill(r.Supervisor.Pid, syscall.SIGKILL))
+		eventually(t, "it is dead", func() bool { return len(marked(r.ID)) == 0 })
+		return r.ID
+	}()
+	out := living.ok("clean") // from another directory: the index knows
+	assert.Contains(t, out, dead.dir)
+	assert.NotContains(t, out, living.dir)
+	assert.NoDirExists(t, filepath.Join(dead.dir, ".beamctl"))
+	assert.Empty(t, marked(killedID))
+	for _, n := range living.status().Nodes {
+		assert.Equal(t, launcher.NodeUp, n.State)
+	}
+	assert.Contains(t, living.ok("clean", "--all"), "cluster")
+	assert.NoDirExists(t, filepath.Join(living.dir, ".beamctl"))
+}
+
+func TestForeignDirectoryIsRefused(t *testing.T) {
+	w := newWorld(t, "erlang-kv")
+	w.write("state/kv/thesis.tex", "years of work")
+	r := w.run("start", "--state-dir", "state")
+	assert.Equal(t, exitNoStart, r.code)
+	assert.Contains(t, r.err, "not beamctl's")
+	w.run("clean", "--state-dir", "state")
+	b, err := os.ReadFile(filepath.Join(w.dir, "state", "kv", "thesis.tex"))
+	require.NoError(t, err)
+	assert.Equal(t, "years of work", string(b))
+	assert.False(t, strings.Contains(w.ok("list"), "kv"))
+}

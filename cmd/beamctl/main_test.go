@@ -1,0 +1,264 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
+
+	"github.com/beamctl/beamctl/launcher"
+)
+
+// binary is beamctl, built once for all tests.
+var binary string
+
+func TestMain(m *testing.M) {
+	code, err := buildAndRun(m)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		code = 1
+	}
+	os.Exit(code)
+}
+
+func buildAndRun(m *testing.M) (int, error) {
+	dir, err := os.MkdirTemp("", "beamctl-test-")
+	if err != nil {
+		return 1, err
+	}
+	defer os.RemoveAll(dir)
+	if err := os.Chmod(dir, 0o755); err != nil { // another user runs it, too
+		return 1, err
+	}
+	binary = filepath.Join(dir, "beamctl")
+	if out, err := exec.Command("go", "build", "-o", binary, ".").CombinedOutput(); err != nil {
+		return 1, fmt.Errorf("go build: %w\n%s", err, out)
+	}
+	code := m.Run()
+	return code, goleak.Find()
+}
+
+// world is where one test's commands run: a directory with a project, a user, an index of clusters of their own.
+type world struct {
+	t   *testing.T
+	dir string
+	env []string
+	uid uint32 // 0: the test's own
+}
+
+// nobody is the user as whom everything has to work as well.
+const nobody = 65534
+
+// newWorld makes a world with a copy of an example, or an empty one.
+func newWorld(t *testing.T, example string) *world {
+	t.Helper()
+	base, err := os.MkdirTemp("", "w") // short: a socket's path is, too
+	require.NoError(t, err)
+	base, err = filepath.EvalSymlinks(base)
+	require.NoError(t, err)
+	require.NoError(t, os.Chmod(base, 0o755))
+	w := &world{t: t, dir: filepath.Join(base, "project")}
+	if example != "" {
+		require.NoError(t, os.CopyFS(w.dir, os.DirFS(filepath.Join("..", "..", "examples", example))))
+	} else {
+		require.NoError(t, os.Mkdir(w.dir, 0o755))
+	}
+	run := filepath.Join(base, "run")
+	require.NoError(t, os.Mkdir(run, 0o700))
+	w.env = append(slices.DeleteFunc(os.Environ(), func(kv string) bool {
+		return strings.HasPrefix(kv, "BEAMCTL_") || strings.HasPrefix(kv, "ERL_") || strings.HasPrefix(kv, "MIX_ENV=")
+	}), "XDG_RUNTIME_DIR="+run, "NO_COLOR=1")
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Log(w.logs())
+		}
+		for _, id := range w.ids() { // whatever a failed test leaves; by now a good one has nothing
+			for _, pid := range marked(id) {
+				_ = syscall.Kill(pid, syscall.SIGKILL)
+			}
+		}
+		if err := os.RemoveAll(base); err != nil {
+			t.Error(err)
+		}
+	})
+	return w
+}
+
+// as makes everything belong to uid, who does the rest.
+func (w *world) as(uid uint32) *world {
+	w.t.Helper()
+	w.uid = uid
+	require.NoError(w.t, filepath.WalkDir(filepath.Dir(w.dir), func(path string, _ fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		return os.Lchown(path, int(uid), int(uid))
+	}))
+	w.env = append(w.env, "HOME="+w.dir)
+	return w
+}
+
+// write puts a file into the project.
+func (w *world) write(name, content string) {
+	w.t.Helper()
+	path := filepath.Join(w.dir, name)
+	require.NoError(w.t, os.MkdirAll(filepath.Dir(path), 0o755))
+	require.NoError(w.t, os.WriteFile(path, []byte(content), 0o644))
+}
+
+type result struct {
+	code     int
+	out, err string
+}
+
+func (w *world) cmd(args ...string) *exec.Cmd {
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
+	w.t.Cleanup(cancel)
+	cmd := exec.CommandContext(ctx, binary, args...)
+	cmd.Dir, cmd.Env = w.dir, w.env
+	if w.uid != 0 {
+		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: w.uid, Gid: w.uid}}
+	}
+	return cmd
+}
+
+// run runs beamctl to its end.
+func (w *world) run(args ...string) result {
+	w.t.Helper()
+	var out, errs bytes.Buffer
+	cmd := w.cmd(args...)
+	cmd.Stdout, cmd.Stderr = &out, &errs
+	err := cmd.Run()
+	var exit *exec.ExitError
+	if err != nil && !errors.As(err, &exit) {
+		require.NoError(w.t, err)
+	}
+	return result{cmd.ProcessState.ExitCode(), out.String(), errs.String()}
+}
+
+// ok runs beamctl and returns what it wrote to stdout; it has to succeed.
+func (w *world) ok(args ...string) string {
+	w.t.Helper()
+	r := w.run(args...)
+	require.Equal(w.t, 0, r.code, "beamctl %v\n%s%s", args, r.out, r.err)
+	return r.out
+}
+
+// status returns what `status -o json` says.
+func (w *world) status(args ...string) launcher.Status {
+	w.t.Helper()
+	var st launcher.Status
+	require.NoError(w.t, json.Unmarshal([]byte(w.ok(append([]string{"status", "-o", "json"}, args...)...)), &st))
+	return st
+}
+
+// records reads what the clusters in the project wrote about themselves.
+func (w *world) records() []launcher.Record {
+	var out []launcher.Record
+	files, _ := filepath.Glob(filepath.Join(w.dir, ".beamctl", "*", "cluster.json"))
+	for _, f := range files {
+		var r launcher.Record
+		if b, err := os.ReadFile(f); err == nil && json.Unmarshal(b, &r) == nil {
+			out = append(out, r)
+		}
+	}
+	return out
+}
+
+// ids returns the ids of all clusters that were ever recorded in this world.
+func (w *world) ids() []string {
+	var ids []string
+	for _, r := range w.records() {
+		ids = append(ids, r.ID)
+	}
+	entries, _ := filepath.Glob(filepath.Join(filepath.Dir(w.dir), "run", "beamctl", "*.json"))
+	for _, e := range entries {
+		ids = append(ids, strings.TrimSuffix(filepath.Base(e), ".json"))
+	}
+	return ids
+}
+
+func (w *world) record() launcher.Record {
+	w.t.Helper()
+	rs := w.records()
+	require.Len(w.t, rs, 1)
+	return rs[0]
+}
+
+// logs returns every log in the world, for a test that failed.
+func (w *world) logs() string {
+	var b strings.Builder
+	for _, pattern := range []string{"*/*.log", "*/events.jsonl", "*/nodes/*/*.log"} {
+		files, _ := filepath.Glob(filepath.Join(w.dir, ".beamctl", pattern))
+		for _, f := range files {
+			content, _ := os.ReadFile(f)
+			fmt.Fprintf(&b, "--- %s\n%s\n", f, content)
+		}
+	}
+	return b.String()
+}
+
+// marked returns the living processes of the cluster with that id. It asks the kernel itself: the code under test is no witness.
+func marked(id string) []int {
+	return processes(func(pid string) bool {
+		env, err := os.ReadFile(filepath.Join("/proc", pid, "environ"))
+		return err == nil && bytes.Contains(append([]byte{0}, env...), []byte("\x00"+launcher.MarkerEnv+"="+id+"\x00"))
+	})
+}
+
+// processes returns the living processes that are wanted.
+func processes(wanted func(pid string) bool) []int {
+	var pids []int
+	entries, _ := os.ReadDir("/proc")
+	for _, e := range entries {
+		pid, err := strconv.Atoi(e.Name())
+		if err == nil && wanted(e.Name()) && alive(pid) {
+			pids = append(pids, pid)
+		}
+	}
+	return pids
+}
+
+// alive tells whether pid runs; a zombie doesn't.
+func alive(pid int) bool {
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return false
+	}
+	_, after, _ := strings.Cut(string(b[bytes.LastIndexByte(b, ')'):]), " ")
+	return after != "" && after[0] != 'Z' && after[0] != 'X'
+}
+
+// files lists everything below a directory.
+func files(t *testing.T, dir string) []string {
+	t.Helper()
+	var out []string
+	require.NoError(t, filepath.WalkDir(dir, func(path string, _ fs.DirEntry, err error) error {
+		if errors.Is(err, fs.ErrNotExist) { // it is just being removed
+			return nil
+		}
+		out = append(out, path)
+		return err
+	}))
+	return out
+}
+
+// eventually waits for a condition that something outside brings about.
+func eventually(t *testing.T, what string, ok func() bool) {
+	t.Helper()
+	require.Eventually(t, ok, 20*time.Second, 10*time.Millisecond, what)
+}
