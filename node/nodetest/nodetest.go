@@ -82,6 +82,12 @@ var serial atomic.Int64
 // the end of the test. Its cookie comes from a file in a HOME of its own.
 func (c *Cluster) Erl(alive string, args ...string) *Erl {
 	c.t.Helper()
+	return c.ErlOf("", alive, args...)
+}
+
+// ErlOf is Erl with the OTP whose programs are in the folder bin, "" for the one on PATH.
+func (c *Cluster) ErlOf(bin, alive string, args ...string) *Erl {
+	c.t.Helper()
 	home := c.t.TempDir()
 	file := filepath.Join(home, ".erlang.cookie")
 	if err := os.WriteFile(file, []byte(c.Cookie.Secret()), 0o400); err != nil {
@@ -94,7 +100,7 @@ func (c *Cluster) Erl(alive string, args ...string) *Erl {
 		"-kernel", "inet_dist_use_interface", "{127,0,0,1}",
 	}, args...)
 	e := &Erl{Name: name, t: c.t, out: &lockedBuffer{}, done: make(chan struct{})}
-	e.cmd = exec.Command("erl", args...) //nolint:gosec,noctx // a test's own arguments; ended by kill below
+	e.cmd = exec.Command(filepath.Join(bin, "erl"), args...) //nolint:gosec,noctx // a test's own arguments; ended by kill below
 	e.cmd.Env = append(os.Environ(), c.EPMD.Env(), "HOME="+home, "ERL_CRASH_DUMP="+filepath.Join(home, "erl_crash.dump"))
 	e.cmd.Stdout, e.cmd.Stderr = e.out, e.out
 	e.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
