@@ -140,10 +140,9 @@ func (d *decoder) integer() int64 {
 	return 0
 }
 
-// newFun reads NEW_FUN_EXT. Its size field must tell the truth.
+// newFun reads NEW_FUN_EXT. Like the BEAM it takes no notice of the size field: what counts is what follows.
 func (d *decoder) newFun() Term {
-	start := d.pos
-	size := d.u32()
+	d.u32()
 	f := Fun{Arity: uint8(d.u8())}
 	copy(f.Uniq[:], d.take(len(f.Uniq)))
 	f.Index = d.u32()
@@ -154,9 +153,6 @@ func (d *decoder) newFun() Term {
 	f.Pid, _ = d.pid(byte(d.u8()))
 	if !d.free(&f, free) {
 		return nil
-	}
-	if uint64(d.pos-start) != uint64(size) {
-		return d.fail(ErrMalformed)
 	}
 	return f
 }

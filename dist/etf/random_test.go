@@ -1,6 +1,8 @@
 package etf_test
 
 import (
+	"bytes"
+	"errors"
 	"math"
 	"math/big"
 	"strings"
@@ -195,5 +197,51 @@ func TestRandomParseElixir(t *testing.T) {
 		theirs, ok := termOf(t, "elixir", printed)
 		require.True(t, ok, printed)
 		require.True(t, etf.Equal(term, theirs), printed)
+	})
+}
+
+func TestRandomInspect(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		term := terms(3, true).Draw(t, "term")
+		got := etf.FormatElixir(term)
+		if strings.Contains(got, `~c"`) || strings.Contains(got, "__struct__") || strings.Contains(got, "%Elixir") ||
+			strings.Contains(got, "%Foo") {
+			return // Elixir 1.14 writes charlists as 'abc' and has no such module
+		}
+		require.Equal(t, text(t, "inspect", marshal(t, term)), got)
+	})
+}
+
+// TestMutations has both sides read the same damaged terms: they have to agree on which are terms, and what they are.
+func TestMutations(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		var damaged etf.List
+		for range 20 {
+			b := marshal(t, terms(2, false).Draw(t, "term"))
+			for range rapid.IntRange(1, 3).Draw(t, "changes") {
+				at := rapid.IntRange(1, len(b)-1).Draw(t, "at")
+				b[at] = rapid.OneOf(rapid.Byte(), rapid.ByteRange(97, 121), rapid.ByteRange(0, 9)).Draw(t, "byte")
+				if 73 <= b[at] && b[at] <= 76 {
+					b[at] = 0 // tags of the runtime's own, which refer to its tables
+				}
+			}
+			// The runtime takes a reference of no words, and then reads one; compressed terms are not for Decode.
+			if b[1] != 80 && !bytes.Contains(b, []byte{90, 0, 0}) {
+				damaged = append(damaged, b)
+			}
+		}
+		for i, answer := range ask(t, "decodes", damaged).(etf.List) {
+			b := damaged[i].([]byte)
+			ours, _, err := etf.Decode(b[1:])
+			theirs, ok := answer.(etf.Tuple)
+			if err != nil {
+				// The runtime takes arities above 255 for external funs, which cannot exist.
+				hugeArity := errors.Is(err, etf.ErrMalformed) && bytes.IndexByte(b, 113) > 0
+				require.False(t, ok && !hugeArity, "%x: %v", b, err)
+				continue
+			}
+			require.True(t, ok, "%x: %s", b, etf.Format(ours))
+			require.True(t, etf.Equal(ours, unmarshal(t, theirs[1].([]byte))), "%x", b)
+		}
 	})
 }

@@ -59,7 +59,7 @@ func (d *decoder) skip() (terms int) {
 	case tagExport:
 		return 3
 	case tagNewFun:
-		d.take(4 + 1 + 16 + 4) // size, which Decode checks; arity, MD5, index
+		d.take(4 + 1 + 16 + 4) // size, arity, MD5, index
 		free := d.count()
 		return 4 + free // module, index, uniq, pid
 	case tagFun:

@@ -42,7 +42,6 @@ const (
 	maxNewPortID           = 1<<28 - 1 // NEW_PORT_EXT carries 28 bits, larger ids go out as V4_PORT_EXT (external.c, enc_port)
 	floatTextLen           = 31
 	maxTinyCreation        = 3 // one-byte creations are two bits wide
-	minNewFunSize          = 4 + 1 + 16 + 4 + 4
 	bitsPerByte            = 8
 	signPositive      byte = 0
 	signNegative      byte = 1
