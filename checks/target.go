@@ -64,9 +64,9 @@ func Unreachable(t Target, err error) *Finding {
 	case errors.Is(err, dist.ErrNotAllowed):
 		f.What = t.Name + " does not allow this connection"
 		f.Cause = "its net_kernel:allow/1 list names other nodes"
-	case errors.Is(err, dist.ErrProtocol), errors.Is(err, dist.ErrMissingFlags):
-		f.What = t.Name + " does not speak a protocol that fits"
-		f.Cause = "something else listens on the port, it wants TLS (-proto_dist inet_tls), or its OTP is older than 23"
+	case errors.Is(err, dist.ErrProtocol), errors.Is(err, dist.ErrMissingFlags), errors.Is(err, dist.ErrClosedInHandshake):
+		f.What = t.Name + " cannot be reached: what listens there does not speak a protocol that fits"
+		f.Cause = "something else has the port, the node wants TLS (-proto_dist inet_tls), or its OTP is older than 23"
 	case errors.Is(err, node.ErrTimeout):
 		f.What = t.Name + " does not answer"
 		f.Cause = "the node is stopped (SIGSTOP), overloaded, or packets are dropped on the way"

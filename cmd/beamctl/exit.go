@@ -7,6 +7,7 @@ import (
 	"io/fs"
 
 	"github.com/beamctl/beamctl/checks"
+	"github.com/beamctl/beamctl/dist"
 	"github.com/beamctl/beamctl/launcher"
 	"github.com/beamctl/beamctl/node"
 )
@@ -61,7 +62,9 @@ func exitCode(err error) int {
 		usage  usageError
 		start  startError
 		erl    *node.ErlangError
-		is     = func(targets ...error) bool {
+
+		handshake *dist.HandshakeError
+		is        = func(targets ...error) bool {
 			for _, t := range targets {
 				if errors.Is(err, t) {
 					return true
@@ -83,13 +86,13 @@ func exitCode(err error) int {
 		return exitNoCluster
 	case is(launcher.ErrNotReady, launcher.ErrNoAnswer, context.DeadlineExceeded, node.ErrTimeout):
 		return exitTimeout
-	case is(node.ErrWrongCookie, launcher.ErrRuntimeDir):
+	case is(node.ErrWrongCookie, dist.ErrNoCookie, dist.ErrNotAllowed, launcher.ErrRuntimeDir):
 		return exitRefused
 	case errors.As(err, &start):
 		return exitNoStart
 	case is(fs.ErrPermission):
 		return exitRefused
-	case is(node.ErrUnresolved, node.ErrNoEPMD, node.ErrNoSuchName, node.ErrRefused, node.ErrNodeDown):
+	case is(node.ErrUnresolved, node.ErrNoEPMD, node.ErrNoSuchName, node.ErrRefused, node.ErrNodeDown), errors.As(err, &handshake):
 		return exitNoCluster
 	case errors.As(err, &erl), is(errFailed, launcher.ErrLeftovers), isFinding(err):
 		return exitFailed

@@ -1,0 +1,172 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/beamctl/beamctl/checks"
+)
+
+// matrix is what health says: node → check → status.
+type matrix map[string]map[string]checks.Status
+
+// health runs `health -o json` with more arguments.
+func (w *world) health(args ...string) (matrix, *checks.Report, int) {
+	w.t.Helper()
+	r := w.run(append([]string{"health", "-o", "json"}, args...)...)
+	var rep checks.Report
+	require.NoError(w.t, json.Unmarshal([]byte(r.out), &rep), "%s%s", r.out, r.err)
+	m := matrix{}
+	for _, row := range rep.Rows {
+		m[row.Node] = map[string]checks.Status{}
+		for _, c := range row.Cells {
+			m[row.Node][c.Check] = c.Status
+		}
+	}
+	return m, &rep, r.code
+}
+
+// expected is the matrix of three healthy nodes, but for the given cells: "node2 apps": Fail.
+func expected(but map[string]checks.Status) matrix {
+	healthy := map[string]checks.Status{}
+	for _, name := range checks.Names() {
+		healthy[name] = checks.OK
+	}
+	m := matrix{}
+	for i := 1; i <= 3; i++ {
+		m[fmt.Sprintf("node%d@127.0.0.1", i)] = maps.Clone(healthy)
+	}
+	for cell, status := range but {
+		node, check, _ := strings.Cut(cell, " ")
+		m[node+"@127.0.0.1"][check] = status
+	}
+	return m
+}
+
+// TestHealth breaks every kind of cell once, each by a call from a node that has nothing to do with beamctl, or by a signal.
+func TestHealth(t *testing.T) {
+	const fail, blocked = checks.Fail, checks.Blocked
+	for _, tc := range []struct {
+		name, example string
+		fault         func(w *world)
+		but           map[string]checks.Status
+		says          string // in the table
+	}{
+		{
+			name: "healthy", example: "elixir-counter", fault: func(*world) {}, says: "counter 1.0.0",
+		},
+		{
+			name: "application stopped", example: "erlang-kv",
+			fault: func(w *world) { w.inNode(`erpc:call('node2@127.0.0.1', application, stop, [kv])`) },
+			but:   map[string]checks.Status{"node2 apps": fail},
+			says:  "kv not running",
+		},
+		{
+			name: "pair disconnected", example: "elixir-counter",
+			fault: func(w *world) {
+				// global must not cut more edges than this one (it does since OTP 25).
+				w.inNode(`[erpc:call(M, fun() -> application:set_env(kernel, prevent_overlapping_partitions, false),
+					supervisor:terminate_child(kernel_sup, global_name_server), supervisor:restart_child(kernel_sup, global_name_server) end)
+					|| M <- [node() | nodes()]], true = erlang:disconnect_node('node3@127.0.0.1')`)
+			},
+			but:  map[string]checks.Status{"node1 mesh": fail, "node3 mesh": fail},
+			says: "does not see node3@127.0.0.1",
+		},
+		{
+			name: "cookie changed", example: "erlang-kv",
+			fault: func(w *world) { w.inNode(`erpc:call('node3@127.0.0.1', erlang, set_cookie, [other])`) },
+			but: map[string]checks.Status{
+				"node3 cookie": fail, "node3 ping": blocked, "node3 rpc": blocked, "node3 apps": blocked, "node3 mesh": blocked,
+			},
+			says: "wrong cookie",
+		},
+		{
+			name: "node stopped", example: "erlang-kv",
+			fault: func(w *world) { w.stopProcess(w.status().Nodes[1].Pid) },
+			but: map[string]checks.Status{
+				"node2 ping": fail, "node2 cookie": blocked, "node2 rpc": blocked, "node2 apps": blocked, "node2 mesh": blocked,
+			},
+			says: "does not answer",
+		},
+		{
+			name: "no calls", example: "erlang-kv",
+			fault: func(w *world) {
+				// Another module takes the place of erpc, one that can do nothing.
+				w.inNode(`{ok, M, B} = compile:forms([{attribute, 1, module, erpc}]), T = 'node2@127.0.0.1',
+					true = rpc:call(T, code, unstick_mod, [M]), {module, M} = rpc:call(T, code, load_binary, [M, "erpc.beam", B])`)
+			},
+			but:  map[string]checks.Status{"node2 rpc": fail, "node2 apps": blocked, "node2 mesh": blocked},
+			says: "undef",
+		},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			w := newWorld(t, tc.example)
+			w.ok("start", "-q")
+			tc.fault(w)
+			began := time.Now()
+			m, rep, code := w.health()
+			assert.Less(t, time.Since(began), 5*time.Second)
+			assert.Equal(t, expected(tc.but), m)
+			assert.Equal(t, len(tc.but) == 0, rep.Healthy)
+			want := exitOK
+			if len(tc.but) > 0 {
+				want = exitFailed
+			}
+			assert.Equal(t, want, code)
+			table := w.run("health", "--timeout", "1s")
+			assert.Equal(t, want, table.code)
+			assert.Contains(t, table.out, tc.says)
+			w.ok("stop", "-q")
+		})
+	}
+}
+
+// stopProcess stops a process and returns when it stands still: the signal alone is only a wish.
+func (w *world) stopProcess(pid int) {
+	w.t.Helper()
+	require.NoError(w.t, syscall.Kill(pid, syscall.SIGSTOP))
+	eventually(w.t, "the process stops", func() bool {
+		stats, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", pid))
+		for _, s := range stats {
+			b, err := os.ReadFile(s)
+			if _, rest, ok := strings.Cut(string(b), ") "); err != nil || !ok || rest[0] != 'T' {
+				return false
+			}
+		}
+		return len(stats) > 0
+	})
+}
+
+// Nodes that beamctl did not start: here those of a cluster seen from a directory where there is none.
+func TestHealthAttached(t *testing.T) {
+	w := newWorld(t, "erlang-kv")
+	w.ok("start", "-q")
+	st := w.status()
+	other := newWorld(t, "")
+	_, port, _ := strings.Cut(st.EPMD, ":")
+	other.env = append(other.env, "ERL_EPMD_PORT="+port)
+	cookie := filepath.Join(st.StateDir, "cookie")
+
+	nodes := "node1@127.0.0.1,node2@127.0.0.1=127.0.0.1:" + fmt.Sprint(st.Nodes[1].Port)
+	m, _, code := other.health("--attach", nodes, "--cookie-file", cookie)
+	assert.Equal(t, exitOK, code)
+	assert.Len(t, m, 2)
+	assert.Equal(t, checks.OK, m["node2@127.0.0.1"]["mesh"])
+
+	absent := other.run("health", "--attach", "node9@127.0.0.1", "--cookie-file", cookie)
+	assert.Equal(t, exitFailed, absent.code)
+	assert.Contains(t, absent.out, `as "node9"`)
+	nothing := other.run("health")
+	assert.Equal(t, exitNoCluster, nothing.code)
+	w.ok("stop", "-q")
+}
