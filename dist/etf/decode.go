@@ -10,6 +10,10 @@ import (
 // The deepest real terms, abstract code, stay in the hundreds.
 const MaxDepth = 10_000
 
+// MaxExpansion is the most memory a term takes, in bytes for each byte of its encoding: a tuple of one element that
+// takes no memory of its own has three bytes and becomes 48, and 16 in what contains it.
+const MaxExpansion = 24
+
 // Decode reads the term at the start of b, which begins with its tag (no version byte), and returns it with the bytes
 // that follow it. The types are those listed at [Term]. Nothing in the term shares memory with b.
 //

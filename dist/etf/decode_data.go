@@ -136,12 +136,14 @@ func (d *decoder) big(n int) Term {
 }
 
 func (d *decoder) tuple(n int) Term {
-	if !d.claim(n) || !d.enter() {
+	if !d.claim(n) {
 		return nil
 	}
 	if n == 0 {
-		d.depth--
 		return emptyTuple
+	}
+	if !d.enter() {
+		return nil
 	}
 	elems, t := newSlice[Term](tupleType, n)
 	if !d.fill(elems) {

@@ -138,6 +138,10 @@ func (p *printer) elements(ts []Term) {
 }
 
 func (p *printer) sequence(open string, ts []Term, end string) {
+	if len(ts) == 0 {
+		p.put(open + end)
+		return
+	}
 	if !p.enter() {
 		return
 	}

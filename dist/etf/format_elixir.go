@@ -80,6 +80,10 @@ func (p *elixirPrinter) elements(ts []Term) {
 }
 
 func (p *elixirPrinter) sequence(open string, ts []Term, end string) {
+	if len(ts) == 0 {
+		p.put(open + end)
+		return
+	}
 	if !p.enter() {
 		return
 	}

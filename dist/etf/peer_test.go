@@ -17,8 +17,8 @@ import (
 	"github.com/beamctl/beamctl/dist/etf"
 )
 
-// runtime is the real Erlang runtime that the tests compare with, one for all of them.
-type runtime struct {
+// erlang is the real Erlang runtime that the tests compare with, one for all of them.
+type erlang struct {
 	mu  sync.Mutex
 	cmd *exec.Cmd
 	in  io.WriteCloser
@@ -41,7 +41,7 @@ func TestMain(m *testing.M) {
 var started bool
 
 // startRuntime compiles testdata/etf_peer.erl in a fresh erl, with Elixir's modules on its path, and leaves it listening.
-func startRuntime() (*runtime, error) {
+func startRuntime() (*erlang, error) {
 	started = true
 	elixir, err := exec.Command("elixir", "-e", "IO.write(:code.lib_dir(:elixir))").Output()
 	if err != nil {
@@ -55,7 +55,7 @@ func startRuntime() (*runtime, error) {
 		{ok, _} = application:ensure_all_started(elixir), M:main().`, etf.Format(etf.Charlist(source)))
 	cmd := exec.Command("erl", "+pc", "unicode", "-noshell", "-noinput", "-pa", filepath.Join(string(elixir), "ebin"), "-eval", boot)
 	cmd.Stderr = os.Stderr
-	r := &runtime{cmd: cmd}
+	r := &erlang{cmd: cmd}
 	if r.in, err = cmd.StdinPipe(); err != nil {
 		return nil, err
 	}
