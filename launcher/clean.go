@@ -133,8 +133,12 @@ func cleanStumps(w Where) (done []Cleaned, err error) {
 		_ = lock.Close()
 	}
 	if filepath.Base(stateDir) == StateDirName {
-		for _, d := range glob(stateDir, "*") {
-			_ = os.Remove(d) // the earliest stump is an empty directory; others stay
+		entries, err := os.ReadDir(stateDir)
+		errs = append(errs, ignoreMissing(err))
+		for _, e := range entries {
+			if e.IsDir() { // the earliest stump is an empty one; others stay
+				_ = os.Remove(filepath.Join(stateDir, e.Name()))
+			}
 		}
 		errs = append(errs, removeStateDir(stateDir))
 	}

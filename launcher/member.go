@@ -219,10 +219,19 @@ func (s *supervisor) await(ctx context.Context, m *member, mesh *mesh) error {
 		}
 	})
 	if err != nil {
+		select { // a node that dies in the middle of a handshake looks as if it refused the cookie
+		case <-m.exited:
+			<-watching
+		case <-time.After(lastBreath):
+		case <-ctx.Done():
+		}
 		return s.nodeFinding(ctx, m, err)
 	}
 	return nil
 }
+
+// lastBreath is how long a node that fails an rpc may take to turn out to be dying.
+const lastBreath = 500 * time.Millisecond
 
 // errExited is the cause of giving up on a node whose process has ended.
 var errExited = errors.New("its process has ended")
