@@ -109,7 +109,7 @@ func TestLifeAsAnotherUser(t *testing.T) {
 	life(t, w, "kv")
 }
 
-func assertNobodyListens(t *testing.T, addr string) {
+func assertNobodyListens(t testing.TB, addr string) {
 	t.Helper()
 	conn, err := net.DialTimeout("tcp", addr, time.Second)
 	if assert.Error(t, err, "%s still listens", addr) {
@@ -120,7 +120,7 @@ func assertNobodyListens(t *testing.T, addr string) {
 }
 
 // assertLoopbackOnly reads from the kernel on which addresses a port is listened on.
-func assertLoopbackOnly(t *testing.T, port int) {
+func assertLoopbackOnly(t testing.TB, port int) {
 	t.Helper()
 	found := false
 	for _, file := range []string{"/proc/net/tcp", "/proc/net/tcp6"} {

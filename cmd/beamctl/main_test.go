@@ -54,7 +54,7 @@ func buildAndRun(m *testing.M) (int, error) {
 
 // world is where one test's commands run: a directory with a project, a user, an index of clusters of their own.
 type world struct {
-	t   *testing.T
+	t   testing.TB
 	dir string
 	env []string
 	uid uint32 // 0: the test's own
@@ -64,7 +64,7 @@ type world struct {
 const nobody = 65534
 
 // newWorld makes a world with a copy of an example, or an empty one.
-func newWorld(t *testing.T, example string) *world {
+func newWorld(t testing.TB, example string) *world {
 	t.Helper()
 	base, err := os.MkdirTemp("", "w") // short: a socket's path is, too
 	require.NoError(t, err)
@@ -244,7 +244,7 @@ func alive(pid int) bool {
 }
 
 // files lists everything below a directory.
-func files(t *testing.T, dir string) []string {
+func files(t testing.TB, dir string) []string {
 	t.Helper()
 	var out []string
 	require.NoError(t, filepath.WalkDir(dir, func(path string, _ fs.DirEntry, err error) error {
@@ -258,7 +258,7 @@ func files(t *testing.T, dir string) []string {
 }
 
 // eventually waits for a condition that something outside brings about.
-func eventually(t *testing.T, what string, ok func() bool) {
+func eventually(t testing.TB, what string, ok func() bool) {
 	t.Helper()
 	require.Eventually(t, ok, 20*time.Second, 10*time.Millisecond, what)
 }
