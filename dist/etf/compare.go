@@ -38,6 +38,9 @@ func sortInside(t Term) Term {
 		}
 		return out
 	}
+	if c, changed := canonical(t); changed {
+		t = c
+	}
 	switch t := t.(type) {
 	case Tuple:
 		return Tuple(all(t))
@@ -52,9 +55,6 @@ func sortInside(t Term) Term {
 		}
 		slices.SortStableFunc(out, func(a, b MapEntry) int { return compare(a.Key, b.Key) })
 		return out
-	}
-	if c, changed := canonical(t); changed {
-		return sortInside(c)
 	}
 	return t
 }

@@ -31,18 +31,18 @@ func Equal(a, b Term) bool {
 		return ok && equalAll(x, y) || !ok && equalOther(a, b)
 	case ImproperList:
 		y, ok := b.(ImproperList)
-		return ok && equalAll(x.Elems, y.Elems) && Equal(x.Tail, y.Tail) || !ok && equalOther(a, b)
+		return ok && equalAll(x.Elems, y.Elems) && Equal(x.Tail, y.Tail) || equalOther(a, b)
 	case Map:
 		y, ok := b.(Map)
 		return ok && equalMaps(x, y) || !ok && equalOther(a, b)
 	case Pid, Port, Ref, Export:
-		return a == b
+		return a == b || equalOther(a, b)
 	case Bitstring:
 		y, ok := b.(Bitstring)
-		return ok && x.Bits == y.Bits && bytes.Equal(x.Bytes, y.Bytes)
+		return ok && x.Bits == y.Bits && bytes.Equal(x.Bytes, y.Bytes) || equalOther(a, b)
 	case Fun:
 		y, ok := b.(Fun)
-		return ok && equalFuns(x, y)
+		return ok && equalFuns(x, y) || !ok && equalOther(a, b)
 	}
 	return equalOther(a, b)
 }

@@ -81,6 +81,10 @@ func (p *printer) term(t Term) {
 	case []byte:
 		p.binary(t)
 	case Bitstring:
+		if c, changed := canonical(t); changed {
+			p.term(c)
+			return
+		}
 		p.bytes(t.Bytes, t.Bits, ",", ":", "")
 	case List:
 		if isPrintableList(t) {
@@ -89,6 +93,10 @@ func (p *printer) term(t Term) {
 		}
 		p.sequence("[", t, "]")
 	case ImproperList:
+		if c, changed := canonical(t); changed {
+			p.term(c)
+			return
+		}
 		p.improper(t)
 	case Tuple:
 		p.sequence("{", t, "}")

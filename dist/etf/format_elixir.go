@@ -36,10 +36,18 @@ func (p *elixirPrinter) term(t Term) {
 	case []byte:
 		p.binary(t)
 	case Bitstring:
+		if c, changed := canonical(t); changed {
+			p.term(c)
+			return
+		}
 		p.bytes(t.Bytes, t.Bits, ", ", "::size(", ")")
 	case List:
 		p.list(t)
 	case ImproperList:
+		if c, changed := canonical(t); changed {
+			p.term(c)
+			return
+		}
 		p.improper(t)
 	case Tuple:
 		p.sequence("{", t, "}")

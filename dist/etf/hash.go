@@ -121,7 +121,9 @@ func hashTerm(t Term) uint64 {
 	case []byte:
 		return mix(kindBinary, maphash.Bytes(hashSeed, t))
 	case Bitstring:
-		return mix(kindBinary+uint64(t.Bits)<<8, maphash.Bytes(hashSeed, t.Bytes))
+		if _, changed := canonical(t); !changed {
+			return mix(kindBinary+uint64(t.Bits)<<8, maphash.Bytes(hashSeed, t.Bytes))
+		}
 	case *big.Int:
 		if t != nil {
 			if t.IsInt64() {
@@ -136,7 +138,9 @@ func hashTerm(t Term) uint64 {
 	case List:
 		return hashAll(kindList, t)
 	case ImproperList:
-		return mix(hashAll(kindList, t.Elems), hashTerm(t.Tail))
+		if _, changed := canonical(t); !changed {
+			return mix(hashAll(kindList, t.Elems), hashTerm(t.Tail))
+		}
 	case Map:
 		var sum uint64 // entries in any order
 		for _, e := range t {

@@ -205,8 +205,10 @@ func TestRandomInspect(t *testing.T) {
 		term := terms(3, true).Draw(t, "term")
 		got := etf.FormatElixir(term)
 		if strings.Contains(got, `~c"`) || strings.Contains(got, "__struct__") || strings.Contains(got, "%Elixir") ||
-			strings.Contains(got, "%Foo") {
-			return // Elixir 1.14 writes charlists as 'abc' and has no such module
+			strings.Contains(got, "%Foo") || strings.Contains(got, `\u0085`) {
+			// Elixir 1.14 writes charlists as 'abc', has no such module, and escapes control characters in atoms so that it
+			// cannot read them.
+			return
 		}
 		require.Equal(t, text(t, "inspect", marshal(t, term)), got)
 	})
