@@ -58,9 +58,9 @@ func appendExport(dst []byte, e Export) ([]byte, error) {
 	return append(dst, tagSmallInteger, e.Arity), nil
 }
 
-// appendFun writes NEW_FUN_EXT, or FUN_EXT for a fun that came as one: only those have no MD5.
+// appendFun writes NEW_FUN_EXT, or FUN_EXT for a fun that came as one: those have no MD5, no index and no arity.
 func appendFun(dst []byte, f Fun, depth int) ([]byte, error) {
-	if f.Uniq == [16]byte{} {
+	if f.Uniq == [16]byte{} && f.Index == 0 && f.Arity == 0 {
 		return appendOldFun(dst, f, depth)
 	}
 	start := len(dst) + 1

@@ -122,7 +122,8 @@ func cons(elems List, tail Term) Term {
 }
 
 func (p *erlangParser) mapTerm() (Term, error) {
-	if err := p.expect("#{"); err != nil {
+	p.pos++
+	if err := p.expect("{"); err != nil {
 		return nil, err
 	}
 	m := Map{}
@@ -337,9 +338,6 @@ func (p *erlangParser) quoted(quote byte) (string, error) {
 		case c == quote:
 			p.pos++
 			return text.String(), nil
-		case c == '\\' && p.peekAt(1) == '\n': // a line goes on
-			p.pos += 2
-			continue
 		}
 		r, err := p.char()
 		if err != nil {

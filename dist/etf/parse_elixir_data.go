@@ -248,6 +248,9 @@ func (p *elixirParser) segment() (g segment, err error) {
 			return g, p.wantAt(at, "a size or one of integer, float, binary, bitstring, utf8, utf16, utf32, little, big")
 		}
 	}
+	if text, ok := g.value.(string); ok && (g.kind == "binary" || g.kind == "bitstring") {
+		g.value = []byte(text)
+	}
 	if g.kind == "" { // literals in a binary are what they look like
 		switch g.value.(type) {
 		case string:

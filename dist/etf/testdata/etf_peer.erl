@@ -29,7 +29,7 @@ handle({decodes, Bins}) ->
 handle({format, Bin}) ->
     text(binary_to_term(Bin));
 handle({parse, Text}) ->
-    case erl_scan:string(unicode:characters_to_list(<<Text/binary, ". ">>)) of
+    case erl_scan:string(unicode:characters_to_list(<<Text/binary, "\n. ">>)) of
         {ok, Tokens, _} ->
             try erl_parse:parse_term(Tokens) of
                 {ok, T} -> {ok, term_to_binary(T, [{minor_version, 2}])};
@@ -39,6 +39,19 @@ handle({parse, Text}) ->
         {error, _, _} ->
             error
     end;
+%% Nanoseconds a call takes: the median of batches, each in a process of its own.
+handle({time, {Op, Bin}}) ->
+    Term = binary_to_term(Bin),
+    Call = case Op of
+               binary_to_term -> fun() -> binary_to_term(Bin) end;
+               term_to_binary -> fun() -> term_to_binary(Term) end
+           end,
+    N = max(1, 2000000 div (1 + byte_size(Bin))),
+    Batch = fun() ->
+                    {_, Ref} = spawn_monitor(fun() -> exit(element(1, timer:tc(fun() -> repeat(Call, N) end))) end),
+                    receive {'DOWN', Ref, process, _, Micros} -> Micros * 1000 div N end
+            end,
+    lists:nth(11, lists:sort([Batch() || _ <- lists:seq(1, 21)]));
 handle({inspect, Bin}) ->
     'Elixir.Kernel':inspect(binary_to_term(Bin), [{limit, infinity}, {printable_limit, infinity}]);
 handle({elixir, Text}) ->
@@ -46,6 +59,9 @@ handle({elixir, Text}) ->
         {T, _} -> {ok, term_to_binary(T, [{minor_version, 2}])}
     catch _:_ -> error
     end.
+
+repeat(_, 0) -> ok;
+repeat(F, N) -> F(), repeat(F, N - 1).
 
 text(T) ->
     unicode:characters_to_binary(io_lib:format("~0tp", [T])).
