@@ -140,7 +140,7 @@ func cleanStumps(w Where) (done []Cleaned, err error) {
 				_ = os.Remove(filepath.Join(stateDir, e.Name()))
 			}
 		}
-		errs = append(errs, removeStateDir(stateDir))
+		removeStateDir(stateDir)
 	}
 	return done, errors.Join(errs...)
 }

@@ -16,17 +16,19 @@ var ErrRunning = errors.New("is running already")
 // CLI takes it, supervisor and guardian inherit it, and it is free when the last of them is gone, however
 // it went. An unlinked lock file is no lock: whoever gets one of those tries again with the file that has its name now.
 func lockPlace(stateDir, cluster string) (place, *os.File, error) {
-	for {
+	var last error
+	for range lockAttempts {
 		p, err := openPlace(stateDir, cluster)
-		if err != nil {
-			return "", nil, err
+		var f *os.File
+		if err == nil {
+			f, err = os.OpenFile(p.lock(), os.O_CREATE|os.O_RDWR, 0o600)
 		}
-		f, err := os.OpenFile(p.lock(), os.O_CREATE|os.O_RDWR, 0o600)
-		if errors.Is(err, fs.ErrNotExist) { // its owner has just removed the directory
+		if errors.Is(err, fs.ErrNotExist) { // its owner is just removing the directory
+			last = err
 			continue
 		}
 		if err != nil {
-			return "", nil, fmt.Errorf("lock: %w", err)
+			return "", nil, err
 		}
 		if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
 			_ = f.Close()
@@ -36,11 +38,19 @@ func lockPlace(stateDir, cluster string) (place, *os.File, error) {
 			return "", nil, fmt.Errorf("lock: %w", err)
 		}
 		if p.lockedBy(f) {
+			if err := os.WriteFile(p.gitignore(), []byte(gitignore), 0o600); err != nil {
+				_ = f.Close()
+				return "", nil, fmt.Errorf("state directory: %w", err)
+			}
 			return p, f, nil
 		}
 		_ = f.Close()
 	}
+	return "", nil, fmt.Errorf("lock: %w", last)
 }
+
+// lockAttempts bounds how often a directory may vanish under our feet; more means that it cannot be made.
+const lockAttempts = 100
 
 // lockedBy tells whether f is the file that now stands for the lock.
 func (p place) lockedBy(f *os.File) bool {

@@ -17,6 +17,7 @@ const StateDirName = ".beamctl"
 
 // place is the state directory of one cluster, DIR/.beamctl/NAME/:
 //
+//	.gitignore         of everything here
 //	lock               held by the supervisor and the guardian while they live
 //	cluster.json       the Record
 //	cookie             mode 0600
@@ -31,6 +32,7 @@ func (p place) join(elem ...string) string {
 	return filepath.Join(append([]string{string(p)}, elem...)...)
 }
 
+func (p place) gitignore() string           { return p.join(".gitignore") }
 func (p place) lock() string                { return p.join("lock") }
 func (p place) record() string              { return p.join("cluster.json") }
 func (p place) cookie() string              { return p.join("cookie") }
@@ -126,15 +128,8 @@ const gitignore = "# made by beamctl\n*\n"
 // openPlace makes the state directory stateDir/cluster.
 func openPlace(stateDir, cluster string) (place, error) {
 	p := place(filepath.Join(stateDir, cluster))
-	if _, err := os.Lstat(stateDir); errors.Is(err, fs.ErrNotExist) {
-		if err := os.MkdirAll(stateDir, 0o700); err != nil {
-			return "", fmt.Errorf("state directory: %w", err)
-		}
-		if filepath.Base(stateDir) == StateDirName {
-			if err := os.WriteFile(filepath.Join(stateDir, ".gitignore"), []byte(gitignore), 0o600); err != nil {
-				return "", fmt.Errorf("state directory: %w", err)
-			}
-		}
+	if err := os.MkdirAll(stateDir, 0o700); err != nil {
+		return "", fmt.Errorf("state directory: %w", err)
 	}
 	entries, err := os.ReadDir(string(p))
 	switch {
@@ -150,15 +145,15 @@ func openPlace(stateDir, cluster string) (place, error) {
 	return p, nil
 }
 
-// ours tells whether nothing lies in the directory that beamctl doesn't put there.
+// ours tells whether nothing lies in the directory that beamctl doesn't put there. One that has just gone is ours.
 func (p place) ours() bool {
 	entries, err := os.ReadDir(string(p))
 	if err != nil {
-		return false
+		return errors.Is(err, fs.ErrNotExist)
 	}
 	for _, e := range entries {
 		switch e.Name() {
-		case "lock", "cluster.json", "cluster.json.new", "cookie", "boot.erl", "supervisor.log", "build.log", "events.jsonl", "nodes":
+		case ".gitignore", "lock", "cluster.json", "cluster.json.new", "cookie", "boot.erl", "supervisor.log", "build.log", "events.jsonl", "nodes":
 		default:
 			return false
 		}
@@ -166,14 +161,14 @@ func (p place) ours() bool {
 	return true
 }
 
-// empty removes what a cluster left in its state directory, but for the lock.
+// empty removes what a cluster left in its state directory, but for what makes it one.
 func (p place) empty() error {
 	entries, err := os.ReadDir(string(p))
 	if err != nil {
-		return err
+		return ignoreMissing(err)
 	}
 	for _, e := range entries {
-		if e.Name() == "lock" {
+		if e.Name() == "lock" || e.Name() == ".gitignore" {
 			continue
 		}
 		if err := os.RemoveAll(p.join(e.Name())); err != nil {
@@ -183,37 +178,23 @@ func (p place) empty() error {
 	return nil
 }
 
-// remove removes the state directory, and its parent if that is ours and has become empty. The lock goes last: while
-// its file is there, whoever wants the cluster waits for it; once it is gone, a newcomer makes a new one (see lockPlace).
+// remove removes the state directory, and its parent if that is ours and has become empty. Who calls it holds the lock,
+// which goes last: until then newcomers are told that the cluster runs. One that comes right after has the directory, then.
 func (p place) remove() error {
 	if !p.ours() {
 		return fmt.Errorf("state directory %s %w", p, ErrForeign)
 	}
-	if err := p.empty(); err != nil {
+	if err := errors.Join(p.empty(), ignoreMissing(os.Remove(p.gitignore())), ignoreMissing(os.Remove(p.lock()))); err != nil {
 		return fmt.Errorf("state directory: %w", err)
 	}
-	if err := os.RemoveAll(string(p)); err != nil {
-		return fmt.Errorf("state directory: %w", err)
-	}
-	return removeStateDir(filepath.Dir(string(p)))
+	_ = os.Remove(string(p)) // not if it is not empty
+	removeStateDir(filepath.Dir(string(p)))
+	return nil
 }
 
-// removeStateDir removes a directory in which clusters had their state, if it is ours and no cluster is left in it.
-func removeStateDir(dir string) error {
-	if filepath.Base(dir) != StateDirName {
-		return nil
+// removeStateDir removes the directory in which clusters had their state, if it is ours and no cluster is left in it.
+func removeStateDir(dir string) {
+	if filepath.Base(dir) == StateDirName {
+		_ = os.Remove(dir) // not if it is not empty
 	}
-	entries, err := os.ReadDir(dir)
-	if err != nil {
-		return ignoreMissing(err)
-	}
-	ignore := filepath.Join(dir, ".gitignore")
-	b, err := os.ReadFile(ignore) //nolint:gosec // in our own directory
-	if err == nil && len(entries) == 1 && string(b) == gitignore {
-		if err := ignoreMissing(os.Remove(ignore)); err != nil {
-			return fmt.Errorf("state directory: %w", err)
-		}
-	}
-	_ = os.Remove(dir) // not empty if a cluster is just being made there
-	return nil
 }

@@ -1,0 +1,215 @@
+package launcher
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+func write(t *testing.T, path, content string) {
+	t.Helper()
+	require.NoError(t, os.MkdirAll(filepath.Dir(path), 0o755))
+	require.NoError(t, os.WriteFile(path, []byte(content), 0o644))
+}
+
+func TestDetect(t *testing.T) {
+	for name, c := range map[string]struct {
+		files map[string]string
+		want  Spec // of which Runtime, Build, Apps, Paths (relative) and Cluster are compared
+		err   error
+	}{
+		"nothing": {err: ErrNoProject},
+		"mix": {
+			files: map[string]string{"mix.exs": "def project do\n    [\n      # app: :no,\n      app: :my_app, version: \"1\"]\n"},
+			want:  Spec{Runtime: "mix", Build: []string{"mix", "compile"}, Apps: []string{"my_app"}, Cluster: "my_app"},
+		},
+		"umbrella": {
+			files: map[string]string{
+				"mix.exs": `[apps_path: "apps"]`, "apps/b/mix.exs": "app: :b", "apps/a/mix.exs": "app: :a",
+			},
+			want: Spec{Runtime: "mix", Build: []string{"mix", "compile"}, Apps: []string{"a", "b"}, Cluster: "a"},
+		},
+		"ebin": {
+			files: map[string]string{"ebin/kv.app": "", "deps/dep/ebin/dep.app": "", "lib/l/ebin/l.beam": ""},
+			want:  Spec{Runtime: "erl", Apps: []string{"kv"}, Paths: []string{"ebin", "lib/l/ebin", "deps/dep/ebin"}, Cluster: "kv"},
+		},
+		"Emakefile": {
+			files: map[string]string{"Emakefile": "", "ebin/kv.app": ""},
+			want:  Spec{Runtime: "erl", Build: []string{"erl", "-make"}, Apps: []string{"kv"}, Paths: []string{"ebin"}, Cluster: "kv"},
+		},
+		"Emakefile without application": {files: map[string]string{"Emakefile": ""}, err: ErrNoProject},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir, err := filepath.EvalSymlinks(t.TempDir())
+			require.NoError(t, err)
+			dir = filepath.Join(dir, "odd [name]*")
+			require.NoError(t, os.Mkdir(dir, 0o755))
+			for f, content := range c.files {
+				write(t, filepath.Join(dir, f), content)
+			}
+			s, err := Detect(dir)
+			require.ErrorIs(t, err, c.err)
+			if c.err != nil {
+				return
+			}
+			var paths []string
+			for _, p := range s.Paths {
+				rel, err := filepath.Rel(dir, p)
+				require.NoError(t, err)
+				paths = append(paths, rel)
+			}
+			assert.Equal(t, c.want, Spec{Runtime: s.Runtime, Build: s.Build, Apps: s.Apps, Paths: paths, Cluster: s.Cluster})
+			assert.NoError(t, s.Validate())
+			assert.Equal(t, "node3@127.0.0.1", s.Nodes[2].Name)
+		})
+	}
+}
+
+func TestClusterNameFrom(t *testing.T) {
+	assert.Equal(t, "odd--name", clusterNameFrom([]string{"", "--", "odd é"[:4] + "-name"}))
+	assert.Equal(t, "cluster", clusterNameFrom(nil))
+	assert.Len(t, clusterNameFrom([]string{strings.Repeat("x", 500)}), maxClusterName)
+}
+
+func TestValidateReportsEverything(t *testing.T) {
+	s := Spec{
+		Cluster: "../etc", Dir: "relative", Runtime: "perl", Port: -1, Env: map[string]string{"A B": "", "BEAMCTL_NODE": ""},
+		Nodes: []NodeSpec{{Name: "no-host"}, {Name: "a@127.0.0.1"}, {Name: "a@127.0.0.2"}, {Name: "b c@127.0.0.1"}, {Name: "d@short"}},
+	}
+	err := s.Validate()
+	require.ErrorIs(t, err, ErrSpec)
+	for _, text := range []string{"../etc", "relative", "perl", "-1", "A B", "BEAMCTL_NODE", "no-host", "two nodes are called a", "b c@", "d@short"} {
+		assert.ErrorContains(t, err, text)
+	}
+}
+
+func TestNodeEnv(t *testing.T) {
+	s := Spec{Runtime: "erl", Apps: []string{"a", "b"}, Env: map[string]string{"X": "spec", "Y": "spec"}}
+	n := NodeSpec{Name: "n@127.0.0.1", Env: map[string]string{"Y": "node"}}
+	env := environment(nodeEnv([]string{"HOME=/h", "X=user", "ERL_AFLAGS=+S 1", "BEAMCTL_CLUSTER=other", "BEAMCTL_NODES=z"},
+		&s, &n, "/state", "id", "127.0.0.1", "4711"))
+	assert.Equal(t, map[string]string{
+		"HOME": "/h", "X": "spec", "Y": "node", "BEAMCTL_CLUSTER": "id", "BEAMCTL_ROLE": "node",
+		"BEAMCTL_BOOT": "/state/boot.erl", "BEAMCTL_NODE": "n@127.0.0.1", "BEAMCTL_COOKIE_FILE": "/state/cookie",
+		"BEAMCTL_START_APPS": "a,b", "BEAMCTL_USER_AFLAGS": "+S 1", "ERL_EPMD_PORT": "4711",
+		"ERL_CRASH_DUMP": "/state/nodes/n/erl_crash.dump",
+		"ERL_AFLAGS": "+S 1 -nocookie -start_epmd false -kernel inet_dist_use_interface {127,0,0,1}" +
+			` -eval '{ok,_}=file:script(os:getenv("BEAMCTL_BOOT"))'`,
+	}, env)
+
+	mix := Spec{Runtime: "mix"}
+	assert.Equal(t, "test", projectEnv(nil, &mix)["MIX_ENV"])
+	assert.Equal(t, "dev", projectEnv([]string{"MIX_ENV=dev"}, &mix)["MIX_ENV"])
+}
+
+func TestLock(t *testing.T) {
+	state := filepath.Join(t.TempDir(), StateDirName)
+	p, lock, err := lockPlace(state, "c")
+	require.NoError(t, err)
+	_, _, err = lockPlace(state, "c")
+	require.ErrorIs(t, err, ErrRunning)
+	_, other, err := lockPlace(state, "d")
+	require.NoError(t, err, "another cluster is another lock")
+	require.NoError(t, other.Close())
+
+	require.NoError(t, p.remove(), "as the owner does, while it holds the lock")
+	_, again, err := lockPlace(state, "c")
+	require.NoError(t, err, "a lock whose file is gone holds nobody up")
+	require.NoError(t, again.Close())
+	require.NoError(t, lock.Close())
+}
+
+// TestLockRace has many take, remove and give back one lock: never two at once, never an error but ErrRunning.
+func TestLockRace(t *testing.T) {
+	state := filepath.Join(t.TempDir(), StateDirName)
+	var mu sync.Mutex
+	var wg sync.WaitGroup
+	for range 8 {
+		wg.Go(func() {
+			for range 200 {
+				p, lock, err := lockPlace(state, "c")
+				if errors.Is(err, ErrRunning) {
+					continue
+				}
+				if !assert.NoError(t, err) {
+					return
+				}
+				assert.True(t, mu.TryLock(), "two hold the lock")
+				mu.Unlock()
+				assert.NoError(t, p.remove())
+				assert.NoError(t, lock.Close())
+			}
+		})
+	}
+	wg.Wait()
+	assert.NoDirExists(t, state)
+}
+
+func TestPlaceIsOnlyOurs(t *testing.T) {
+	state := t.TempDir()
+	write(t, filepath.Join(state, "c", "thesis.tex"), "")
+	_, _, err := lockPlace(state, "c")
+	require.ErrorIs(t, err, ErrForeign)
+	require.ErrorIs(t, place(filepath.Join(state, "c")).remove(), ErrForeign)
+	assert.FileExists(t, filepath.Join(state, "c", "thesis.tex"))
+}
+
+func TestRuntimeDirIsChecked(t *testing.T) {
+	base := t.TempDir()
+	t.Setenv("XDG_RUNTIME_DIR", base)
+	require.NoError(t, os.Mkdir(filepath.Join(base, "beamctl"), 0o777))
+	require.NoError(t, os.Chmod(filepath.Join(base, "beamctl"), 0o777))
+	require.ErrorIs(t, checkRuntimeDir(filepath.Join(base, "beamctl")), ErrRuntimeDir)
+	require.NoError(t, os.Chmod(filepath.Join(base, "beamctl"), 0o700))
+	d, err := makeRuntimeDir(20)
+	require.NoError(t, err)
+	assert.Equal(t, filepath.Join(base, "beamctl"), d)
+	require.NoError(t, os.Symlink("/tmp", filepath.Join(base, "link")))
+	require.ErrorIs(t, checkRuntimeDir(filepath.Join(base, "link")), ErrRuntimeDir)
+
+	t.Setenv("XDG_RUNTIME_DIR", "/"+strings.Repeat("x", 100))
+	d, err = makeRuntimeDir(20)
+	require.NoError(t, err, "a path that is too long for a socket is passed over")
+	assert.True(t, strings.HasPrefix(d, "/tmp/beamctl-"))
+	_ = os.Remove(d) // unless a cluster is there
+}
+
+func TestCatalogue(t *testing.T) {
+	for text, want := range map[string]string{
+		"Protocol 'inet_tcp': the name node1@127.0.0.1 seems to be in use by another Erlang node": "its name is taken",
+		"Can't set short node name!\nPlease check your configuration":                             "its distribution refused the name",
+		"Too many open files": "it ran out of file descriptors",
+		"** (Mix) Could not start application a: A.start(:normal, []) returned an error: x": "application a failed to start",
+		"** (Mix) Could not start application a: exited in eaddrinuse":                      "a port that it wants is taken",
+		"** (CompileError) lib/a.ex:2: undefined function":                                  "an Elixir error ended it",
+		`{"init terminating in do_boot",{badarg,[]}}`:                                       "it crashed while it booted",
+		`beamctl-boot: {distribution,"node1@127.0.0.1"}`:                                    "its distribution did not start",
+	} {
+		e := evidence{name: "n", lines: append([]string{"noise"}, strings.Split(text, "\n")...), first: 41, file: "log"}
+		f := e.explain()
+		assert.Equal(t, "n did not start: "+want, f.What, text)
+		assert.Regexp(t, regexp.MustCompile(`\(log:4[23]\)$`), f.Saw)
+	}
+	f := evidence{name: "n", file: "log", first: 1, exit: &exit{Code: -1, Signal: 9}}.explain()
+	assert.Equal(t, "n did not start: its process ended (killed by signal 9 (killed))", f.What)
+	assert.Equal(t, "no output (log)", f.Saw)
+}
+
+func TestEvidenceOfALongLog(t *testing.T) {
+	log := filepath.Join(t.TempDir(), "log")
+	write(t, log, strings.Repeat("0123456789\n", 100_000)+"the end\xff\n")
+	e := readEvidence("n", log, "/")
+	assert.Less(t, len(e.lines), 50_000)
+	assert.Equal(t, "the end?", e.lines[len(e.lines)-1])
+	assert.Equal(t, 100_001, e.first+len(e.lines)-1, "lines are counted from the beginning")
+}
