@@ -80,8 +80,6 @@ func appendTerm(dst []byte, t Term, depth int) ([]byte, error) {
 			return nil, fmt.Errorf("etf: empty Raw: %w", ErrUnsupported)
 		}
 		return append(dst, t...), nil
-	case Appender:
-		return t.AppendETF(dst)
 	case Charlist:
 		return appendCharlist(dst, t)
 	case ImproperList:
@@ -110,6 +108,8 @@ func appendTerm(dst []byte, t Term, depth int) ([]byte, error) {
 		return appendInt(dst, int64(t)), nil
 	case int8:
 		return appendInt(dst, int64(t)), nil
+	case Appender: // behind the concrete types, which are found faster
+		return t.AppendETF(dst)
 	}
 	return appendValue(dst, t, depth)
 }
