@@ -107,7 +107,7 @@ func assign(dst reflect.Value, t Term) error {
 		return mismatch(dst, t, ErrType)
 	}
 	if dst.CanAddr() {
-		if a, ok := dst.Addr().Interface().(Assigner); ok && (dst.Kind() != reflect.Pointer || !dst.IsNil()) {
+		if a, ok := reflect.TypeAssert[Assigner](dst.Addr()); ok && (dst.Kind() != reflect.Pointer || !dst.IsNil()) {
 			if err := a.AssignETF(t); err != nil {
 				return mismatch(dst, t, err)
 			}

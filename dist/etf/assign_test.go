@@ -4,6 +4,7 @@ import (
 	"errors"
 	"math"
 	"math/big"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -28,23 +29,23 @@ func assigned[T any](t *testing.T, text string) T {
 	return v
 }
 
-// refused does the same and expects an error of a kind.
-func refused[T any](t *testing.T, text string, kind error) *etf.AssignError {
+// refused does the same and expects an error of a kind, with the path to the part at fault.
+func refused[T any](t *testing.T, text string, kind error, path ...string) {
 	t.Helper()
 	var v T
 	err := etf.Assign(parse(t, text), &v)
 	require.ErrorIs(t, err, kind, text)
 	e, ok := errors.AsType[*etf.AssignError](err)
 	require.True(t, ok)
-	return e
+	require.Equal(t, strings.Join(path, ""), e.Path)
 }
 
 type application struct {
 	Name    etf.Atom
 	Title   string `erl:"description"`
 	Version string `erl:"vsn"`
-	hidden  int
-	Ignored int `erl:"-"`
+	Hidden  int    `erl:"-"`
+	ignored int    // not exported
 }
 
 type record struct {
@@ -55,17 +56,17 @@ type record struct {
 }
 
 func TestAssignScalars(t *testing.T) {
-	assert.Equal(t, true, assigned[bool](t, "true"))
+	assert.True(t, assigned[bool](t, "true"))
 	assert.Equal(t, 7, assigned[int](t, "7"))
 	assert.Equal(t, int8(-128), assigned[int8](t, "-128"))
 	assert.Equal(t, uint8(255), assigned[uint8](t, "255"))
 	assert.Equal(t, uint64(math.MaxUint64), assigned[uint64](t, "16#ffffffffffffffff"))
-	assert.Equal(t, 1.5, assigned[float64](t, "1.5"))
-	assert.Equal(t, float32(2), assigned[float32](t, "2"))
+	assert.Equal(t, []float64{1.5, 2}, assigned[[]float64](t, "[1.5,2]"))
+	assert.Equal(t, []float32{1.5, 2}, assigned[[]float32](t, "[1.5,2]"))
 	assert.Equal(t, "é", assigned[string](t, `<<"é"/utf8>>`))
 	assert.Equal(t, "é", assigned[string](t, `"é"`))
 	assert.Equal(t, "ok", assigned[string](t, "ok"))
-	assert.Equal(t, "", assigned[string](t, "[]"))
+	assert.Empty(t, assigned[string](t, "[]"))
 	assert.Equal(t, etf.Atom("ok"), assigned[etf.Atom](t, "ok"))
 	assert.Equal(t, etf.Charlist("abc"), assigned[etf.Charlist](t, `"abc"`))
 	assert.Equal(t, []byte("abc"), assigned[[]byte](t, `<<"abc">>`))
@@ -117,22 +118,22 @@ func TestAssignCompounds(t *testing.T) {
 	} {
 		assert.Equal(t, app, assigned[application](t, text), text)
 	}
-	kept := application{Version: "old", Ignored: 3}
+	kept := application{Version: "old", Hidden: 2, ignored: 3}
 	require.NoError(t, etf.Assign(parse(t, "#{name => kv, ignored => 4, hidden => 5}"), &kept))
-	assert.Equal(t, application{Name: "kv", Version: "old", Ignored: 3}, kept)
+	assert.Equal(t, application{Name: "kv", Version: "old", Hidden: 2, ignored: 3}, kept)
 
 	list := assigned[[]*record](t, "[{r,1,#{a => 1}},undefined,nil]")
 	assert.Equal(t, []*record{{Tag: "r", ID: 1, Opts: map[string]int{"a": 1}}, nil, nil}, list)
 
-	assert.Equal(t, ".ID", refused[record](t, "{r,x,#{}}", etf.ErrType).Path)
-	assert.Equal(t, "[1].Opts[a]", refused[[]record](t, "[{r,1,#{}},{r,1,#{a => 1.5}}]", etf.ErrType).Path)
-	assert.Equal(t, "(key)", refused[map[int]int](t, "#{a => 1}", etf.ErrType).Path)
-	refused[map[any]int](t, "#{[] => 1}", etf.ErrType)
+	refused[record](t, "{r,x,#{}}", etf.ErrType, ".ID")
+	refused[[]record](t, "[{r,1,#{}},{r,1,#{a => 1.5}}]", etf.ErrType, "[1].Opts[a]")
+	refused[map[int]int](t, "#{a => 1}", etf.ErrType, "(key)")
+	refused[map[any]int](t, "#{[] => 1}", etf.ErrType, "(key)")
 	refused[record](t, "{r,1}", etf.ErrType)
 	refused[record](t, "[1]", etf.ErrType)
 	refused[map[string]int](t, "[{a,1,2}]", etf.ErrType)
 	refused[map[string]int](t, `#{a => 1, <<"a">> => 2}`, etf.ErrDuplicateKey)
-	assert.EqualError(t, refused[[]int](t, "[1,two]", etf.ErrType),
+	require.EqualError(t, etf.Assign(parse(t, "[1,two]"), new([]int)),
 		"etf: cannot assign two to int at [1]: the term is of another kind")
 }
 
@@ -174,17 +175,39 @@ func TestGoTypes(t *testing.T) {
 		v    any
 		text string
 	}{
-		{uint8(5), "5"}, {uint16(300), "300"}, {uint32(1 << 31), "2147483648"}, {uint64(math.MaxUint64), "18446744073709551615"},
-		{uint(7), "7"}, {int8(-1), "-1"}, {int16(-300), "-300"}, {int32(-70000), "-70000"}, {5, "5"}, {uintptr(1), "1"},
-		{float32(1.5), "1.5"}, {true, "true"}, {false, "false"}, {"é", `<<"é"/utf8>>`}, {named("x"), `<<"x">>`},
-		{etf.Charlist("abc"), `"abc"`}, {etf.Charlist("日本"), `"日本"`}, {etf.Charlist(""), "[]"},
-		{big.NewInt(5), "5"}, {big.NewInt(-1 << 40), "-1099511627776"},
-		{[]any{1, "a"}, `[1,<<"a">>]`}, {[]string{}, "[]"}, {[]int{1, 2}, "[1,2]"}, {[2]bool{true}, "[true,false]"},
-		{map[string]int{"b": 2, "a": 1}, `#{<<"a">> => 1,<<"b">> => 2}`}, {map[etf.Atom]any{}, "#{}"},
-		{(*int)(nil), "undefined"}, {new(int), "0"}, {etf.Raw{97, 9}, "9"},
+		{uint8(5), "5"},
+		{uint16(300), "300"},
+		{uint32(1 << 31), "2147483648"},
+		{uint64(math.MaxUint64), "18446744073709551615"},
+		{uint(7), "7"},
+		{int8(-1), "-1"},
+		{int16(-300), "-300"},
+		{int32(-70000), "-70000"},
+		{5, "5"},
+		{uintptr(1), "1"},
+		{float32(1.5), "1.5"},
+		{true, "true"},
+		{false, "false"},
+		{"é", `<<"é"/utf8>>`},
+		{named("x"), `<<"x">>`},
+		{etf.Charlist("abc"), `"abc"`},
+		{etf.Charlist("日本"), `"日本"`},
+		{etf.Charlist(""), "[]"},
+		{big.NewInt(5), "5"},
+		{big.NewInt(-1 << 40), "-1099511627776"},
+		{[]any{1, "a"}, `[1,<<"a">>]`},
+		{[]string{}, "[]"},
+		{[]int{1, 2}, "[1,2]"},
+		{[2]bool{true}, "[true,false]"},
+		{map[string]int{"b": 2, "a": 1}, `#{<<"a">> => 1,<<"b">> => 2}`},
+		{map[etf.Atom]any{}, "#{}"},
+		{(*int)(nil), "undefined"},
+		{new(int), "0"},
+		{etf.Raw{97, 9}, "9"},
 		{application{Name: "kv", Title: "x"}, `#{description => <<"x">>,name => kv,vsn => <<>>}`},
 		{record{Tag: "r", ID: 4}, `{r,4,#{}}`},
-		{etf.Bitstring{Bytes: []byte{0xff}, Bits: 3}, "<<7:3>>"}, {etf.Bitstring{Bytes: []byte("ab"), Bits: 8}, `<<"ab">>`},
+		{etf.Bitstring{Bytes: []byte{0xff}, Bits: 3}, "<<7:3>>"},
+		{etf.Bitstring{Bytes: []byte("ab"), Bits: 8}, `<<"ab">>`},
 	} {
 		require.Equal(t, c.text, etf.Format(c.v))
 		require.True(t, etf.Equal(c.v, unmarshal(t, marshal(t, c.v))), c.text)
@@ -197,9 +220,19 @@ func TestGoTypes(t *testing.T) {
 
 func TestEqual(t *testing.T) {
 	for _, c := range [][2]string{
-		{"1", "1.0"}, {"0.0", "-0.0"}, {"a", `"a"`}, {"[]", "{}"}, {"#{}", "{}"}, {`<<"a">>`, "a"}, {"[1|2]", "[1,2]"},
-		{"<<1:1>>", "<<1:2>>"}, {"<<1:7>>", "<<2>>"}, {"#{a => 1}", "#{a => 2}"}, {"#{a => 1}", "#{b => 1}"},
-		{"16#ffffffffffffffff", "16#fffffffffffffffe"}, {"fun m:f/1", "fun m:f/2"},
+		{"1", "1.0"},
+		{"0.0", "-0.0"},
+		{"a", `"a"`},
+		{"[]", "{}"},
+		{"#{}", "{}"},
+		{`<<"a">>`, "a"},
+		{"[1|2]", "[1,2]"},
+		{"<<1:1>>", "<<1:2>>"},
+		{"<<1:7>>", "<<2>>"},
+		{"#{a => 1}", "#{a => 2}"},
+		{"#{a => 1}", "#{b => 1}"},
+		{"16#ffffffffffffffff", "16#fffffffffffffffe"},
+		{"fun m:f/1", "fun m:f/2"},
 	} {
 		a, b := parse(t, c[0]), parse(t, c[1])
 		require.False(t, etf.Equal(a, b), "%v", c)

@@ -17,7 +17,8 @@ var benchTerms = []struct {
 }{
 	{"call", func() etf.Term {
 		return etf.Tuple{
-			etf.Atom("$gen_call"), etf.Tuple{etf.Pid{Node: "a@127.0.0.1", ID: 90, Creation: 7}, etf.Ref{Node: "a@127.0.0.1", Len: 3, Creation: 7}},
+			etf.Atom("$gen_call"),
+			etf.Tuple{etf.Pid{Node: "a@127.0.0.1", ID: 90, Creation: 7}, etf.Ref{Node: "a@127.0.0.1", Len: 3, Creation: 7}},
 			etf.Tuple{etf.Atom("call"), etf.Atom("lists"), etf.Atom("seq"), etf.List{int64(1), int64(1000)}, etf.Atom("user")},
 		}
 	}},
@@ -25,9 +26,11 @@ var benchTerms = []struct {
 		var l etf.List
 		for i := range int64(9000) {
 			l = append(l, etf.Tuple{
-				etf.Atom("call"), i, fmt.Appendf(nil, "value-%d", i), etf.List{i, 1000 * i, 100_000 * i},
+				etf.Atom("call"), i, fmt.Appendf(nil, "value-%d", i),
+				etf.List{i, 1000 * i, 100_000 * i},
 				etf.Map{{Key: etf.Atom("id"), Value: i}, {Key: etf.Atom("name"), Value: []byte("n")}, {Key: etf.Atom("ok"), Value: etf.Atom("true")}},
-				1.5 * float64(i), etf.List{int64('t'), int64('e'), int64('x'), int64('t')},
+				1.5 * float64(i),
+				etf.List{int64('t'), int64('e'), int64('x'), int64('t')},
 			})
 		}
 		return l

@@ -8,7 +8,7 @@ import (
 
 func ExampleMarshal() {
 	b, err := etf.Marshal(etf.Tuple{etf.Atom("ok"), 42, "text", []any{1.5}})
-	fmt.Println(b, err)
+	fmt.Printf("%d %v\n", b, err)
 	// Output: [131 104 4 119 2 111 107 97 42 109 0 0 0 4 116 101 120 116 108 0 0 0 1 70 63 248 0 0 0 0 0 0 106] <nil>
 }
 

@@ -17,7 +17,7 @@ var elixirOperators = wordSet(`! != !== && &&& & * ** + ++ +++ - -- --- -> . .. 
 
 func wordSet(words string) map[Atom]bool {
 	set := map[Atom]bool{}
-	for _, w := range strings.Fields(words) {
+	for w := range strings.FieldsSeq(words) {
 		set[Atom(w)] = true
 	}
 	return set

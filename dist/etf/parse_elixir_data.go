@@ -118,8 +118,8 @@ func (p *elixirParser) keyword() (key Atom, ok bool, err error) {
 	p.space()
 	at := p.pos
 	var text string
-	switch c := p.peek(); {
-	case c == '"' || c == '\'':
+	switch c := p.peek(); c {
+	case '"', '\'':
 		if text, err = p.quoted(c); err != nil {
 			return "", false, err
 		}

@@ -37,7 +37,7 @@ func TestParseLikeErlang(t *testing.T) {
 		ours, err := etf.Parse(source)
 		theirs, ok := termOf(t, "parse", source)
 		if !ok {
-			assert.Error(t, err, "%q became %s", source, etf.Format(ours))
+			require.Error(t, err, "%q became %s", source, etf.Format(ours))
 			continue
 		}
 		if assert.NoError(t, err, "%q, %s for Erlang", source, etf.Format(theirs)) {
@@ -73,7 +73,7 @@ func TestParseLikeElixir(t *testing.T) {
 			ok = false
 		}
 		if !ok {
-			assert.Error(t, err, "%q became %s", source, etf.FormatElixir(ours))
+			require.Error(t, err, "%q became %s", source, etf.FormatElixir(ours))
 			continue
 		}
 		if assert.NoError(t, err, "%q, %s for Elixir", source, etf.FormatElixir(theirs)) {

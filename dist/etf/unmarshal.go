@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"compress/zlib"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"io"
 )
@@ -35,7 +36,7 @@ func Unmarshal(b []byte, v any) error {
 		err = &DecodeError{Offset: len(body) - len(rest), Err: ErrTrailing}
 	}
 	if err != nil {
-		if e, ok := err.(*DecodeError); ok {
+		if e, ok := errors.AsType[*DecodeError](err); ok {
 			e.Offset += base
 		}
 		return err
