@@ -22,6 +22,8 @@ type Admission struct {
 	// Name and Creation are the dynamic name, for a peer that asks for one (FlagNameMe).
 	Name     string
 	Creation uint32
+	// Cookie is the one to be shared with this peer, where it is another than the acceptor's.
+	Cookie Cookie
 }
 
 type acceptState uint8
@@ -155,6 +157,9 @@ func hostName(b []byte) (string, error) {
 
 func (h *Acceptor) decide() ([][]byte, error) {
 	a := h.admit(h.peer)
+	if !a.Cookie.IsZero() {
+		h.cookie = a.Cookie
+	}
 	switch {
 	case h.peer.Flags.Has(FlagNameMe) && a.Name != "":
 		name, err := appendLatin1(nil, a.Name)

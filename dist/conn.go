@@ -39,6 +39,7 @@ type Config struct {
 	Evict    bool // replace a connection that the peer has with a node of our name
 	TickTime time.Duration
 	Receiver Receiver
+	TLS      bool // nc is a TLS connection, on which the handshake's messages have a length of 4 bytes instead of 2
 }
 
 // Conn is one connection with another node after its handshake. All methods are safe for concurrent use.
@@ -89,7 +90,7 @@ func establish(ctx context.Context, nc net.Conn, cfg Config, machine func(challe
 		return nil, err
 	}
 	h := machine(challenge)
-	if err := shake(ctx, nc, h); err != nil {
+	if err := shake(ctx, handshakeConn{nc, cfg.TLS}, h); err != nil {
 		_ = nc.Close()
 		return nil, err
 	}
@@ -115,7 +116,7 @@ func randomUint32() (uint32, error) {
 }
 
 // shake runs the handshake's state machine over nc.
-func shake(ctx context.Context, nc net.Conn, h handshake) error {
+func shake(ctx context.Context, nc handshakeConn, h handshake) error {
 	stop := context.AfterFunc(ctx, func() { _ = nc.SetDeadline(time.Unix(1, 0)) })
 	defer func() {
 		if stop() {
@@ -127,18 +128,18 @@ func shake(ctx context.Context, nc net.Conn, h handshake) error {
 		return err
 	}
 	if len(first) > 0 {
-		if err := writeHandshake(nc, first); err != nil {
+		if err := nc.write(first); err != nil {
 			return shakeError(ctx, h, err)
 		}
 	}
 	for !h.Done() {
-		msg, err := readHandshake(nc)
+		msg, err := nc.read()
 		if err != nil {
 			return shakeError(ctx, h, err)
 		}
 		replies, err := h.Receive(msg)
 		for _, r := range replies {
-			if werr := writeHandshake(nc, r); werr != nil && err == nil {
+			if werr := nc.write(r); werr != nil && err == nil {
 				return shakeError(ctx, h, werr)
 			}
 		}
@@ -162,23 +163,39 @@ func shakeError(ctx context.Context, h handshake, err error) error {
 	return &HandshakeError{Step: h.Step(), Err: err}
 }
 
-func writeHandshake(w io.Writer, msg []byte) error {
-	b := binary.BigEndian.AppendUint16(make([]byte, 0, 2+len(msg)), uint16(len(msg))) //nolint:gosec // at most MaxHandshakeFrame
-	_, err := w.Write(append(b, msg...))
+// handshakeConn frames the handshake's messages: by 2 bytes of length, over TLS by 4 (inet_tls_dist has {packet, 4} from the first one on).
+type handshakeConn struct {
+	net.Conn
+	long bool
+}
+
+func (c handshakeConn) write(msg []byte) error {
+	b := make([]byte, 0, 4+len(msg))
+	if c.long {
+		b = append(b, 0, 0)
+	}
+	b = binary.BigEndian.AppendUint16(b, uint16(len(msg))) //nolint:gosec // at most MaxHandshakeFrame
+	_, err := c.Write(append(b, msg...))
 	return err
 }
 
-func readHandshake(r io.Reader) ([]byte, error) {
-	var head [2]byte
-	if _, err := io.ReadFull(r, head[:]); err != nil {
+func (c handshakeConn) read() ([]byte, error) {
+	head := make([]byte, 4)
+	if !c.long {
+		head = head[2:]
+	}
+	if _, err := io.ReadFull(c, head); err != nil {
 		return nil, err
 	}
-	n := int(binary.BigEndian.Uint16(head[:]))
+	n := uint64(0)
+	for _, b := range head {
+		n = n<<8 | uint64(b)
+	}
 	if n > MaxHandshakeFrame {
 		return nil, protocolErrorf("handshake message of %d bytes", n)
 	}
 	msg := make([]byte, n)
-	_, err := io.ReadFull(r, msg)
+	_, err := io.ReadFull(c, msg)
 	return msg, err
 }
 

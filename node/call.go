@@ -192,7 +192,7 @@ func (l *link) abandon(p *pending, ref etf.Ref) {
 	if !ok {
 		return
 	}
-	_ = l.answer(dist.Control{Op: dist.OpDemonitor, From: l.pid(refNumber(ref)), To: pid, Ref: ref}, nil)
+	_ = l.answer(dist.Control{Op: dist.OpDemonitor, From: l.pid(uint32(refNumber(ref))), To: pid, Ref: ref}, nil)
 	_ = l.answer(l.killer(pid), killed)
 }
 

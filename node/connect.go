@@ -2,6 +2,7 @@ package node
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
@@ -32,25 +33,56 @@ func (n *Node) dial(ctx context.Context, p Peer) (*link, error) {
 	if err != nil {
 		return nil, dialError(ctx, err, addr, "its distribution port")
 	}
-	if tcp, ok := nc.(*net.TCPConn); ok {
-		_ = tcp.SetNoDelay(true)
+	if p.TLS != nil {
+		if nc, err = secure(ctx, nc, p.TLS, host); err != nil {
+			return nil, err
+		}
 	}
-	local := dist.Identity{Name: n.cfg.Name, Creation: n.creation, Flags: dist.Hidden}
+	local := dist.Identity{Name: n.cfg.Name, Creation: n.creation, Flags: n.flags()}
 	if local.Name == "" {
 		local.Name = host // asks for a dynamic name
 	}
-	l := newLink(p.Name)
-	conn, err := dist.Dial(ctx, nc, dist.Config{
-		Local: local, Peer: p.Name, Cookie: cookie, Evict: n.cfg.Name != "", TickTime: n.cfg.TickTime, Receiver: l,
+	l := newLink(n)
+	l.conn, err = dist.Dial(ctx, nc, dist.Config{
+		Local: local, Peer: p.Name, Cookie: cookie, Evict: n.cfg.Name != "", TickTime: n.cfg.TickTime, Receiver: l, TLS: p.TLS != nil,
 	})
-	if err != nil {
-		if ctx.Err() != nil {
-			return nil, fmt.Errorf("%w: the node accepts the connection and does not answer: %w", ErrTimeout, err)
-		}
-		return nil, err
+	if err == nil {
+		return l, nil
 	}
-	l.up(conn)
-	return l, nil
+	var remote *net.OpError
+	switch {
+	case errors.Is(ctx.Err(), context.DeadlineExceeded):
+		return nil, fmt.Errorf("%w: the node accepts the connection and does not answer: %w", ErrTimeout, err)
+	case errors.As(err, &remote) && remote.Op == "remote error": // TLS 1.3: how a server refuses our certificate
+		return nil, fmt.Errorf("%w: %w", ErrTLS, err)
+	}
+	return nil, err
+}
+
+// flags are what this node offers: to be called by Erlang, and with Config.Visible to be seen.
+func (n *Node) flags() dist.Flags {
+	flags := dist.Hidden | dist.FlagSpawn | dist.FlagAlias
+	if n.cfg.Visible {
+		flags |= dist.FlagPublished
+	}
+	return flags
+}
+
+// secure is the client's side of TLS with the node on host.
+func secure(ctx context.Context, nc net.Conn, cfg *tls.Config, host string) (net.Conn, error) {
+	if cfg.ServerName == "" {
+		cfg = cfg.Clone()
+		cfg.ServerName = host
+	}
+	tc := tls.Client(nc, cfg)
+	if err := tc.HandshakeContext(ctx); err != nil {
+		_ = nc.Close()
+		if ctx.Err() != nil {
+			return nil, timeout(ctx, "the node's TLS handshake")
+		}
+		return nil, fmt.Errorf("%w: %w", ErrTLS, err)
+	}
+	return tc, nil
 }
 
 // resolve finds the address of the node's distribution listener.

@@ -31,6 +31,12 @@ var (
 	ErrClosed = errors.New("node closed")
 	// ErrBadName: not a node name, name@host.
 	ErrBadName = errors.New("not a node name (name@host)")
+	// ErrNoName: what was asked for needs a Config.Name.
+	ErrNoName = errors.New("this node has no name of its own")
+	// ErrNameTaken: another process is registered under the name, or the process under another.
+	ErrNameTaken = errors.New("name already registered")
+	// ErrTLS: the two nodes do not agree on TLS, or on the other's certificate.
+	ErrTLS = errors.New("TLS handshake failed")
 )
 
 // OpError is the error of every operation of this package: what was tried, on which node, and why it failed.

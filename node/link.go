@@ -5,68 +5,54 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"time"
 
 	"github.com/beamctl/beamctl/dist"
 	"github.com/beamctl/beamctl/dist/etf"
 )
 
-// maxAnswers bounds what a peer can make us owe it at once (answers to its links, monitors and pings). A node that
-// sends more before reading its answers is not one we want to serve, and loses the connection.
-const maxAnswers = 1024
-
 // link is one connection with its pending calls. It is the connection's Receiver.
 type link struct {
-	name    string
-	conn    *dist.Conn
-	ready   chan struct{} // closed once conn is set
-	answers chan answer
-	loop    sync.WaitGroup
+	node  *Node
+	peer  *peer
+	conn  *dist.Conn
+	ready chan struct{} // closed once the link is the peer's
+	out   *outbox
 
-	mu    sync.Mutex
-	next  uint32
-	calls map[uint32]*pending
-	down  error
+	ctx    context.Context // ends with the connection
+	cancel context.CancelCauseFunc
+
+	mu      sync.Mutex
+	next    uint32
+	calls   map[uint32]*pending
+	spawned int // processes that run for the peer
+	down    error
 }
 
-type answer struct {
-	ctl     dist.Control
-	payload []byte
+func newLink(n *Node) *link {
+	return &link{node: n, ready: make(chan struct{}), out: newOutbox(), calls: map[uint32]*pending{}}
 }
 
-func newLink(name string) *link {
-	return &link{name: name, ready: make(chan struct{}), answers: make(chan answer, maxAnswers), calls: map[uint32]*pending{}}
-}
+// closeFlush is how long close tries to deliver what is queued.
+const closeFlush = 500 * time.Millisecond
 
-// up starts the link over an established connection.
-func (l *link) up(c *dist.Conn) {
-	l.conn = c
-	l.loop.Go(l.answerLoop)
-	close(l.ready)
-}
-
+// close delivers what is queued, ends the connection, and waits until its goroutines are gone and Closed has run.
 func (l *link) close() {
+	ctx, cancel := context.WithTimeout(context.Background(), closeFlush)
+	defer cancel()
+	_ = l.out.settle(ctx, l.conn.Done())
 	_ = l.conn.Close()
-	l.loop.Wait()
 }
 
-// answerLoop sends what the reader decided to answer, so that a peer which does not read cannot stop our reading.
-func (l *link) answerLoop() {
-	ctx, cancel := context.WithCancel(context.Background())
-	defer cancel()
-	for {
-		select {
-		case a := <-l.answers:
-			if l.conn.Send(ctx, &a.ctl, a.payload) != nil {
-				return // only when the connection is over
-			}
-		case <-l.conn.Done():
-			return
-		}
-	}
+// run belongs to the node: it ends when the connection and all its goroutines have.
+func (l *link) run() {
+	l.out.run(l.conn)
+	_ = l.conn.Close()
 }
 
 var errAnswers = fmt.Errorf("%w: it does not read the answers to its requests", dist.ErrProtocol)
 
+// answer queues what the peer is owed for a request; its error ends the connection.
 func (l *link) answer(ctl dist.Control, payload etf.Term) error {
 	var b []byte
 	if ctl.Op.HasPayload() {
@@ -75,33 +61,61 @@ func (l *link) answer(ctl dist.Control, payload etf.Term) error {
 			return err
 		}
 	}
-	select {
-	case l.answers <- answer{ctl, b}:
-		return nil
-	default:
+	if ctl, b = l.form(ctl, b); !l.out.put(outgoing{ctl, b}, true) {
 		return errAnswers
 	}
+	return nil
 }
 
-// Our processes as the peer sees them: number 0 is the node itself, number n the call n.
+// withReason maps the operations whose reason is a payload to those that have it in the tuple, for peers without EXIT_PAYLOAD.
+var withReason = map[dist.Op]dist.Op{
+	dist.OpPayloadExit: dist.OpExit, dist.OpPayloadExit2: dist.OpExit2, dist.OpPayloadMonitorExit: dist.OpMonitorExit,
+}
 
-// maxProcess bounds process numbers: what every OTP takes, 15 bits of id and 13 of serial.
-const maxProcess = 1<<28 - 1
+// form gives an exit the form that the peer reads.
+func (l *link) form(ctl dist.Control, payload []byte) (dist.Control, []byte) {
+	op, exits := withReason[ctl.Op]
+	if !exits || l.conn.Peer().Flags.Has(dist.FlagExitPayload) {
+		return ctl, payload
+	}
+	ctl.Op, ctl.Reason = op, etf.Raw(payload)
+	return ctl, nil
+}
 
-func (l *link) pid(n uint32) etf.Pid {
-	id := l.conn.Local()
+// Numbers of what the peer knows of us: pid 0 is the node itself, the numbers below firstProcess are calls on this connection, the
+// others processes of the node. References have their kind in the third word.
+
+const (
+	// maxNumber bounds pid numbers: what every OTP takes, 15 bits of id and 13 of serial.
+	maxNumber = 1<<28 - 1
+	// firstProcess divides them. Neither half is near to being used up: a number is free again when its owner is gone.
+	firstProcess = 1 << 27
+)
+
+const (
+	refOfCall = iota
+	refOfMonitor
+	refOfAlias
+)
+
+func pidOf(id dist.Identity, n uint32) etf.Pid {
 	return etf.Pid{Node: etf.Atom(id.Name), ID: n & 0x7fff, Serial: n >> 15, Creation: id.Creation}
 }
 
 func pidNumber(p etf.Pid) uint32 { return p.Serial<<15 | p.ID&0x7fff }
 
-// ref makes the reference of call n. The first word has 18 bits (erl_ext_dist, NEWER_REFERENCE_EXT).
-func (l *link) ref(n uint32) etf.Ref {
-	id := l.conn.Local()
-	return etf.Ref{Node: etf.Atom(id.Name), Creation: id.Creation, Len: 3, ID: [etf.MaxRefWords]uint32{n & 0x3ffff, n >> 18, 0}}
+// refOf makes a reference. Its first word has 18 bits (erl_ext_dist, NEWER_REFERENCE_EXT).
+func refOf(id dist.Identity, n uint64, kind uint32) etf.Ref {
+	return etf.Ref{
+		Node: etf.Atom(id.Name), Creation: id.Creation, Len: 3,
+		ID: [etf.MaxRefWords]uint32{uint32(n & 0x3ffff), uint32(n >> 18), kind}, //nolint:gosec // 50 bits, cut on purpose
+	}
 }
 
-func refNumber(r etf.Ref) uint32 { return r.ID[1]<<18 | r.ID[0]&0x3ffff }
+func refNumber(r etf.Ref) uint64 { return uint64(r.ID[1])<<18 | uint64(r.ID[0]&0x3ffff) }
+
+func (l *link) pid(n uint32) etf.Pid { return pidOf(l.conn.Local(), n) }
+func (l *link) ref(n uint32) etf.Ref { return refOf(l.conn.Local(), uint64(n), refOfCall) }
 
 // register gives a new call its number.
 func (l *link) register(p *pending) (uint32, error) {
@@ -111,7 +125,7 @@ func (l *link) register(p *pending) (uint32, error) {
 		return 0, l.down
 	}
 	for {
-		l.next = l.next%maxProcess + 1
+		l.next = l.next%(firstProcess-1) + 1
 		if l.calls[l.next] == nil {
 			l.calls[l.next] = p
 			return l.next, nil
@@ -131,69 +145,71 @@ func (l *link) lookup(n uint32) *pending {
 	return l.calls[n]
 }
 
-// alive tells whether a process of ours that a peer monitors exists: net_kernel, and the group leaders of calls (io:format
-// monitors them). Their ends are not announced: they come with an answer to whatever was asked of them.
-func (l *link) alive(to etf.Term) bool {
-	switch to := to.(type) {
-	case etf.Atom:
-		return to == "net_kernel"
-	case etf.Pid:
-		return l.lookup(pidNumber(to)) != nil
-	}
-	return false
-}
-
-// Closed ends all pending calls.
-func (l *link) Closed(_ *dist.Conn, err error) {
+// called returns the call that a reference of ours stands for.
+func (l *link) called(r etf.Ref) *pending {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	return l.calledLocked(r)
+}
+
+func (l *link) calledLocked(r etf.Ref) *pending {
+	if n := refNumber(r); r.ID[2] == refOfCall && n < firstProcess {
+		return l.calls[uint32(n)]
+	}
+	return nil
+}
+
+// Closed ends all pending calls, and tells the node's processes.
+func (l *link) Closed(_ *dist.Conn, err error) {
+	if <-l.ready; l.peer == nil {
+		return // never was the node's
+	}
+	l.cancel(ErrNodeDown)
+	l.mu.Lock()
 	l.down = fmt.Errorf("%w: %w", ErrNodeDown, err)
 	for _, p := range l.calls {
 		p.deliver(reply{err: l.down})
 	}
+	l.mu.Unlock()
+	l.node.lost(l, err)
 }
 
 // Receive handles one message of the peer.
 func (l *link) Receive(_ *dist.Conn, ctl *dist.Control, payload []byte) error {
 	<-l.ready
-	switch ctl.Op { //nolint:exhaustive // what a node without processes has no use for is ignored, as Erlang does
+	switch ctl.Op { //nolint:exhaustive // the others are signals to processes
 	case dist.OpSpawnReply:
-		return l.spawned(ctl)
+		return l.spawnReply(ctl)
+	case dist.OpSpawnRequest:
+		return l.spawnRequest(ctl, payload)
 	case dist.OpPayloadMonitorExit:
-		if p := l.lookup(refNumber(ctl.Ref)); p != nil {
+		if p := l.called(ctl.Ref); p != nil {
 			p.deliver(reply{raw: append([]byte(nil), payload...)})
+			return nil
 		}
 	case dist.OpMonitorExit: // peers without EXIT_PAYLOAD
-		if p := l.lookup(refNumber(ctl.Ref)); p != nil {
+		if p := l.called(ctl.Ref); p != nil {
 			raw, err := etf.Append(nil, ctl.Reason)
 			p.deliver(reply{raw: raw, err: err})
+			return nil
 		}
 	case dist.OpSend, dist.OpSendSender:
-		if to, ok := ctl.To.(etf.Pid); ok {
+		if to, ok := ctl.To.(etf.Pid); ok && pidNumber(to) < firstProcess {
 			return l.message(to, payload)
 		}
 	case dist.OpRegSend:
-		if ctl.To == etf.Atom("net_kernel") {
-			return l.netKernel(payload)
+		if service, ok := services[ctl.To]; ok {
+			return service(l, payload)
 		}
-	case dist.OpMonitor:
-		if l.alive(ctl.To) {
-			return nil
-		}
-		return l.answer(dist.Control{Op: dist.OpPayloadMonitorExit, From: ctl.To, To: ctl.From, Ref: ctl.Ref}, etf.Atom("noproc"))
-	case dist.OpLink:
-		return l.answer(dist.Control{Op: dist.OpPayloadExit, From: ctl.To, To: ctl.From}, etf.Atom("noproc"))
-	case dist.OpUnlinkID:
-		return l.answer(dist.Control{Op: dist.OpUnlinkIDAck, ID: ctl.ID, From: ctl.To, To: ctl.From}, nil)
 	}
-	return nil
+	return l.node.signal(l, ctl, payload)
 }
 
-// spawned takes the answer to a spawn request: the process that runs the call, or why there is none.
-func (l *link) spawned(ctl *dist.Control) error {
+// spawnReply takes the answer to a spawn request: the process that runs the call, or why there is none.
+func (l *link) spawnReply(ctl *dist.Control) error {
 	pid, ok := ctl.Result.(etf.Pid)
-	l.mu.Lock()
-	p := l.calls[refNumber(ctl.Ref)]
+	l.mu.Lock() // for both: abandon, which comes after forget, either sees the pid or leaves it to us
+	p := l.calledLocked(ctl.Ref)
 	if p != nil && ok {
 		p.pid = pid
 	}
@@ -213,50 +229,31 @@ func (l *link) killer(pid etf.Pid) dist.Control {
 	return dist.Control{Op: dist.OpPayloadExit2, From: l.pid(0), To: pid}
 }
 
-// message takes a message to one of our pids: the reply of a gen call, or an I/O request of a call's process.
+// message takes a message to the pid of a call: the reply of a gen call, or an I/O request of the call's process.
 func (l *link) message(to etf.Pid, payload []byte) error {
-	t, _, err := etf.Decode(payload)
-	if err != nil {
-		return fmt.Errorf("%w: message: %w", dist.ErrProtocol, err)
-	}
-	msg, ok := t.(etf.Tuple)
-	if !ok || len(msg) == 0 {
-		return nil
+	msg, err := tuple(payload)
+	if err != nil || len(msg) == 0 {
+		return err
 	}
 	if ref, ok := msg[0].(etf.Ref); ok && len(msg) == 2 {
-		if p := l.lookup(refNumber(ref)); p != nil {
+		if p := l.called(ref); p != nil {
 			p.deliver(reply{term: msg[1]})
 		}
 		return nil
 	}
 	req, ok := parseIORequest(msg)
-	if !ok {
-		return nil
-	}
-	if l.offerIO(to, req) {
+	if !ok || l.offerIO(to, req) {
 		return nil
 	}
 	return l.answerIO(req, ioTerminated)
 }
 
-// netKernel answers a ping: {'$gen_call', {Pid, Tag}, {is_auth, Node}} → {Tag, yes}.
-func (l *link) netKernel(payload []byte) error {
+// tuple decodes a message; nil if it is no tuple.
+func tuple(payload []byte) (etf.Tuple, error) {
 	t, _, err := etf.Decode(payload)
 	if err != nil {
-		return fmt.Errorf("%w: message: %w", dist.ErrProtocol, err)
+		return nil, fmt.Errorf("%w: message: %w", dist.ErrProtocol, err)
 	}
-	msg, ok := t.(etf.Tuple)
-	if !ok || len(msg) != 3 || msg[0] != etf.Atom("$gen_call") {
-		return nil
-	}
-	from, ok := msg[1].(etf.Tuple)
-	req, ok2 := msg[2].(etf.Tuple)
-	if !ok || !ok2 || len(from) != 2 || len(req) != 2 || req[0] != etf.Atom("is_auth") {
-		return nil
-	}
-	pid, ok := from[0].(etf.Pid)
-	if !ok {
-		return nil
-	}
-	return l.answer(dist.Control{Op: dist.OpSend, To: pid}, etf.Tuple{from[1], etf.Atom("yes")})
+	msg, _ := t.(etf.Tuple)
+	return msg, nil
 }

@@ -3,6 +3,7 @@ package node
 import (
 	"context"
 	"crypto/rand"
+	"crypto/tls"
 	"encoding/binary"
 	"fmt"
 	"net"
@@ -13,6 +14,7 @@ import (
 	"time"
 
 	"github.com/beamctl/beamctl/dist"
+	"github.com/beamctl/beamctl/dist/etf"
 	"github.com/beamctl/beamctl/epmd"
 )
 
@@ -25,6 +27,12 @@ type Config struct {
 	Cookie dist.Cookie
 	// TickTime is how long a silent peer is believed. Default dist.DefaultTickTime (60 s).
 	TickTime time.Duration
+	// Visible makes this node one that its peers list in nodes(), and that takes part in what they do with all nodes (rpc:multicall,
+	// pg). It needs a Name. The node is still no member of global's name space.
+	Visible bool
+	// Reconnect says how to connect again to a node that this one had connected to and lost. Default: not until something is
+	// asked of it. Disconnect ends it.
+	Reconnect Backoff
 }
 
 // Peer says how to reach one node.
@@ -33,39 +41,50 @@ type Peer struct {
 	EPMD   string      // host:port of the EPMD that knows it. Default: the name's host, port ERL_EPMD_PORT or 4369
 	Addr   string      // host:port of its distribution listener. Set, EPMD is not asked
 	Cookie dist.Cookie // default: the Config's
+	// TLS is for a node with -proto_dist inet_tls. Without a ServerName the host part of the node's name is what its certificate
+	// must be for.
+	TLS *tls.Config
 }
 
-// Node is a hidden Erlang node. Its methods are safe for concurrent use.
+// Node is an Erlang node. Its methods are safe for concurrent use.
 type Node struct {
 	cfg      Config
 	creation uint32
+	procs    *processes
+	events   events
+	names    dynamicNames
+	ctx      context.Context // ends with Close
+	cancel   context.CancelCauseFunc
+	owned    sync.WaitGroup // all goroutines
 
-	mu     sync.Mutex
-	peers  map[string]*peer
-	closed bool
+	mu        sync.Mutex
+	peers     map[string]*peer
+	functions map[function]Function
+	listener  *listener
+	closed    bool
 }
 
-// peer is one node that we know of. sem is held while connecting.
-type peer struct {
-	Peer
-	sem  chan struct{}
-	mu   sync.Mutex
-	link *link
-}
-
-// Start makes a node. It opens nothing until something is asked of a peer.
+// Start makes a node. It opens nothing until something is asked of a peer, or of Listen.
 func Start(cfg Config) (*Node, error) {
 	if cfg.Name != "" {
 		if err := checkName(cfg.Name); err != nil {
 			return nil, err
 		}
+	} else if cfg.Visible {
+		return nil, fmt.Errorf("visible: %w", ErrNoName)
 	}
 	var b [4]byte
 	if _, err := rand.Read(b[:]); err != nil {
 		return nil, fmt.Errorf("creation: %w", err)
 	}
-	// Never 0 (it means "any"), and never one of the small ones that old nodes and EPMDs hand out.
-	return &Node{cfg: cfg, creation: binary.BigEndian.Uint32(b[:]) | 1<<8, peers: map[string]*peer{}}, nil
+	n := &Node{
+		cfg: cfg, procs: newProcesses(), peers: map[string]*peer{}, functions: map[function]Function{},
+		events: events{subs: map[*subscription]struct{}{}},
+		// Never 0 (it means "any"), and never one of the small ones that old nodes and EPMDs hand out.
+		creation: binary.BigEndian.Uint32(b[:]) | 1<<8,
+	}
+	n.ctx, n.cancel = context.WithCancelCause(context.Background())
+	return n, nil
 }
 
 func checkName(name string) error {
@@ -83,17 +102,18 @@ func (n *Node) AddPeer(p Peer) error {
 	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
+	if n.closed {
+		return ErrClosed
+	}
 	if old := n.peers[p.Name]; old != nil {
 		old.mu.Lock()
 		defer old.mu.Unlock()
-		old.Peer = p
+		old.how, old.guest = p, false
 		return nil
 	}
 	n.peers[p.Name] = newPeer(p)
 	return nil
 }
-
-func newPeer(p Peer) *peer { return &peer{Peer: p, sem: make(chan struct{}, 1)} }
 
 // peer returns what is known of a node, making it known by name alone.
 func (n *Node) peer(name string) (*peer, error) {
@@ -116,10 +136,7 @@ func (n *Node) peer(name string) (*peer, error) {
 // Connect makes sure that there is a connection with the node. Concurrent callers share one attempt at a time.
 func (n *Node) Connect(ctx context.Context, name string) error {
 	_, err := n.connected(ctx, name)
-	if err != nil {
-		return &OpError{"connect", name, err}
-	}
-	return nil
+	return opError("connect", etf.Atom(name), err)
 }
 
 // Disconnect ends the connection with the node, if there is one. Calls under way end with ErrNodeDown.
@@ -130,87 +147,52 @@ func (n *Node) Disconnect(name string) {
 	if p == nil {
 		return
 	}
-	if l := p.take(); l != nil {
+	if l := p.take(n, dist.ErrClosed); l != nil {
 		l.close()
 	}
 }
 
-// Close ends all connections and waits for their goroutines. Calls under way end with ErrNodeDown.
+// own runs fn in a goroutine that Close waits for.
+func (n *Node) own(fn func()) error {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.closed {
+		return ErrClosed
+	}
+	n.owned.Go(fn)
+	return nil
+}
+
+// Close ends the node: it stops listening, its processes end (those that are linked to them or monitor them are told shutdown), its
+// connections end, and calls under way with ErrNodeDown. It returns when none of its goroutines is left.
 func (n *Node) Close() error {
 	n.mu.Lock()
 	n.closed = true
-	peers := n.peers
-	n.peers = nil
+	peers, ln := n.peers, n.listener
+	n.peers, n.listener = nil, nil
 	n.mu.Unlock()
-	var wg sync.WaitGroup
+	n.cancel(ErrClosed) // attempts, handshakes and functions end
+	if ln != nil {
+		ln.close()
+	}
+	n.procs.close()
+	for _, p := range n.procs.all() {
+		p.end(shutdown)
+	}
+	var links sync.WaitGroup
 	for _, p := range peers {
-		wg.Go(func() {
+		links.Go(func() {
 			p.sem <- struct{}{} // an attempt under way ends first
 			defer func() { <-p.sem }()
-			if l := p.take(); l != nil {
+			if l := p.take(n, ErrClosed); l != nil {
 				l.close()
 			}
 		})
 	}
-	wg.Wait()
+	links.Wait()
+	n.owned.Wait()
+	n.events.close()
 	return nil
-}
-
-func (p *peer) take() *link {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	l := p.link
-	p.link = nil
-	return l
-}
-
-func (p *peer) live() *link {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.link != nil && p.link.conn.Err() == nil {
-		return p.link
-	}
-	return nil
-}
-
-// connected returns the link to a node, connecting if there is none.
-func (n *Node) connected(ctx context.Context, name string) (*link, error) {
-	p, err := n.peer(name)
-	if err != nil {
-		return nil, err
-	}
-	if l := p.live(); l != nil {
-		return l, nil
-	}
-	select {
-	case p.sem <- struct{}{}:
-	case <-ctx.Done():
-		return nil, timeout(ctx, "a connection attempt under way")
-	}
-	defer func() { <-p.sem }()
-	if l := p.live(); l != nil {
-		return l, nil
-	}
-	n.mu.Lock()
-	closed := n.closed
-	n.mu.Unlock()
-	if closed {
-		return nil, ErrClosed
-	}
-	if old := p.take(); old != nil {
-		old.close() // over already: wait for its goroutines
-	}
-	p.mu.Lock()
-	how := p.Peer
-	p.mu.Unlock()
-	l, err := n.dial(ctx, how)
-	if err != nil {
-		return nil, err
-	}
-	p.mu.Lock()
-	p.link = l
-	p.mu.Unlock()
-	return l, nil
 }
 
 // epmdAddr is where the EPMD of a host is found: ERL_EPMD_PORT counts as it does for erl.

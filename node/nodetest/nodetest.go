@@ -130,7 +130,14 @@ func (c *Cluster) Peer(e *Erl) node.Peer {
 // moment after it has registered) and has booted.
 func (c *Cluster) Node(es ...*Erl) *node.Node {
 	c.t.Helper()
-	n, err := node.Start(node.Config{Cookie: c.Cookie})
+	return c.NodeConfig(node.Config{}, es...)
+}
+
+// NodeConfig is Node with a configuration; the cookie is the cluster's.
+func (c *Cluster) NodeConfig(cfg node.Config, es ...*Erl) *node.Node {
+	c.t.Helper()
+	cfg.Cookie = c.Cookie
+	n, err := node.Start(cfg)
 	if err != nil {
 		c.t.Fatal(err)
 	}

@@ -1,0 +1,135 @@
+package node
+
+import (
+	"github.com/beamctl/beamctl/dist"
+	"github.com/beamctl/beamctl/dist/etf"
+)
+
+// services are the registered names of a node's own: what Erlang nodes expect to find on one. They run on the reader and must not wait.
+var services = map[etf.Term]func(l *link, payload []byte) error{
+	etf.Atom("net_kernel"): (*link).netKernel,
+	etf.Atom("rex"):        (*link).rex,
+}
+
+// serves tells whether something that a peer monitors, and that is no process, is there: services, and the group leaders of calls
+// (io:format monitors them). Their ends are not announced: they come with an answer to whatever was asked of them.
+func (l *link) serves(to etf.Term) bool {
+	switch to := to.(type) {
+	case etf.Atom:
+		return services[to] != nil
+	case etf.Pid:
+		n := pidNumber(to)
+		return n < firstProcess && l.lookup(n) != nil
+	}
+	return false
+}
+
+// genCall takes apart {'$gen_call', {Pid, Tag}, Request}.
+func genCall(msg etf.Tuple) (pid etf.Pid, tag, request etf.Term, ok bool) {
+	if len(msg) != 3 || msg[0] != etf.Term(etf.Atom("$gen_call")) {
+		return pid, nil, nil, false
+	}
+	from, ok := msg[1].(etf.Tuple)
+	if !ok || len(from) != 2 {
+		return pid, nil, nil, false
+	}
+	pid, ok = from[0].(etf.Pid)
+	return pid, from[1], msg[2], ok
+}
+
+// netKernel answers a ping: {is_auth, Node} → yes.
+func (l *link) netKernel(payload []byte) error {
+	msg, err := tuple(payload)
+	if err != nil {
+		return err
+	}
+	pid, tag, request, ok := genCall(msg)
+	if req, is := request.(etf.Tuple); !ok || !is || len(req) != 2 || req[0] != etf.Term(etf.Atom("is_auth")) {
+		return nil
+	}
+	return l.reply(pid, tag, etf.Atom("yes"))
+}
+
+// rex is the rpc server: {call, M, F, Args, GroupLeader} from peers that use it (rpc:call before OTP 23, erl_call), and the question
+// of the others whether we take erpc ({Pid, features_request}, lib/kernel/src/rpc.erl).
+func (l *link) rex(payload []byte) error {
+	msg, err := tuple(payload)
+	if err != nil {
+		return err
+	}
+	if len(msg) == 2 && msg[1] == etf.Term(etf.Atom("features_request")) {
+		pid, ok := msg[0].(etf.Pid)
+		if !ok {
+			return nil
+		}
+		node := etf.Atom(l.conn.Local().Name)
+		return l.answer(dist.Control{Op: dist.OpSend, To: pid}, etf.Tuple{etf.Atom("features_reply"), node, etf.List{etf.Atom("erpc")}})
+	}
+	pid, tag, request, ok := genCall(msg)
+	req, is := request.(etf.Tuple)
+	if !ok || !is || len(req) != 5 || req[0] != etf.Term(etf.Atom("call")) {
+		return nil
+	}
+	args, ok := req[3].(etf.List)
+	if !ok || !l.reserve() {
+		return l.reply(pid, tag, etf.Tuple{etf.Atom("badrpc"), etf.Tuple{etf.Atom("EXIT"), etf.Atom("system_limit")}})
+	}
+	if l.node.own(func() {
+		defer l.unreserve()
+		result := rexReply(l.node.apply(l.ctx, req[1], req[2], args))
+		ctl, msg := replyTo(l.pid(0), pid, tag, result, l.conn.Peer().Flags)
+		if b, err := etf.Append(nil, msg); err == nil {
+			_ = l.send(l.ctx, &ctl, b)
+		}
+	}) != nil {
+		l.unreserve()
+	}
+	return nil
+}
+
+// rexReply is what rpc:call returns.
+func rexReply(t etf.Term, err error) etf.Term {
+	if err == nil {
+		return t
+	}
+	ex := exception(err)
+	switch ex.Class {
+	case "throw":
+		return ex.Reason
+	case "exit":
+		return etf.Tuple{etf.Atom("badrpc"), etf.Tuple{etf.Atom("EXIT"), ex.Reason}}
+	}
+	return etf.Tuple{etf.Atom("badrpc"), etf.Tuple{etf.Atom("EXIT"), etf.Tuple{ex.Reason, ex.Stack}}}
+}
+
+// reply answers a gen call from the reader.
+func (l *link) reply(to etf.Pid, tag, result etf.Term) error {
+	ctl, msg := replyTo(l.pid(0), to, tag, result, l.conn.Peer().Flags)
+	return l.answer(ctl, msg)
+}
+
+// replyTo is how gen:reply/2 sends: to the alias in the tag where there is one ([alias|Ref], or a list that begins with it), so that an
+// answer that comes too late goes nowhere. The tag goes back as it came.
+func replyTo(from, to etf.Pid, tag, result etf.Term, peer dist.Flags) (dist.Control, etf.Tuple) {
+	ctl := dist.Control{Op: dist.OpSend, To: to}
+	if alias, ok := aliasOf(tag); ok && peer.Has(dist.FlagAlias) {
+		ctl = dist.Control{Op: dist.OpAliasSend, From: from, To: alias}
+	}
+	return ctl, etf.Tuple{tag, result}
+}
+
+func aliasOf(tag etf.Term) (etf.Ref, bool) {
+	switch t := tag.(type) {
+	case etf.ImproperList:
+		if len(t.Elems) == 1 && t.Elems[0] == etf.Term(etf.Atom("alias")) {
+			ref, ok := t.Tail.(etf.Ref)
+			return ref, ok
+		}
+		return aliasOf(t.Elems[0])
+	case etf.List:
+		if len(t) > 0 {
+			return aliasOf(t[0])
+		}
+	}
+	return etf.Ref{}, false
+}
