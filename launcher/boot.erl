@@ -1,6 +1,7 @@
-%% What a managed node evaluates first (file:script/1, from -eval in ERL_AFLAGS): become the node that
+%% What a managed node evaluates first (one sequence of expressions, from -eval in ERL_AFLAGS): become the node that
 %% BEAMCTL_NODE names, with the cookie of BEAMCTL_COOKIE_FILE. The cookie goes from a file into the node and never
-%% through a command line. Runs on OTP 23 and later; nothing is compiled, no module is left behind.
+%% through a command line. Runs on OTP 23 and later; nothing is compiled, no module is left behind, and none is loaded that a
+%% node doesn't load anyway: that would take longer than all the rest.
 %%
 %% BEAMs that the application starts inherit this environment, so what makes a node of this one is taken
 %% out of it first, and ERL_AFLAGS becomes what the user had. They find BEAMCTL_NODE unset and do nothing.
@@ -34,7 +35,7 @@ case {Name, erlang:is_alive()} of
     {_, true} -> ok;
     {_, false} ->
         Cookie = case file:read_file(CookieFile) of
-            {ok, Bytes} -> list_to_atom(string:trim(binary_to_list(Bytes)));
+            {ok, Bytes} -> list_to_atom([C || C <- binary_to_list(Bytes), C > $\s]);
             {error, Posix} -> Fail(81, {cookie_file, CookieFile, Posix})
         end,
         case net_kernel:start([list_to_atom(Name), longnames]) of
@@ -43,8 +44,8 @@ case {Name, erlang:is_alive()} of
                 %% Started with -nocookie, the node took 'nocookie' for an answer until now: whoever used that leaves.
                 [erlang:disconnect_node(N) || N <- nodes(connected)],
                 %% A node that asks its own EPMD for itself has come this far: beamctl waits for that before it connects.
-                [Alive, Host] = string:split(Name, "@"),
-                erl_epmd:port_please(Alive, Host);
+                {Alive, _} = lists:splitwith(fun(C) -> C =/= $@ end, Name),
+                erl_epmd:port_please(Alive, {127,0,0,1});
             {error, _} ->
                 Fail(82, {distribution, Name})
         end
@@ -54,8 +55,9 @@ end,
 case Apps of
     false -> ok;
     _ ->
-        [case application:ensure_all_started(list_to_atom(App)) of
+        {ok, Tokens, _} = erl_scan:string(Apps),
+        [case application:ensure_all_started(App) of
              {ok, _} -> ok;
-             {error, Reason} -> Fail(83, {app_failed, list_to_atom(App), Reason})
-         end || App <- string:lexemes(Apps, ",")]
+             {error, Reason} -> Fail(83, {app_failed, App, Reason})
+         end || {atom, _, App} <- Tokens]
 end.

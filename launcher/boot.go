@@ -34,8 +34,12 @@ const roleEnv = "BEAMCTL_ROLE"
 // The quotes are for erlexec, which splits ERL_AFLAGS as a shell would.
 func bootFlags(listen string) string {
 	return `-nocookie -start_epmd false -kernel inet_dist_use_interface ` + erlangIP(listen) +
-		` -eval '{ok,_}=file:script(os:getenv("BEAMCTL_BOOT"))'`
+		` -eval '` + bootEval + `'`
 }
+
+// bootEval does what file:script/1 does, with the modules that -eval has loaded already.
+const bootEval = `{ok,B}=file:read_file(os:getenv("BEAMCTL_BOOT")),{ok,T,_}=erl_scan:string(binary_to_list(B)),` +
+	`{ok,E}=erl_parse:parse_exprs(T),erl_eval:exprs(E,[])`
 
 // erlangIP writes an IPv4 address as inet:ip4_address(): 127.0.0.1 is {127,0,0,1}.
 func erlangIP(ip string) string { return "{" + strings.ReplaceAll(ip, ".", ",") + "}" }

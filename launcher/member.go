@@ -124,7 +124,7 @@ func (s *supervisor) startNodes(ctx context.Context) error {
 		return err
 	}
 
-	mesh := &mesh{s: s}
+	mesh := &mesh{s: s, complete: make(chan struct{})}
 	var wg sync.WaitGroup
 	defer wg.Wait()
 	defer mesh.wg.Wait()
@@ -200,24 +200,25 @@ func (s *supervisor) await(ctx context.Context, m *member, mesh *mesh) error {
 	case <-ctx.Done():
 		return s.nodeFinding(ctx, m, seen)
 	}
-	var peers []string
-	for _, other := range s.members {
-		if other != m {
-			peers = append(peers, other.name)
-		}
-	}
-	err := checks.WaitReady(ctx, s.node, s.target(m), peers, func(stage string) {
+	// Peers are asked for once all are there: asking sooner only takes time from those that boot.
+	err := checks.WaitReady(ctx, s.node, s.target(m), nil, func(stage string) {
 		switch stage {
-		case checks.StageConnect:
 		case checks.StageBoot: // the handshake is done
 			s.events.emit(m.name, StageConnected, "")
 			mesh.add(ctx, m)
-		case checks.StageReady:
-			s.events.emit(m.name, StageReady, "")
-		default:
+		case checks.StageApps:
 			s.events.emit(m.name, StageWaiting, stage)
 		}
 	})
+	if err == nil {
+		s.events.emit(m.name, StageWaiting, checks.StageMesh)
+		select {
+		case <-mesh.complete:
+			err = checks.WaitReady(ctx, s.node, s.target(m), s.peers(m), func(string) {})
+		case <-ctx.Done():
+			err = errors.New("it waits for the others")
+		}
+	}
 	if err != nil {
 		select { // a node that dies in the middle of a handshake looks as if it refused the cookie
 		case <-m.exited:
@@ -227,7 +228,19 @@ func (s *supervisor) await(ctx context.Context, m *member, mesh *mesh) error {
 		}
 		return s.nodeFinding(ctx, m, err)
 	}
+	s.events.emit(m.name, StageReady, "")
 	return nil
+}
+
+// peers returns the names of all members but m.
+func (s *supervisor) peers(m *member) []string {
+	var names []string
+	for _, other := range s.members {
+		if other != m {
+			names = append(names, other.name)
+		}
+	}
+	return names
 }
 
 // lastBreath is how long a node that fails an rpc may take to turn out to be dying.
@@ -238,8 +251,9 @@ var errExited = errors.New("its process has ended")
 
 // mesh connects the nodes with each other as they come up: of every pair, the higher-numbered node dials.
 type mesh struct {
-	s  *supervisor
-	wg sync.WaitGroup
+	s        *supervisor
+	wg       sync.WaitGroup
+	complete chan struct{} // closed when all nodes are up, and every pair has been told to connect
 
 	mu sync.Mutex
 	up []*member
@@ -270,7 +284,9 @@ func (ms *mesh) add(ctx context.Context, m *member) {
 			}
 		})
 	}
-	ms.up = append(ms.up, m)
+	if ms.up = append(ms.up, m); len(ms.up) == len(ms.s.members) {
+		close(ms.complete)
+	}
 }
 
 func (ms *mesh) number(m *member) int {

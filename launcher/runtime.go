@@ -59,10 +59,10 @@ func (mixRuntime) env(user map[string]string) map[string]string {
 
 func (mixRuntime) startApps(*Spec) []string { return nil }
 
-// startAppsEnv is the variable in which boot.erl finds the applications it has to start.
+// startAppsEnv is the variable in which boot.erl finds the applications it has to start, as atoms.
 func startAppsEnv(s *Spec) map[string]string {
 	if apps := s.runtime().startApps(s); len(apps) > 0 {
-		return map[string]string{"BEAMCTL_START_APPS": strings.Join(apps, ",")}
+		return map[string]string{"BEAMCTL_START_APPS": "['" + strings.Join(apps, "','") + "']"}
 	}
 	return nil
 }

@@ -101,10 +101,10 @@ func TestNodeEnv(t *testing.T) {
 	assert.Equal(t, map[string]string{
 		"HOME": "/h", "X": "spec", "Y": "node", "BEAMCTL_CLUSTER": "id", "BEAMCTL_ROLE": "node",
 		"BEAMCTL_BOOT": "/state/boot.erl", "BEAMCTL_NODE": "n@127.0.0.1", "BEAMCTL_COOKIE_FILE": "/state/cookie",
-		"BEAMCTL_START_APPS": "a,b", "BEAMCTL_USER_AFLAGS": "+S 1", "ERL_EPMD_PORT": "4711",
+		"BEAMCTL_START_APPS": "['a','b']", "BEAMCTL_USER_AFLAGS": "+S 1", "ERL_EPMD_PORT": "4711",
 		"ERL_CRASH_DUMP": "/state/nodes/n/erl_crash.dump",
 		"ERL_AFLAGS": "+S 1 -nocookie -start_epmd false -kernel inet_dist_use_interface {127,0,0,1}" +
-			` -eval '{ok,_}=file:script(os:getenv("BEAMCTL_BOOT"))'`,
+			" -eval '" + bootEval + "'",
 	}, env)
 
 	mix := Spec{Runtime: "mix"}
