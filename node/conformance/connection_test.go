@@ -1,0 +1,110 @@
+package conformance
+
+import (
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/beamctl/beamctl/dist/etf"
+	"github.com/beamctl/beamctl/node"
+)
+
+var connectionCases = []Case{
+	{"the node pings us, monitors what we do not have", erlangSide},
+	{"idle connections stay, with a `net_ticktime` of 4 s", ticks},
+	{"a node that falls silent is given up", silentNode},
+	{"node killed: its callers know", nodeKilled},
+	{"node stopped (`init:stop/0`): its callers know", nodeStopped},
+	{"our node closed: the node knows", weClose},
+	{"a restarted node is found again", restarted},
+}
+
+func erlangSide(t *testing.T, e *Env) {
+	p := e.Peer()
+	assert.Equal(t, etf.Tuple{etf.Atom("pong"), etf.Atom("noproc")}, p.Do("watch_us", p.Us()))
+}
+
+// Nothing but ticks keeps either side from giving up the other. The node counts its lost connections: a new one with the
+// same dynamic name would look the same.
+func ticks(t *testing.T, e *Env) {
+	idle := 7 * time.Second // more than ticktime + 25 %
+	if *long > 0 {
+		idle = *long
+	}
+	p := e.Peer("-kernel", "net_ticktime", "4")
+	q := &Peer{p.Erl, e.Start(node.Config{Name: "fixed@127.0.0.1", TickTime: 4 * time.Second}, p.Erl), t}
+	require.NoError(t, q.Node.Connect(t.Context(), q.Name))
+	time.Sleep(idle)
+	require.Empty(t, p.Do("events"))
+	require.NotEqual(t, p.Us(), q.Us())
+	assert.Contains(t, p.Call("erlang", "nodes", etf.Atom("hidden")), etf.Atom("fixed@127.0.0.1"))
+}
+
+func silentNode(t *testing.T, e *Env) {
+	p := e.Peer()
+	n := e.Start(node.Config{TickTime: 2 * time.Second}, p.Erl)
+	require.NoError(t, n.Connect(t.Context(), p.Name))
+	p.Stop()
+	defer p.Continue()
+	begun := time.Now()
+	_, err := n.Call(t.Context(), p.Name, "erlang", "node")
+	require.ErrorIs(t, err, node.ErrNodeDown)
+	assert.GreaterOrEqual(t, time.Since(begun), time.Second, "too early")
+}
+
+// hanging starts a call that does not return, and gives its error to come.
+func (p *Peer) hanging() <-chan error {
+	p.t.Helper()
+	errs := make(chan error, 1)
+	go func() {
+		_, err := p.Node.Call(p.t.Context(), p.Name, "conformance", "hang", etf.Atom("hanging"))
+		errs <- err
+	}()
+	p.await("hanging", true)
+	return errs
+}
+
+func nodeKilled(t *testing.T, e *Env) {
+	p := e.Peer()
+	errs := p.hanging()
+	p.Kill()
+	require.ErrorIs(t, <-errs, node.ErrNodeDown)
+	require.ErrorIs(t, p.Node.Ping(t.Context(), p.Name), node.ErrNoSuchName)
+}
+
+func nodeStopped(t *testing.T, e *Env) {
+	p := e.Peer()
+	errs := p.hanging()
+	p.Call("init", "stop")
+	// Whichever comes first: a stopping system kills processes, and closes its connections.
+	err := <-errs
+	if _, ended := errors.AsType[*node.ErlangError](err); !ended {
+		require.ErrorIs(t, err, node.ErrNodeDown)
+	}
+	<-p.Done()
+	require.Eventually(t, func() bool { return p.Node.Ping(t.Context(), p.Name) != nil }, caseTime/2, 5*time.Millisecond)
+}
+
+func weClose(t *testing.T, e *Env) {
+	p := e.Peer()
+	n := e.Start(node.Config{Name: "fixed@127.0.0.1"}, p.Erl)
+	require.NoError(t, n.Connect(t.Context(), p.Name))
+	require.NoError(t, n.Close())
+	require.ErrorIs(t, n.Ping(t.Context(), p.Name), node.ErrClosed)
+	require.Eventually(t, func() bool {
+		return etf.Equal(etf.List{etf.Atom("fixed@127.0.0.1")}, p.Do("events"))
+	}, caseTime/2, 5*time.Millisecond)
+}
+
+func restarted(t *testing.T, e *Env) {
+	p := e.Peer()
+	before := p.Call("os", "getpid")
+	p.Kill()
+	require.Error(t, p.Node.Ping(t.Context(), p.Name))
+	again := e.Erl("a")
+	require.Eventually(t, func() bool { return p.Node.Ping(t.Context(), again.Name) == nil }, caseTime/2, 5*time.Millisecond)
+	assert.NotEqual(t, before, p.Call("os", "getpid"))
+}

@@ -1,0 +1,132 @@
+package conformance
+
+import (
+	"bytes"
+	"crypto/md5" //nolint:gosec // to compare with erlang:md5/1
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/beamctl/beamctl/dist/etf"
+)
+
+var largeCases = []Case{
+	{"16 MB to the node, while pings go on", largeOut},
+	{"16 MB from the node, while pings go on", largeIn},
+	{"16 MB both ways, four times at once", largeBoth},
+	{"200,000 small terms in one", manySmall},
+	{"sizes around a fragment's", fragmentSizes},
+}
+
+const large = 16 << 20
+
+func blob(size int) []byte { return bytes.Repeat([]byte("0123456789abcdef"), size/16) }
+
+// pinging counts the pings that begin and end while f runs.
+func (p *Peer) pinging(f func()) int64 {
+	p.t.Helper()
+	var count atomic.Int64
+	over := make(chan struct{})
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		for {
+			err := p.Node.Ping(p.t.Context(), p.Name)
+			select {
+			case <-over:
+				return
+			default:
+			}
+			if err != nil {
+				p.t.Errorf("after %d pings: %v", count.Load(), err)
+				return
+			}
+			count.Add(1)
+		}
+	})
+	f()
+	close(over)
+	wg.Wait()
+	return count.Load()
+}
+
+// minPings: fewer, and a large term has kept everything else waiting. A ping alone takes less than a thousandth of a transfer.
+const minPings = 3
+
+func largeOut(t *testing.T, e *Env) {
+	p := e.Peer()
+	data := blob(large)
+	pings := p.pinging(func() {
+		for range 3 {
+			assert.Equal(t, int64(large), p.Call("erlang", "byte_size", data))
+		}
+	})
+	assert.GreaterOrEqual(t, pings, int64(minPings))
+}
+
+func largeIn(t *testing.T, e *Env) {
+	p := e.Peer()
+	want := blob(large)
+	pings := p.pinging(func() {
+		for range 3 {
+			got, ok := p.Do("blob", large).([]byte)
+			assert.True(t, ok && bytes.Equal(want, got))
+		}
+	})
+	assert.GreaterOrEqual(t, pings, int64(minPings))
+}
+
+func largeBoth(t *testing.T, e *Env) {
+	p := e.Peer()
+	data := blob(large)
+	pings := p.pinging(func() {
+		var wg sync.WaitGroup
+		for range 4 {
+			wg.Go(func() {
+				got, err := p.Try("lists", "reverse", etf.List{1, data})
+				list, ok := got.(etf.List)
+				if assert.NoError(t, err) && assert.True(t, ok && len(list) == 2) {
+					echoed, ok := list[0].([]byte)
+					assert.True(t, ok && bytes.Equal(data, echoed))
+				}
+			})
+		}
+		wg.Wait()
+	})
+	assert.GreaterOrEqual(t, pings, int64(minPings))
+	require.Empty(t, p.Do("events"), "on one connection all the time")
+}
+
+func manySmall(t *testing.T, e *Env) {
+	p := e.Peer()
+	list := make(etf.List, 200_000)
+	for i := range list {
+		list[i] = etf.Tuple{int64(i), etf.Atom("entry"), []byte("value")}
+	}
+	encoded, err := etf.Marshal(list)
+	require.NoError(t, err)
+	sum := md5.Sum(encoded) //nolint:gosec // as above
+	// The same bytes, if the node's encoder writes atoms as ours does (OTP 26 and later).
+	if e.Major >= 26 {
+		assert.Equal(t, sum[:], p.Do("digest", list))
+	}
+	got := p.Call("lists", "reverse", p.Call("lists", "reverse", list))
+	assert.True(t, etf.Equal(list, got))
+}
+
+// A fragment holds 64 KiB: one byte less, one more, and the same at the next one.
+func fragmentSizes(t *testing.T, e *Env) {
+	p := e.Peer()
+	deadline := time.Now().Add(caseTime)
+	for base := 64 << 10; base <= 128<<10; base += 64 << 10 {
+		for size := base - 160; size <= base+32; size += 7 {
+			require.True(t, time.Now().Before(deadline))
+			data := bytes.Repeat([]byte{byte(size)}, size)
+			got := p.Call("lists", "append", etf.List{etf.List{data}, etf.List{data}})
+			require.Equal(t, etf.List{data, data}, got, size)
+		}
+	}
+}
