@@ -11,7 +11,8 @@ FUZZTIME ?= 5s
 export LC_ALL := C.UTF-8
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test test-go test-examples test-unprivileged lint fmt fuzz-short bench clean
+.PHONY: help build demo test test-go test-examples test-unprivileged otp-releases \
+	test-matrix test-matrix-long compatibility lint fmt fuzz-short bench clean
 
 help: ## Show this help
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 26
@@ -38,6 +39,24 @@ test-examples: ## Run the examples' own unit tests
 test-unprivileged: ## Run the tests that start clusters as a user that is not root
 	scripts/install-deps.sh test
 	scripts/test-unprivileged.sh $(TEST_TIMEOUT)
+
+otp-releases: ## Unpack the OTP releases that the matrix tests, under .cache
+	scripts/install-deps.sh test
+	mkdir -p .cache/otp
+	scripts/otp-releases.sh >.cache/otp/releases
+
+# More at once than there are CPUs: much of the time is waiting.
+CONFORMANCE = CGO_ENABLED=1 go test -race -count=1 -parallel=6 -timeout=$(TEST_TIMEOUT) ./node/conformance \
+	-releases=$(CURDIR)/.cache/otp/releases
+
+test-matrix: otp-releases ## Run the conformance suite with every supported OTP release
+	$(CONFORMANCE)
+
+test-matrix-long: otp-releases ## The same, with connections that are idle for five minutes
+	$(CONFORMANCE) -long=5m
+
+compatibility: otp-releases ## Write the table of docs/compatibility.md, which the suite makes
+	$(CONFORMANCE) -update
 
 lint: $(GOLANGCI_LINT) ## Lint and check formatting
 	$(GOLANGCI_LINT) run ./...
