@@ -288,6 +288,18 @@ func TestCompressed(t *testing.T) {
 	require.ErrorIs(t, err, etf.ErrTag, "compressed stands only behind the version")
 }
 
+// TestRaw passes encodings through that Decode and Append would have changed.
+func TestRaw(t *testing.T) {
+	odd := []byte{131, 104, 2, 100, 0, 1, 'a', 110, 2, 0, 1, 0}
+	var raw etf.Raw
+	require.NoError(t, etf.Unmarshal(odd, &raw))
+	require.Equal(t, odd, marshal(t, raw))
+	odd[4] = 0xff
+	require.NotEqual(t, odd[1:], []byte(raw), "a copy")
+	require.ErrorIs(t, etf.Unmarshal([]byte{131, 106, 106}, &raw), etf.ErrTrailing)
+	require.ErrorIs(t, etf.Unmarshal([]byte{131, 104, 2, 106}, &raw), etf.ErrTruncated)
+}
+
 func TestRefused(t *testing.T) {
 	for name, c := range map[string]struct {
 		b   []byte

@@ -8,8 +8,8 @@ import (
 	"strconv"
 )
 
-// MaxBigBytes is the largest magnitude of an integer that is read or written: 4,194,304 bits. The BEAM of OTP 26 and
-// later raises system_limit there; converting larger ones to text would also be a way to burn our time.
+// MaxBigBytes is the largest magnitude of an integer that is read or written: 4,194,304 bits, 1.26 million digits. What
+// one does with an integer, printing it to begin with, takes more than linear time.
 const MaxBigBytes = 4_194_304 / 8
 
 // Values that are the same wherever they occur, boxed once. The empty ones have no capacity to write to.

@@ -18,12 +18,13 @@ type FormatOptions struct {
 }
 
 // Format prints t on one line as io_lib:format("~0tp", [T]) does in a runtime started with +pc unicode (lists of any
-// printable characters are strings). Two things no printer outside the runtime can do as it does:
+// printable characters are strings). What differs:
 //
 //   - The BEAM prints a foreign pid as <N.ID.Serial>, N counting its own connections. Here the node's name takes the
 //     place of N, in ports and references too; [FormatOptions] can name one node that is 0.
 //   - Maps of more than 32 keys come out of the BEAM in the order of a hash, and since OTP 26 the smaller ones in the order
 //     in which atoms were created. Here all are sorted by key, as "~0tkp" of OTP 26 does.
+//   - Names in fun m:f/a are quoted like other atoms, so that [Parse] reads them; the BEAM has rules of its own there.
 //
 // Values that are no terms print as #Go<type>.
 func Format(t Term) string { return FormatOptions{}.Format(t) }

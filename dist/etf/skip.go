@@ -1,7 +1,7 @@
 package etf
 
 // Skip returns the length of the term at the start of b, which begins with its tag, without building it: b[:n] is
-// then a [Raw]. It checks tags and lengths, and nothing inside (duplicate keys, the text of atoms): a term that Skip
+// then a [Raw], which shares its memory. It checks tags and lengths, and nothing inside (duplicate keys, the text of atoms): a term that Skip
 // passes may still be refused by Decode. It needs no stack and allocates nothing.
 func Skip(b []byte) (n int, err error) {
 	d := decoder{in: b}

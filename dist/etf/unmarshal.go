@@ -18,7 +18,8 @@ const (
 )
 
 // Unmarshal decodes b, which begins with the version byte and holds nothing behind the term, and assigns the term to
-// what v points at as [Assign] does. A compressed term may unpack to [MaxInflated] bytes.
+// what v points at as [Assign] does. A compressed term may unpack to [MaxInflated] bytes. A *[Raw] gets a copy of the
+// encoding as it came, of which only the structure is checked ([Skip]).
 func Unmarshal(b []byte, v any) error {
 	if len(b) == 0 || b[0] != Version {
 		return &DecodeError{Offset: 0, Err: ErrVersion}
@@ -31,15 +32,32 @@ func Unmarshal(b []byte, v any) error {
 		}
 		body, base = inflated, 0
 	}
-	t, rest, err := Decode(body)
-	if err == nil && len(rest) > 0 {
-		err = &DecodeError{Offset: len(body) - len(rest), Err: ErrTrailing}
+	err := unmarshalBody(body, v)
+	if e, ok := errors.AsType[*DecodeError](err); ok {
+		e.Offset += base
 	}
-	if err != nil {
-		if e, ok := errors.AsType[*DecodeError](err); ok {
-			e.Offset += base
+	return err
+}
+
+// unmarshalBody assigns the term that b is, without version byte.
+func unmarshalBody(b []byte, v any) error {
+	if raw, ok := v.(*Raw); ok && raw != nil {
+		n, err := Skip(b)
+		if err != nil {
+			return err
 		}
+		if n < len(b) {
+			return &DecodeError{Offset: n, Err: ErrTrailing}
+		}
+		*raw = bytes.Clone(b)
+		return nil
+	}
+	t, rest, err := Decode(b)
+	if err != nil {
 		return err
+	}
+	if len(rest) > 0 {
+		return &DecodeError{Offset: len(b) - len(rest), Err: ErrTrailing}
 	}
 	return Assign(t, v)
 }
