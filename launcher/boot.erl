@@ -6,7 +6,8 @@
 %% BEAMs that the application starts inherit this environment, so what makes a node of this one is taken
 %% out of it first, and ERL_AFLAGS becomes what the user had. They find BEAMCTL_NODE unset and do nothing.
 %%
-%% A failure is one line on stderr, "beamctl-boot: " and a term, and an exit status of its own (see boot.go).
+%% A failure is one line on stderr, "beamctl-boot: " and a term, which catalogue.go understands, and an exit status of its own:
+%% 81 no cookie, 82 no distribution, 83 an application didn't start.
 
 Fail = fun(Status, Cause) ->
     %% logger writes behind our back: let it finish, its reports are the explanation.

@@ -13,16 +13,6 @@ import (
 //go:embed boot.erl
 var bootScript []byte
 
-// The exit statuses of boot.erl.
-const (
-	bootNoCookie     = 81
-	bootNoDistribute = 82
-	bootAppFailed    = 83
-)
-
-// bootPrefix starts the line in which boot.erl says why it failed.
-const bootPrefix = "beamctl-boot: "
-
 // MarkerEnv is the variable that everything which belongs to a cluster carries in its environment, with the cluster's id.
 const MarkerEnv = "BEAMCTL_CLUSTER"
 

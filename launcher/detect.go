@@ -79,9 +79,7 @@ func detectErl(dir string) (Spec, error) {
 		s.Build = []string{"erl", "-make"}
 	}
 	for _, pattern := range ebinDirs {
-		for _, ebin := range glob(dir, pattern) {
-			s.Paths = append(s.Paths, ebin)
-		}
+		s.Paths = append(s.Paths, glob(dir, pattern)...)
 	}
 	// The project's own applications are started; what they need they name themselves. erl -make doesn't
 	// write ebin/NAME.app: it is checked in, as for every project that is built this way.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"io/fs"
+	"maps"
 	"net"
 	"os"
 	"os/exec"
@@ -58,9 +59,7 @@ func (c *Cluster) Exec(ctx context.Context, std Streams, argv []string) (status 
 	env := environment(os.Environ())
 	delete(env, MarkerEnv) // it is the user's, not the cluster's: stopping the cluster leaves it alone
 	delete(env, roleEnv)
-	for k, v := range c.Env() {
-		env[k] = v
-	}
+	maps.Copy(env, c.Env())
 	path, err := exec.LookPath(argv[0])
 	if err != nil && !errors.Is(err, exec.ErrDot) {
 		if errors.Is(err, exec.ErrNotFound) || errors.Is(err, fs.ErrNotExist) {
@@ -80,16 +79,17 @@ func (c *Cluster) Exec(ctx context.Context, std Streams, argv []string) (status 
 	if err := cmd.Start(); err != nil {
 		return ExecCannotRun, err
 	}
-	done := make(chan error, 1)
-	go func() { done <- cmd.Wait() }()
+	var waited error
+	done := make(chan struct{})
+	go func() { waited = cmd.Wait(); close(done) }()
 	for {
 		select {
 		case sig := <-signals:
 			if s, ok := sig.(syscall.Signal); ok && !fromTerminal(s) {
 				_ = cmd.Process.Signal(s)
 			}
-		case err := <-done:
-			return exitStatus(cmd, err)
+		case <-done:
+			return exitStatus(cmd, waited)
 		case <-ctx.Done():
 			_ = cmd.Process.Signal(syscall.SIGTERM)
 			select {

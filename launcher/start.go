@@ -54,6 +54,12 @@ func Start(ctx context.Context, cfg StartConfig) (*Cluster, error) {
 	}
 
 	p, lock, err := lockPlace(stateDir, spec.Cluster)
+	if errors.Is(err, ErrRunning) {
+		return nil, &checks.Finding{
+			What: fmt.Sprintf("cluster %s is running already", spec.Cluster), Saw: p.lock() + " is held",
+			Fix: "look at it with `beamctl status`, end it with `beamctl stop`, or start another one with --cluster NAME", Err: err,
+		}
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -123,7 +129,7 @@ func supervise(ctx context.Context, args startArgs, lock *os.File, progress func
 	}
 	_ = cmd.Wait() // it has heard, or made, the end of it; both its own deadlines and SIGKILL bound what it does now
 	if ctx.Err() != nil {
-		return fmt.Errorf("start of cluster %s: %w", args.Spec.Cluster, context.Cause(ctx))
+		return fmt.Errorf("start of cluster %s: %w; all of it was cleared away", args.Spec.Cluster, context.Cause(ctx))
 	}
 	if errors.Is(err, control.ErrHungUp) {
 		return supervisorFinding(args, cmd)

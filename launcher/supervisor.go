@@ -202,7 +202,7 @@ func (s *supervisor) openDoors(ctx context.Context) error {
 		s.byShort[m.short] = m
 		nodes = append(nodes, NodeRecord{Name: m.name, EPMD: m.epmd})
 	}
-	socket, err := s.listen()
+	socket, err := s.listen() //nolint:contextcheck // the control server outlives the start
 	if err != nil {
 		return err
 	}

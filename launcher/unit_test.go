@@ -4,7 +4,6 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
-	"regexp"
 	"strings"
 	"sync"
 	"testing"
@@ -69,7 +68,7 @@ func TestDetect(t *testing.T) {
 				paths = append(paths, rel)
 			}
 			assert.Equal(t, c.want, Spec{Runtime: s.Runtime, Build: s.Build, Apps: s.Apps, Paths: paths, Cluster: s.Cluster})
-			assert.NoError(t, s.Validate())
+			require.NoError(t, s.Validate())
 			assert.Equal(t, "node3@127.0.0.1", s.Nodes[2].Name)
 		})
 	}
@@ -141,7 +140,8 @@ func TestLockRace(t *testing.T) {
 				if errors.Is(err, ErrRunning) {
 					continue
 				}
-				if !assert.NoError(t, err) {
+				if err != nil { // require is not for goroutines
+					t.Error(err)
 					return
 				}
 				assert.True(t, mu.TryLock(), "two hold the lock")
@@ -198,7 +198,7 @@ func TestCatalogue(t *testing.T) {
 		e := evidence{name: "n", lines: append([]string{"noise"}, strings.Split(text, "\n")...), first: 41, file: "log"}
 		f := e.explain()
 		assert.Equal(t, "n did not start: "+want, f.What, text)
-		assert.Regexp(t, regexp.MustCompile(`\(log:4[23]\)$`), f.Saw)
+		assert.Regexp(t, `\(log:4[23]\)$`, f.Saw)
 	}
 	f := evidence{name: "n", file: "log", first: 1, exit: &exit{Code: -1, Signal: 9}}.explain()
 	assert.Equal(t, "n did not start: its process ended (killed by signal 9 (killed))", f.What)

@@ -13,13 +13,13 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// app writes a plain Erlang project without an Emakefile: an application file, and its callback module compiled.
-func (w *world) app(name, extra, module string) {
+// app writes a plain Erlang project without an Emakefile: the file of application a, and its callback module compiled.
+func (w *world) app(extra, module string) {
 	w.t.Helper()
-	w.write("ebin/"+name+".app", `{application, `+name+`, [{vsn, "1"}, {modules, []}, {registered, []}`+extra+`]}.`)
+	w.write("ebin/a.app", `{application, a, [{vsn, "1"}, {modules, []}, {registered, []}`+extra+`]}.`)
 	if module != "" {
-		w.write("src/"+name+"_app.erl", "-module("+name+"_app).\n-export([start/2, stop/1]).\n"+module+"\nstop(_) -> ok.\n")
-		out, err := exec.Command("erlc", "-o", filepath.Join(w.dir, "ebin"), filepath.Join(w.dir, "src", name+"_app.erl")).CombinedOutput()
+		w.write("src/a_app.erl", "-module(a_app).\n-export([start/2, stop/1]).\n"+module+"\nstop(_) -> ok.\n")
+		out, err := exec.CommandContext(w.t.Context(), "erlc", "-o", filepath.Join(w.dir, "ebin"), filepath.Join(w.dir, "src", "a_app.erl")).CombinedOutput()
 		require.NoError(w.t, err, "%s", out)
 	}
 }
@@ -27,7 +27,7 @@ func (w *world) app(name, extra, module string) {
 // TestWhatTheUserReads produces each failure for real. Every one leaves its logs for `beamctl logs`, and nothing that runs.
 func TestWhatTheUserReads(t *testing.T) {
 	deps := `, {applications, [kernel, stdlib`
-	mod := func(m string) string { return deps + `]}, {mod, {` + m + `_app, []}}` }
+	mod := deps + `]}, {mod, {a_app, []}}`
 	for name, c := range map[string]struct {
 		prepare func(t *testing.T, w *world)
 		args    []string
@@ -40,7 +40,7 @@ func TestWhatTheUserReads(t *testing.T) {
 			code:    exitNoStart, reads: []string{"no Erlang or Elixir project here", "mix.exs"}, noState: true,
 		},
 		"no erl": {
-			prepare: func(_ *testing.T, w *world) { w.app("a", mod("a"), ""); w.env = append(w.env, "PATH=/nonexistent") },
+			prepare: func(_ *testing.T, w *world) { w.app(mod, ""); w.env = append(w.env, "PATH=/nonexistent") },
 			code:    exitNoStart, reads: []string{"erl is not on PATH", "fix "}, noState: true,
 		},
 		"no mix": {
@@ -51,23 +51,23 @@ func TestWhatTheUserReads(t *testing.T) {
 			code: exitNoStart, reads: []string{"mix is not on PATH", "fix "}, noState: true,
 		},
 		"bad count": {
-			prepare: func(_ *testing.T, w *world) { w.app("a", "", "") },
+			prepare: func(_ *testing.T, w *world) { w.app("", "") },
 			args:    []string{"-n", "0", "--cluster", "a b"},
 			code:    exitUsage, reads: []string{"0 nodes", `cluster name "a b"`}, noState: true,
 		},
 		"short name": {
-			prepare: func(_ *testing.T, w *world) { w.app("a", "", "") },
+			prepare: func(_ *testing.T, w *world) { w.app("", "") },
 			args:    []string{"--name", "{{.Node}}@somewhere"},
 			code:    exitUsage, reads: []string{"node1@somewhere", "dot"}, noState: true,
 		},
 		"host is not ours": {
-			prepare: func(_ *testing.T, w *world) { w.app("a", "", "") },
+			prepare: func(_ *testing.T, w *world) { w.app("", "") },
 			args:    []string{"--name", "{{.Node}}@192.0.2.1"}, // TEST-NET-1: nobody's
 			code:    exitNoStart, reads: []string{"cannot listen on 192.0.2.1"}, noState: true,
 		},
 		"fixed EPMD port taken": {
 			prepare: func(t *testing.T, w *world) {
-				w.app("a", "", "")
+				w.app("", "")
 				l, err := net.Listen("tcp", "127.0.0.1:0")
 				require.NoError(t, err)
 				t.Cleanup(func() { l.Close() })
@@ -77,39 +77,39 @@ func TestWhatTheUserReads(t *testing.T) {
 			code: exitNoStart, reads: []string{"is taken", "held by pid " + strconv.Itoa(os.Getpid())}, noState: true,
 		},
 		"missing application": {
-			prepare: func(_ *testing.T, w *world) { w.app("a", deps+", nosuch]}", "") },
+			prepare: func(_ *testing.T, w *world) { w.app(deps+", nosuch]}", "") },
 			code:    exitNoStart, reads: []string{"application nosuch is missing", "a needs nosuch", "console.log:"},
 		},
 		"missing module": {
-			prepare: func(_ *testing.T, w *world) { w.app("a", mod("a"), "") },
+			prepare: func(_ *testing.T, w *world) { w.app(mod, "") },
 			code:    exitNoStart, reads: []string{"could not start", "a_app:start called module a_app"},
 		},
 		"application refuses": {
-			prepare: func(_ *testing.T, w *world) { w.app("a", mod("a"), `start(_, _) -> {error, no_licence}.`) },
+			prepare: func(_ *testing.T, w *world) { w.app(mod, `start(_, _) -> {error, no_licence}.`) },
 			code:    exitNoStart, reads: []string{"application a failed to start", "no_licence"},
 		},
 		"port taken": {
 			prepare: func(_ *testing.T, w *world) {
-				w.app("a", mod("a"), `start(_, _) -> {ok, L} = gen_tcp:listen(4001, [{ip, {127,0,0,5}}]), P = spawn(fun() -> receive stop -> ok end end), gen_tcp:controlling_process(L, P), {ok, P}.`)
+				w.app(mod, `start(_, _) -> {ok, L} = gen_tcp:listen(4001, [{ip, {127,0,0,5}}]), P = spawn(fun() -> receive stop -> ok end end), gen_tcp:controlling_process(L, P), {ok, P}.`)
 			},
 			code: exitNoStart, reads: []string{"a port that it wants is taken", "eaddrinuse"},
 		},
 		"node ends": {
 			prepare: func(_ *testing.T, w *world) {
-				w.app("a", mod("a"), `start(_, _) -> io:format("giving up~n"), halt(7).`)
+				w.app(mod, `start(_, _) -> io:format("giving up~n"), halt(7).`)
 			},
 			code: exitNoStart, reads: []string{"its process ended (exit status 7)", "giving up"},
 		},
 		"too slow": {
 			prepare: func(_ *testing.T, w *world) {
-				w.app("a", mod("a"), `start(_, _) -> io:format("hold on~n"), timer:sleep(infinity).`)
+				w.app(mod, `start(_, _) -> io:format("hold on~n"), timer:sleep(infinity).`)
 			},
 			args: []string{"--timeout", "2s"},
 			code: exitTimeout, reads: []string{"did not start in time", "hold on", "last seen: booting: init:get_status()"},
 		},
 		"erl -make fails": {
 			prepare: func(_ *testing.T, w *world) {
-				w.app("a", mod("a"), "")
+				w.app(mod, "")
 				w.write("Emakefile", `{'src/*', [{outdir, "ebin"}]}.`)
 				w.write("src/a_app.erl", "-module(a_app).\nthis is not Erlang.\n")
 			},
@@ -195,7 +195,7 @@ func TestExecExitCodes(t *testing.T) {
 	assert.Equal(t, "-x\n", w.ok("exec", "echo", "-x"), "flags behind the command are the command's")
 	env := w.ok("exec", "env")
 	assert.NotContains(t, env, "BEAMCTL_CLUSTER=", "what the user runs is the user's")
-	for _, line := range strings.Split(strings.TrimSpace(w.ok("env")), "\n") {
+	for line := range strings.SplitSeq(strings.TrimSpace(w.ok("env")), "\n") {
 		assert.Contains(t, env, strings.TrimPrefix(line, "export "))
 	}
 	w.ok("stop")

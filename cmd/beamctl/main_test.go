@@ -66,7 +66,7 @@ const nobody = 65534
 // newWorld makes a world with a copy of an example, or an empty one.
 func newWorld(t testing.TB, example string) *world {
 	t.Helper()
-	base, err := os.MkdirTemp("", "w") // short: a socket's path is, too
+	base, err := os.MkdirTemp("", "w") //nolint:usetesting // short, since a socket's path is, and open to another user
 	require.NoError(t, err)
 	base, err = filepath.EvalSymlinks(base)
 	require.NoError(t, err)
@@ -159,10 +159,10 @@ func (w *world) ok(args ...string) string {
 }
 
 // status returns what `status -o json` says.
-func (w *world) status(args ...string) launcher.Status {
+func (w *world) status() launcher.Status {
 	w.t.Helper()
 	var st launcher.Status
-	require.NoError(w.t, json.Unmarshal([]byte(w.ok(append([]string{"status", "-o", "json"}, args...)...)), &st))
+	require.NoError(w.t, json.Unmarshal([]byte(w.ok("status", "-o", "json")), &st))
 	return st
 }
 

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/signal"
 	"runtime/debug"
+	"slices"
 	"syscall"
 	"time"
 
@@ -58,7 +59,7 @@ func Run(ctx context.Context, s streams, args []string) (code int) {
 			code = exitBug
 		}
 	}()
-	root := a.root()
+	root := a.root() //nolint:contextcheck // commands get ctx when they run
 	root.SetArgs(args)
 	err := root.ExecuteContext(ctx)
 	a.complain(err)
@@ -150,8 +151,7 @@ func (a *app) complain(err error) {
 		return
 	}
 	fmt.Fprintf(a.err, "%s %s\n", paint(a.color(a.errTTY), red, "beamctl:"), errorText(err))
-	var usage usageError
-	if errors.As(err, &usage) {
+	if _, ok := errors.AsType[usageError](err); ok {
 		fmt.Fprintln(a.err, `See "beamctl --help".`)
 	}
 }
@@ -165,10 +165,8 @@ func (a *app) json(v any) error {
 }
 
 func oneOf(flag, value string, allowed ...string) error {
-	for _, v := range allowed {
-		if v == value {
-			return nil
-		}
+	if slices.Contains(allowed, value) {
+		return nil
 	}
 	return usagef("--%s %q is none of %v", flag, value, allowed)
 }
