@@ -166,7 +166,7 @@ func keywords(l List) (Map, bool) {
 
 func isKeyword(t Term) bool {
 	a, ok := t.(Atom)
-	return ok && a != "Elixir" && !strings.HasPrefix(string(a), elixirPrefix)
+	return ok && !strings.HasPrefix(string(a), elixirPrefix)
 }
 
 func (p *elixirPrinter) mapping(m Map) {

@@ -93,7 +93,7 @@ func appendElixirAtom(dst []byte, a Atom) []byte {
 
 // appendElixirKey writes a as the key of a keyword list: name and colon.
 func appendElixirKey(dst []byte, a Atom) []byte {
-	if isElixirIdentifier(a, true) || elixirOperators[a] && a != "..//" && a != "->" {
+	if isElixirIdentifier(a, true) && a != "Elixir" || elixirOperators[a] && a != "..//" && a != "->" {
 		return append(append(dst, a...), ':')
 	}
 	return append(appendElixirQuoted(dst, string(a)), ':')

@@ -227,8 +227,9 @@ func TestMutations(t *testing.T) {
 					b[at] = 0 // tags of the runtime's own, which refer to its tables
 				}
 			}
-			// The runtime takes a reference of no words, and then reads one; compressed terms are not for Decode.
-			if b[1] != 80 && !bytes.Contains(b, []byte{90, 0, 0}) {
+			// Not asked: compressed terms, which are not for Decode; references of no words, of which the runtime reads one;
+			// funs, where it takes any tag for a pid and may crash.
+			if b[1] != 80 && !bytes.Contains(b, []byte{90, 0, 0}) && bytes.IndexByte(b, 112) < 0 {
 				damaged = append(damaged, b)
 			}
 		}
