@@ -3,8 +3,8 @@
 #
 #   scripts/test-unprivileged.sh 10m      each package's timeout
 #
-# For root the test binaries are compiled as usual and then run by nobody, in a copy of the repository and with a HOME, a
-# temporary directory and a Go cache that are nobody's: root's are out of reach.
+# For root the test binaries are compiled as usual and then run by nobody, in a copy of the repository and with a HOME and a
+# temporary directory that are nobody's: root's are out of reach.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -18,7 +18,7 @@ fi
 uid=65534
 room="$(mktemp -d)"
 trap 'rm -rf "$room"' EXIT
-mkdir "$room"/{repo,bin,home,tmp,cache}
+mkdir "$room"/{repo,bin,home,tmp}
 git ls-files -z --cached --others --exclude-standard | xargs -0 cp --parents -t "$room/repo"
 CGO_ENABLED=0 go build -trimpath -o "$room/repo/bin/beamctl" ./cmd/beamctl
 go test -c -race -o "$room/bin/" "${packages[@]}"
@@ -26,7 +26,7 @@ chown -R "$uid:$uid" "$room"
 
 # A clean environment: what root's says of HOME, XDG_RUNTIME_DIR or caches is not for others.
 as_nobody=(setpriv "--reuid=$uid" "--regid=$uid" --clear-groups env -i "PATH=$PATH" LC_ALL=C.UTF-8 USER=nobody
-    "HOME=$room/home" "TMPDIR=$room/tmp" "GOCACHE=$room/cache" "GOFLAGS=-buildvcs=false")
+    "HOME=$room/home" "TMPDIR=$room/tmp" "BEAMCTL_TEST_BINARY=$room/repo/bin/beamctl")
 
 status=0
 while read -r package dir; do
