@@ -24,6 +24,7 @@ var callCases = []Case{
 	{"a call's process killed from outside", killedFromOutside},
 	{"64 callers on one connection", concurrent},
 	{"what a call prints", stdout},
+	{"calls under a trace token (`seq_trace`)", traced},
 	{"a cancelled call is killed", cancelled},
 	{"arguments that are no terms fail before anything is sent", badArguments},
 }
@@ -160,6 +161,16 @@ func stdout(t *testing.T, e *Env) {
 	req.Stdout = nil // a call whose output nobody takes ends too
 	_, err = p.Node.Do(t.Context(), p.Name, req)
 	require.NoError(t, err)
+}
+
+func traced(t *testing.T, e *Env) {
+	p := e.Peer()
+	var out bytes.Buffer
+	req := node.Request{Module: "conformance", Function: "traced", Args: []etf.Term{p.Us()}, Stdout: &out}
+	got, err := p.Node.Do(t.Context(), p.Name, req)
+	require.NoError(t, err)
+	assert.Equal(t, etf.Atom("pong"), got)
+	assert.Equal(t, "traced\n", out.String())
 }
 
 // await waits until a process of this name is there, or is not.

@@ -13,7 +13,7 @@ import (
 )
 
 var connectionCases = []Case{
-	{"the node pings us, monitors what we do not have", erlangSide},
+	{"the node pings us, monitors and links what we do not have", erlangSide},
 	{"idle connections stay, with a `net_ticktime` of 4 s", ticks},
 	{"a node that falls silent is given up", silentNode},
 	{"node killed: its callers know", nodeKilled},
@@ -25,6 +25,9 @@ var connectionCases = []Case{
 func erlangSide(t *testing.T, e *Env) {
 	p := e.Peer()
 	assert.Equal(t, etf.Tuple{etf.Atom("pong"), etf.Atom("noproc")}, p.Do("watch_us", p.Us()))
+	nobody := p.Call("erlang", "group_leader").(etf.Pid)
+	nobody.ID += 9999
+	assert.Equal(t, etf.Atom("noproc"), p.Do("link_us", nobody))
 }
 
 // Nothing but ticks keeps either side from giving up the other. The node counts its lost connections: a new one with the

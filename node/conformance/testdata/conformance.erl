@@ -2,7 +2,7 @@
 -module(conformance).
 
 -export([start/0, kinds/0, terms/1, differing/2, external/1, unreadable/2, local/1]).
--export([raise/1, hang/1, printing/1, events/0, ask/2, watch_us/1, blob/1, digest/1]).
+-export([raise/1, hang/1, printing/1, events/0, ask/2, watch_us/1, link_us/1, traced/1, blob/1, digest/1]).
 
 %% Makes the terms once, so that identifiers and funs stay what they are, and a process that knows which nodes went.
 start() ->
@@ -191,6 +191,23 @@ watch_us(Us) ->
     M = monitor(process, {nosuch, Us}),
     Down = receive {'DOWN', M, process, {nosuch, Us}, Why} -> Why after 5000 -> silent end,
     {Ping, Down}.
+
+%% Links to a process that Us does not have.
+link_us(Nobody) ->
+    process_flag(trap_exit, true),
+    link(Nobody),
+    receive {'EXIT', Nobody, Why} -> Why after 5000 -> silent end.
+
+%% Prints and pings under a trace token, which the messages carry. An answer without one takes it away.
+traced(Us) ->
+    token(),
+    ok = io:format("traced~n"),
+    token(),
+    net_adm:ping(Us).
+
+token() ->
+    _ = seq_trace:set_token(label, {a, [label]}),
+    true = seq_trace:get_token() =/= [].
 
 %% Large terms.
 
