@@ -11,13 +11,7 @@ import (
 )
 
 func (a *app) startCmd() *cobra.Command {
-	var (
-		count    int
-		name     string
-		env      []string
-		epmdPort int
-		dir      string
-	)
+	var flags specFlags
 	cmd := &cobra.Command{
 		Use:   "start",
 		Short: "Start a cluster and wait until it is ready",
@@ -32,43 +26,18 @@ They have an EPMD and a random cookie of their own, listen on loopback only, and
   beamctl start --env PORT=0 --timeout 30s -o json`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			spec, err := launcher.Detect(dir)
+			spec, err := flags.spec(a)
 			if err != nil {
-				return startError{err}
-			}
-			spec.Nodes = launcher.NodeNames(name, count)
-			spec.Port = epmdPort
-			if a.cluster != "" {
-				spec.Cluster = a.cluster
+				return err
 			}
 			if a.timeout > 0 {
 				spec.Ready = a.timeout
 			}
-			if spec.Env, err = parseEnv(env); err != nil {
-				return err
-			}
 			return a.start(cmd, spec)
 		},
 	}
-	f := cmd.Flags()
-	f.IntVarP(&count, "count", "n", launcher.DefaultCount, "number of nodes")
-	f.StringVar(&name, "name", launcher.DefaultName, "template of the nodes' names; {{.Node}} is node1, node2…")
-	f.StringArrayVarP(&env, "env", "e", nil, "KEY=VALUE in the environment of every node")
-	f.IntVar(&epmdPort, "epmd-port", 0, "fixed port for your own nodes to find the cluster at (default: any free one)")
-	f.StringVarP(&dir, "dir", "C", ".", "the project's directory")
+	flags.register(cmd.Flags())
 	return cmd
-}
-
-func parseEnv(kvs []string) (map[string]string, error) {
-	env := make(map[string]string, len(kvs))
-	for _, kv := range kvs {
-		k, v, ok := strings.Cut(kv, "=")
-		if !ok {
-			return nil, usagef("--env %q is not KEY=VALUE", kv)
-		}
-		env[k] = v
-	}
-	return env, nil
 }
 
 func (a *app) start(cmd *cobra.Command, spec launcher.Spec) error {
