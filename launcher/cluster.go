@@ -38,6 +38,7 @@ type Where struct {
 type Cluster struct {
 	place  place
 	record *Record
+	tie    *tie // nil unless this process holds it
 }
 
 // Find returns the cluster that w means, whether it runs or has only left files. A cluster that is named and isn't in
@@ -138,7 +139,7 @@ func clustersIn(stateDir string) ([]*Cluster, error) {
 		}
 		p := place(filepath.Join(stateDir, e.Name()))
 		if r, err := readRecord(p); err == nil {
-			out = append(out, &Cluster{p, r})
+			out = append(out, &Cluster{place: p, record: r})
 		}
 	}
 	return out, nil
@@ -149,7 +150,7 @@ func All() []*Cluster {
 	var out []*Cluster
 	for id, p := range indexed() {
 		if r, err := readRecord(p); err == nil && r.ID == id {
-			out = append(out, &Cluster{p, r})
+			out = append(out, &Cluster{place: p, record: r})
 		}
 	}
 	slices.SortFunc(out, func(a, b *Cluster) int { return strings.Compare(a.Name()+a.Dir(), b.Name()+b.Dir()) })

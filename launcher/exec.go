@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -52,25 +53,24 @@ type Streams struct {
 	Out, Err io.Writer
 }
 
+// ExecConfig says what to run.
+type ExecConfig struct {
+	Streams
+	Argv []string // at least the command
+}
+
 // Exec runs a command in the cluster's Env and returns the status that a shell would give: its own, or 128 plus the number of
 // the signal that ended it. Signals that we get are passed on. When ctx ends, it is ended with all its children, and
-// the status is ExecTimedOut. err explains a status of ours.
-func (c *Cluster) Exec(ctx context.Context, std Streams, argv []string) (status int, err error) {
-	env := environment(os.Environ())
-	delete(env, MarkerEnv) // it is the user's, not the cluster's: stopping the cluster leaves it alone
-	delete(env, roleEnv)
-	maps.Copy(env, c.Env())
-	path, err := exec.LookPath(argv[0])
-	if err != nil && !errors.Is(err, exec.ErrDot) {
-		if errors.Is(err, exec.ErrNotFound) || errors.Is(err, fs.ErrNotExist) {
-			return ExecNotFound, err
-		}
-		return ExecCannotRun, err
+// the status is ExecTimedOut, or ExecFailed if it wasn't a deadline that ended ctx. err explains a status of ours.
+func (c *Cluster) Exec(ctx context.Context, cfg ExecConfig) (status int, err error) {
+	path, status, err := findCommand(cfg.Argv[0])
+	if err != nil {
+		return status, err
 	}
 	cmd := exec.Command(path) //nolint:noctx // ended gently, below
-	cmd.Args = argv
-	cmd.Env = flatten(env)
-	cmd.Stdin, cmd.Stdout, cmd.Stderr = std.In, std.Out, std.Err
+	cmd.Args = cfg.Argv
+	cmd.Env = flatten(c.execEnv())
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = cfg.In, cfg.Out, cfg.Err
 
 	signals := make(chan os.Signal, 16)
 	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT, syscall.SIGUSR1, syscall.SIGUSR2, syscall.SIGWINCH)
@@ -96,11 +96,55 @@ func (c *Cluster) Exec(ctx context.Context, std Streams, argv []string) (status 
 			case <-done:
 			case <-time.After(execGrace):
 			}
-			kill, cancel := context.WithTimeout(context.WithoutCancel(ctx), execGrace)
-			defer cancel()
-			return ExecTimedOut, errors.Join(context.Cause(ctx), killFamily(kill))
+			status, cause := ExecFailed, context.Cause(ctx)
+			if errors.Is(cause, context.DeadlineExceeded) || errors.Is(cause, ErrNotReady) {
+				status = ExecTimedOut
+			}
+			return status, errors.Join(cause, c.killCommand(context.WithoutCancel(ctx)))
 		}
 	}
+}
+
+// findCommand finds a command as a shell would, and says with a shell's status why it can't.
+func findCommand(name string) (path string, status int, err error) {
+	path, err = exec.LookPath(name)
+	switch {
+	case err == nil, errors.Is(err, exec.ErrDot):
+		return path, 0, nil
+	case errors.Is(err, exec.ErrNotFound), errors.Is(err, fs.ErrNotExist):
+		return "", ExecNotFound, err
+	default:
+		return "", ExecCannotRun, err
+	}
+}
+
+// execEnv is the environment of a command: ours, and the cluster's Env. A command of a tied cluster is the cluster's to
+// end; any other is the user's, and stopping the cluster leaves it alone.
+func (c *Cluster) execEnv() map[string]string {
+	env := environment(os.Environ())
+	delete(env, MarkerEnv)
+	delete(env, roleEnv)
+	if c.tie != nil {
+		env[MarkerEnv], env[roleEnv] = c.record.ID, "command"
+	}
+	maps.Copy(env, c.Env())
+	return env
+}
+
+// killCommand ends whatever the command has left: all our descendants but the cluster itself, if that is ours.
+func (c *Cluster) killCommand(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, execGrace)
+	defer cancel()
+	return proc.KillAll(ctx, func() ([]proc.ID, error) {
+		all, err := proc.Descendants(os.Getpid())
+		if err != nil {
+			return nil, err
+		}
+		cluster, err := proc.Descendants(c.record.Supervisor.Pid)
+		return slices.DeleteFunc(all, func(id proc.ID) bool {
+			return id == c.record.Supervisor || slices.Contains(cluster, id)
+		}), err
+	})
 }
 
 func exitStatus(cmd *exec.Cmd, err error) (int, error) {

@@ -78,8 +78,13 @@ func (s *supervisor) handle(ctx context.Context, req control.Request, emit func(
 			return nil, errors.New("started already")
 		}
 		// The client takes the start back by hanging up, however that happens.
-		abort := context.AfterFunc(ctx, func() { s.quit(&ending{reason: "the start was interrupted"}) })
+		abort := context.AfterFunc(ctx, func() { s.quit(&ending{reason: "whoever started it went away"}) })
 		relay(events, emit, s.started)
+		if a.Tied && s.startErr == nil {
+			relay(events, emit, s.ended)
+			abort()
+			return nil, s.endErr
+		}
 		abort()
 		return nil, toWire(s.startErr)
 	case opStop:

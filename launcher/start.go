@@ -25,10 +25,12 @@ type StartConfig struct {
 	StateDir string      // parent of the cluster's state directory; "": Spec.Dir/.beamctl
 	Binary   string      // whose [Daemon] is the supervisor; "": this one
 	Progress func(Event) // called in order, from one goroutine; may be nil
+	// Tied makes the cluster end with the calling process, however that ends. Otherwise it outlives the caller.
+	Tied bool
 }
 
-// Start starts a cluster and returns when all its nodes are ready. The cluster outlives the caller. When ctx ends before,
-// or anything fails, nothing of it keeps running; after a failure the state directory stays, for its logs.
+// Start starts a cluster and returns when all its nodes are ready. When ctx ends before, or anything fails, nothing of it
+// keeps running; after a failure the state directory stays, for its logs, and so does a Cluster with which to read them.
 //
 // Errors: ErrSpec, ErrRunning, *checks.Finding for whatever is understood, ctx's.
 func Start(ctx context.Context, cfg StartConfig) (*Cluster, error) {
@@ -68,19 +70,17 @@ func Start(ctx context.Context, cfg StartConfig) (*Cluster, error) {
 	if err := sweep(ctx, p); err != nil {
 		return nil, err
 	}
-	args := startArgs{ID: newID(spec.Cluster), Place: p, Spec: spec, Binary: cfg.Binary}
-	if err := supervise(ctx, args, lock, cfg.Progress); err != nil {
-		if ctx.Err() != nil && p.lockedBy(lock) { // the supervisor hadn't got as far as clearing away itself
-			clear := context.WithoutCancel(ctx)
-			err = errors.Join(err, sweep(clear, p), p.remove())
-		}
-		return nil, err
+	args := startArgs{ID: newID(spec.Cluster), Place: p, Spec: spec, Binary: cfg.Binary, Tied: cfg.Tied}
+	tie, err := supervise(ctx, args, lock, cfg.Progress)
+	if err != nil && ctx.Err() != nil && p.lockedBy(lock) { // the supervisor hadn't got as far as clearing away itself
+		clear := context.WithoutCancel(ctx)
+		return nil, errors.Join(err, sweep(clear, p), p.remove())
 	}
-	r, err := readRecord(p)
-	if err != nil {
-		return nil, err
+	r, rerr := readRecord(p)
+	if rerr != nil || r.ID != args.ID {
+		return nil, errors.Join(err, rerr)
 	}
-	return &Cluster{p, r}, nil
+	return &Cluster{place: p, record: r, tie: tie}, err
 }
 
 func preflight(ctx context.Context, spec *Spec, stateDir string) error {
@@ -104,37 +104,82 @@ func newID(cluster string) string {
 	return fmt.Sprintf("%s-%x", cluster, b)
 }
 
+// tie is what holds a tied cluster: its supervisor ends when the connection does, which only the supervisor's end, or ours, closes.
+type tie struct {
+	ended chan struct{} // closed when the supervisor is gone
+}
+
 // supervise starts the supervisor and follows it until the cluster is ready. Otherwise it returns when the supervisor has cleared
 // everything away.
-func supervise(ctx context.Context, args startArgs, lock *os.File, progress func(Event)) error {
+func supervise(ctx context.Context, args startArgs, lock *os.File, progress func(Event)) (*tie, error) {
 	log, err := os.OpenFile(args.Place.supervisorLog(), os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
 	if err != nil {
-		return fmt.Errorf("supervisor log: %w", err)
+		return nil, fmt.Errorf("supervisor log: %w", err)
 	}
 	defer log.Close() //nolint:errcheck // the supervisor has its own
 	conn, theirs, err := socketpair()
 	if err != nil {
-		return err
+		return nil, err
 	}
 	cmd := daemon(args.Binary, supervisorVerb, args.ID, theirs, lock, log)
 	err = cmd.Start()
 	_ = theirs.Close()
 	if err != nil {
 		_ = conn.Close()
-		return fmt.Errorf("supervisor: %w", err)
+		return nil, fmt.Errorf("supervisor: %w", err)
 	}
-	_, err = control.Do(ctx, conn, opStart, args, eventDecoder(progress))
-	if err == nil {
-		return cmd.Process.Release()
+	t, err := follow(ctx, conn, cmd, args, progress)
+	switch {
+	case err == nil:
+		return t, nil
+	case ctx.Err() != nil:
+		return nil, fmt.Errorf("start of cluster %s: %w; all of it was cleared away", args.Spec.Cluster, context.Cause(ctx))
+	case errors.Is(err, control.ErrHungUp):
+		return nil, supervisorFinding(args, cmd)
 	}
-	_ = cmd.Wait() // it has heard, or made, the end of it; both its own deadlines and SIGKILL bound what it does now
-	if ctx.Err() != nil {
-		return fmt.Errorf("start of cluster %s: %w; all of it was cleared away", args.Spec.Cluster, context.Cause(ctx))
+	return nil, fromWire(err)
+}
+
+// follow sends the start request and waits for its end: the start's, or the tied cluster's, of which a ready one is rid.
+// After an error the supervisor is gone.
+func follow(ctx context.Context, conn net.Conn, cmd *exec.Cmd, args startArgs, progress func(Event)) (*tie, error) {
+	// Once a tied cluster is ready, ctx no longer bears on it.
+	asking, withdraw := context.WithCancel(context.WithoutCancel(ctx))
+	release := context.AfterFunc(ctx, withdraw)
+	ready := make(chan struct{})
+	t := &tie{ended: make(chan struct{})}
+	var result error
+	go func() {
+		defer close(t.ended)
+		defer withdraw()
+		_, result = control.Do(asking, conn, opStart, args, eventDecoder(func(e Event) {
+			if progress != nil {
+				progress(e)
+			}
+			if args.Tied && e.Node == "" && e.Stage == StageReady {
+				close(ready)
+			}
+		}))
+		if result != nil || args.Tied {
+			_ = cmd.Wait() // it has heard, or made, the end of it; both its own deadlines and SIGKILL bound what it does now
+		} else {
+			_ = cmd.Process.Release()
+		}
+	}()
+	select {
+	case <-ready:
+		if release() {
+			return t, nil
+		}
+		<-t.ended // ctx ended in the same moment
+		return nil, errors.Join(context.Cause(ctx), result)
+	case <-t.ended:
+		release()
+		if result == nil && args.Tied {
+			return nil, control.ErrHungUp
+		}
+		return nil, result
 	}
-	if errors.Is(err, control.ErrHungUp) {
-		return supervisorFinding(args, cmd)
-	}
-	return fromWire(err)
 }
 
 // supervisorFinding explains a supervisor that ended without a word.

@@ -27,6 +27,7 @@ type startArgs struct {
 	Place  place  `json:"place"`
 	Spec   Spec   `json:"spec"`
 	Binary string `json:"binary"` // to run the guardian from
+	Tied   bool   `json:"tied"`   // the cluster ends when the client hangs up
 }
 
 // stopArgs asks for the cluster's end.
@@ -155,8 +156,11 @@ func (s *supervisor) bringUp(ctx context.Context) error {
 	if err := s.startNodes(ctx); err != nil {
 		return err
 	}
-	s.events.emit("", StageReady, "")
-	return s.update(func(r *Record) { r.State = Ready })
+	if err := s.update(func(r *Record) { r.State = Ready }); err != nil {
+		return err
+	}
+	s.events.emit("", StageReady, "") // last: whoever reads it may read the record
+	return nil
 }
 
 // cookieBytes of randomness make a cookie of twice as many characters.

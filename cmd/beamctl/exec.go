@@ -30,12 +30,7 @@ Signals are passed on.
 		Example: `  beamctl exec -- mix test --only real_nodes
   beamctl exec -- escript test/cluster_test.escript
   beamctl exec --timeout 5m -- make system-test`,
-		Args: func(_ *cobra.Command, args []string) error {
-			if len(args) == 0 {
-				return usagef("exec needs a command: beamctl exec -- COMMAND")
-			}
-			return nil
-		},
+		Args: needCommand,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			c, err := a.open()
 			if err != nil {
@@ -46,7 +41,7 @@ Signals are passed on.
 				ctx, cancel = context.WithTimeout(ctx, a.timeout)
 			}
 			defer cancel()
-			status, err := c.Exec(ctx, launcher.Streams{In: a.in, Out: a.out, Err: a.err}, args)
+			status, err := c.Exec(ctx, launcher.ExecConfig{Streams: launcher.Streams{In: a.in, Out: a.out, Err: a.err}, Argv: args})
 			if status == launcher.ExecTimedOut && errors.Is(err, context.DeadlineExceeded) {
 				err = fmt.Errorf("%s timed out after %s", args[0], a.timeout)
 			}

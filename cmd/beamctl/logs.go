@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"io"
 
 	"github.com/spf13/cobra"
 
@@ -26,19 +27,23 @@ that could not start, until that is cleaned or started again.`,
 			if err != nil {
 				return err
 			}
-			width, colors := 0, make(map[string]color)
-			for i, n := range c.Record().Spec.Nodes {
-				width = max(width, len(n.Short()))
-				colors[n.Short()] = nodeColors[i%len(nodeColors)]
-			}
-			on := a.color(a.outTTY)
-			return c.Logs(ctx, launcher.LogConfig{Nodes: nodes, Last: last, Follow: follow}, func(node, line string) error {
-				_, err := fmt.Fprintf(a.out, "%s %s\n", paint(on, colors[node], fmt.Sprintf("%-*s |", width, node)), line)
-				return err
-			})
+			return c.Logs(ctx, launcher.LogConfig{Nodes: nodes, Last: last, Follow: follow}, a.logPrinter(c, a.out, a.color(a.outTTY)))
 		},
 	}
 	cmd.Flags().BoolVarP(&follow, "follow", "f", false, "go on until Ctrl-C or the end of the cluster")
 	cmd.Flags().IntVarP(&last, "lines", "n", -1, "only the last lines of each node (default: all)")
 	return cmd
+}
+
+// logPrinter writes lines of nodes to w, each with its node in front, in the node's colour.
+func (a *app) logPrinter(c *launcher.Cluster, w io.Writer, colored bool) func(node, line string) error {
+	width, colors := 0, make(map[string]color)
+	for i, n := range c.Record().Spec.Nodes {
+		width = max(width, len(n.Short()))
+		colors[n.Short()] = nodeColors[i%len(nodeColors)]
+	}
+	return func(node, line string) error {
+		_, err := fmt.Fprintf(w, "%s %s\n", paint(colored, colors[node], fmt.Sprintf("%-*s |", width, node)), line)
+		return err
+	}
 }

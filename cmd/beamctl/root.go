@@ -46,7 +46,7 @@ const exitHelp = `Exit codes:
     6  refused: wrong cookie, no permission
    70  a bug in beamctl
   130  interrupted
-  exec returns its command's own code, and 124 if it timed out, 125 if beamctl failed before
+  run and exec return their command's own code, and 124 if it timed out, 125 if beamctl failed before
   running it, 126 if it cannot be run, 127 if it is not found, 128+n if signal n ended it.
 `
 
@@ -96,7 +96,7 @@ func (a *app) root() *cobra.Command {
 // commands lists the verbs.
 func (a *app) commands() []*cobra.Command {
 	return []*cobra.Command{
-		a.startCmd(), a.stopCmd(), a.statusCmd(), a.listCmd(), a.healthCmd(), a.rpcCmd(), a.logsCmd(), a.execCmd(), a.envCmd(), a.cleanCmd(),
+		a.startCmd(), a.runCmd(), a.stopCmd(), a.statusCmd(), a.listCmd(), a.healthCmd(), a.rpcCmd(), a.logsCmd(), a.execCmd(), a.envCmd(), a.cleanCmd(),
 	}
 }
 
