@@ -167,6 +167,7 @@ func (h *Acceptor) decide() ([][]byte, error) {
 			return nil, h.fail("status", err)
 		}
 		h.peer.Name, h.peer.Creation = a.Name, a.Creation
+		h.local.Flags |= FlagNameMe // or it takes its own flag as not agreed on, and crashes (dist_util:do_setnode)
 		status := append([]byte{tagStatus}, "named:"...)
 		status = binary.BigEndian.AppendUint16(status, uint16(len(name))) //nolint:gosec // capped by appendLatin1
 		status = binary.BigEndian.AppendUint32(append(status, name...), a.Creation)

@@ -69,6 +69,7 @@ func TestHandshakeDynamicName(t *testing.T) {
 	assert.Equal(t, "given@127.0.0.1", i.Local().Name)
 	assert.Equal(t, uint32(99), i.Local().Creation)
 	assert.Equal(t, "given@127.0.0.1", a.Peer().Name)
+	assert.True(t, i.Peer().Flags.Has(dist.FlagNameMe), "OTP keeps the name only if both sides have the flag")
 }
 
 func TestHandshakeWrongCookie(t *testing.T) {

@@ -370,13 +370,21 @@ func TestSpawn(t *testing.T) {
 	}
 	// Exit cancels the function, and so does Close; a chain of links falls together.
 	cause := make(chan error, 1)
-	q, err := n.Spawn(func(ctx context.Context, _ *node.Process) error { <-ctx.Done(); cause <- context.Cause(ctx); return nil })
+	q, err := n.Spawn(func(ctx context.Context, _ *node.Process) error {
+		<-ctx.Done()
+		cause <- context.Cause(ctx)
+		return nil
+	})
 	require.NoError(t, err)
 	r := process(t, n)
 	require.NoError(t, r.Link(t.Context(), q.Self()))
 	r.Exit(etf.Atom("chain"))
 	require.EqualError(t, <-cause, "the process has ended: chain")
-	_, err = n.Spawn(func(ctx context.Context, _ *node.Process) error { <-ctx.Done(); cause <- context.Cause(ctx); return nil })
+	_, err = n.Spawn(func(ctx context.Context, _ *node.Process) error {
+		<-ctx.Done()
+		cause <- context.Cause(ctx)
+		return nil
+	})
 	require.NoError(t, err)
 	require.NoError(t, n.Close())
 	require.ErrorIs(t, <-cause, node.ErrClosed)

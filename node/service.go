@@ -9,14 +9,17 @@ import (
 var services = map[etf.Term]func(l *link, payload []byte) error{
 	etf.Atom("net_kernel"): (*link).netKernel,
 	etf.Atom("rex"):        (*link).rex,
+	globalServer:           (*link).global,
 }
+
+const globalServer = etf.Atom("global_name_server")
 
 // serves tells whether something that a peer monitors, and that is no process, is there: services, and the group leaders of calls
 // (io:format monitors them). Their ends are not announced: they come with an answer to whatever was asked of them.
 func (l *link) serves(to etf.Term) bool {
 	switch to := to.(type) {
 	case etf.Atom:
-		return services[to] != nil
+		return services[to] != nil && to != globalServer // which takes no calls: lockers are to find that it is not there
 	case etf.Pid:
 		n := pidNumber(to)
 		return n < firstProcess && l.lookup(n) != nil
@@ -100,6 +103,20 @@ func rexReply(t etf.Term, err error) etf.Term {
 		return etf.Tuple{etf.Atom("badrpc"), etf.Tuple{etf.Atom("EXIT"), ex.Reason}}
 	}
 	return etf.Tuple{etf.Atom("badrpc"), etf.Tuple{etf.Atom("EXIT"), etf.Tuple{ex.Reason, ex.Stack}}}
+}
+
+// global answers the global_name_server of a node that sees this one: there is nothing to agree on ({in_sync, …} is what a third node says that
+// has done the work, lib/kernel/src/global.erl). Without an answer global:sync/0 would wait there for ever.
+func (l *link) global(payload []byte) error {
+	msg, err := tuple(payload)
+	if err != nil || len(msg) != 2 || msg[0] != etf.Term(etf.Atom("$gen_cast")) {
+		return err
+	}
+	if cast, ok := msg[1].(etf.Tuple); !ok || len(cast) != 4 || cast[0] != etf.Term(etf.Atom("init_connect")) {
+		return nil
+	}
+	inSync := etf.Tuple{etf.Atom("in_sync"), etf.Atom(l.conn.Local().Name), etf.Atom("true")}
+	return l.answer(dist.Control{Op: dist.OpRegSend, From: l.pid(0), To: globalServer}, etf.Tuple{etf.Atom("$gen_cast"), inSync})
 }
 
 // reply answers a gen call from the reader.

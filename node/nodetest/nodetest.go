@@ -88,18 +88,36 @@ func (c *Cluster) Erl(alive string, args ...string) *Erl {
 // ErlOf is Erl with the OTP whose programs are in the folder bin, "" for the one on PATH.
 func (c *Cluster) ErlOf(bin, alive string, args ...string) *Erl {
 	c.t.Helper()
+	return c.ErlAs(bin, alive+"@127.0.0.1", append([]string{"-kernel", "inet_dist_use_interface", "{127,0,0,1}"}, args...)...)
+}
+
+// ErlAs is ErlOf with a full name, on any host.
+func (c *Cluster) ErlAs(bin, name string, args ...string) *Erl {
+	c.t.Helper()
+	alive, _, _ := strings.Cut(name, "@")
+	ready := c.signal(alive)
+	e := c.start(bin, append([]string{"-name", name}, args...))
+	e.Name = name
+	select {
+	case <-ready:
+	case <-e.done:
+		c.t.Fatalf("nodetest: %s ended before it registered:\n%s", name, e.Output())
+	case <-time.After(bootTime):
+		c.t.Fatalf("nodetest: %s did not register within %v:\n%s", name, bootTime, e.Output())
+	}
+	return e
+}
+
+// start runs a VM with the cluster's cookie, in a folder of its own, until the end of the test.
+func (c *Cluster) start(bin string, args []string) *Erl {
+	c.t.Helper()
 	home := c.t.TempDir()
 	file := filepath.Join(home, ".erlang.cookie")
 	if err := os.WriteFile(file, []byte(c.Cookie.Secret()), 0o400); err != nil {
 		c.t.Fatal(err)
 	}
-	name := alive + "@127.0.0.1"
-	ready := c.signal(alive)
-	args = append([]string{
-		"-name", name, "-start_epmd", "false", "-noshell", "-noinput",
-		"-kernel", "inet_dist_use_interface", "{127,0,0,1}",
-	}, args...)
-	e := &Erl{Name: name, t: c.t, out: &lockedBuffer{}, done: make(chan struct{})}
+	args = append([]string{"-start_epmd", "false", "-noshell", "-noinput"}, args...)
+	e := &Erl{t: c.t, out: &lockedBuffer{}, done: make(chan struct{})}
 	e.cmd = exec.Command(filepath.Join(bin, "erl"), args...) //nolint:gosec,noctx // a test's own arguments; ended by kill below
 	e.cmd.Env = append(os.Environ(), c.EPMD.Env(), "HOME="+home, "ERL_CRASH_DUMP="+filepath.Join(home, "erl_crash.dump"))
 	e.cmd.Stdout, e.cmd.Stderr = e.out, e.out
@@ -111,14 +129,27 @@ func (c *Cluster) ErlOf(bin, alive string, args ...string) *Erl {
 	e.Pid = e.cmd.Process.Pid
 	go func() { _ = e.cmd.Wait(); close(e.done) }()
 	c.t.Cleanup(e.Kill)
-	select {
-	case <-ready:
-	case <-e.done:
-		c.t.Fatalf("nodetest: %s ended before it registered:\n%s", name, e.Output())
-	case <-time.After(bootTime):
-		c.t.Fatalf("nodetest: %s did not register within %v:\n%s", name, bootTime, e.Output())
-	}
 	return e
+}
+
+// Run runs a VM with the given arguments, which need not make it a node, until it ends, and returns what it prints.
+func (c *Cluster) Run(args ...string) string {
+	c.t.Helper()
+	return c.start("", args).finished()
+}
+
+// finished waits for the VM to end well.
+func (e *Erl) finished() string {
+	e.t.Helper()
+	select {
+	case <-e.done:
+	case <-time.After(bootTime):
+		e.t.Fatalf("nodetest: the VM does not end:\n%s", e.Output())
+	}
+	if !e.cmd.ProcessState.Success() {
+		e.t.Fatalf("nodetest: the VM failed:\n%s", e.Output())
+	}
+	return strings.TrimSpace(e.Output())
 }
 
 // Peer says how package node reaches the node.
@@ -219,15 +250,7 @@ func (c *Cluster) Eval(code string) string {
 	c.t.Helper()
 	alive := fmt.Sprintf("eval%d", serial.Add(1))
 	e := c.Erl(alive, "-hidden", "-eval", code+", halt().")
-	select {
-	case <-e.done:
-	case <-time.After(bootTime):
-		c.t.Fatalf("nodetest: eval does not end:\n%s", e.Output())
-	}
-	if !e.cmd.ProcessState.Success() {
-		c.t.Fatalf("nodetest: eval failed:\n%s", e.Output())
-	}
-	return strings.TrimSpace(e.Output())
+	return e.finished()
 }
 
 type lockedBuffer struct {
