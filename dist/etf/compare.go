@@ -59,6 +59,9 @@ func sortInside(t Term) Term {
 	return t
 }
 
+// rankNil is the rank of the empty list, which is a type of its own there.
+const rankNil = 9
+
 // rank is the place of t's type in Erlang's order of types.
 func rank(t Term) int {
 	switch t := t.(type) {
@@ -82,7 +85,7 @@ func rank(t Term) int {
 		return 8
 	case List:
 		if len(t) == 0 {
-			return 9
+			return rankNil
 		}
 		return 10
 	case ImproperList:
@@ -95,7 +98,8 @@ func rank(t Term) int {
 
 // compare orders terms whose maps are sorted.
 func compare(a, b Term) int {
-	if c := cmp.Compare(rank(a), rank(b)); c != 0 {
+	order := rank(a)
+	if c := cmp.Compare(order, rank(b)); c != 0 || order == rankNil {
 		return c
 	}
 	switch x := a.(type) {

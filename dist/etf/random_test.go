@@ -121,6 +121,15 @@ func terms(depth int, literal bool) *rapid.Generator[etf.Term] {
 		}
 		return etf.List(ts)
 	})
+	// Keys that differ only behind an equal part have a printer compare all of it.
+	alike := rapid.Custom(func(t *rapid.T) etf.Term {
+		same := inner.Draw(t, "same")
+		return etf.Map{
+			{Key: etf.Tuple{same, int64(1)}, Value: etf.Map{}}, {Key: etf.Tuple{same, int64(2)}, Value: etf.Map{}},
+			{Key: etf.ImproperList{Elems: []etf.Term{same, same}, Tail: etf.Atom("x")}, Value: same},
+			{Key: etf.List{same, same}, Value: same}, {Key: etf.List{same, same, same}, Value: same},
+		}
+	})
 	keywords := rapid.Map(rapid.SliceOfN(rapid.Map(inner, func(t etf.Term) etf.Term {
 		return etf.Tuple{etf.Atom("key"), t}
 	}), 1, 3), func(ts []etf.Term) etf.Term { return etf.List(ts) })
@@ -144,7 +153,7 @@ func terms(depth int, literal bool) *rapid.Generator[etf.Term] {
 		}
 		return m
 	})
-	return rapid.OneOf(append(kinds, lists, keywords, tuples, improper, maps)...)
+	return rapid.OneOf(append(kinds, lists, alike, keywords, tuples, improper, maps)...)
 }
 
 func TestRandomRoundTrip(t *testing.T) {
@@ -194,6 +203,9 @@ func TestRandomParseElixir(t *testing.T) {
 		got, err := etf.ParseElixir(printed)
 		require.NoError(t, err, printed)
 		require.True(t, etf.Equal(term, got), "%s became %s", printed, etf.FormatElixir(got))
+		if strings.Contains(printed, "%Foo") || strings.Contains(printed, "%Elixir") {
+			return // structs need their module
+		}
 		theirs, ok := termOf(t, "elixir", printed)
 		require.True(t, ok, printed)
 		require.True(t, etf.Equal(term, theirs), printed)
