@@ -7,7 +7,7 @@ type Event struct {
 	Node    string
 	Up      bool
 	Inbound bool  // the node connected to us
-	Visible bool  // the node is not a hidden one
+	Visible bool  // neither this node nor the other is a hidden one: they list each other in nodes()
 	Err     error // why it went down
 	// Missed is how many events before this one were dropped because the subscriber did not take them. After that only Nodes knows.
 	Missed int

@@ -146,7 +146,8 @@ func (p *peer) set(l *link, inbound bool) (old *link) {
 	}
 	close(p.changed)
 	p.changed = make(chan struct{})
-	events.publish(Event{Node: p.name, Up: true, Inbound: inbound, Visible: l.conn.Peer().Flags.Has(dist.FlagPublished)})
+	visible := l.node.cfg.Visible && l.conn.Peer().Flags.Has(dist.FlagPublished)
+	events.publish(Event{Node: p.name, Up: true, Inbound: inbound, Visible: visible})
 	return old
 }
 
