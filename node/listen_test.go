@@ -199,7 +199,7 @@ func TestGrantDynamicNames(t *testing.T) {
 	})
 	var names, creations []string
 	for range 3 {
-		out := c.Run("-name", "undefined@127.0.0.1", "-setcookie", c.Cookie.Secret(), "-eval", `true = net_kernel:connect_node('go@127.0.0.1'),
+		out := c.Run("-name", "undefined@127.0.0.1", "-eval", `true = net_kernel:connect_node('go@127.0.0.1'),
 			true = node() =:= erpc:call('go@127.0.0.1', go, who, []),
 			io:format("~s ~p", [node(), erlang:system_info(creation)]), halt().`)
 		name, creation, _ := strings.Cut(out, " ")
