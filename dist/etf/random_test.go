@@ -125,9 +125,11 @@ func terms(depth int, literal bool) *rapid.Generator[etf.Term] {
 	alike := rapid.Custom(func(t *rapid.T) etf.Term {
 		same := inner.Draw(t, "same")
 		return etf.Map{
-			{Key: etf.Tuple{same, int64(1)}, Value: etf.Map{}}, {Key: etf.Tuple{same, int64(2)}, Value: etf.Map{}},
+			{Key: etf.Tuple{same, int64(1)}, Value: etf.Map{}},
+			{Key: etf.Tuple{same, int64(2)}, Value: etf.Map{}},
 			{Key: etf.ImproperList{Elems: []etf.Term{same, same}, Tail: etf.Atom("x")}, Value: same},
-			{Key: etf.List{same, same}, Value: same}, {Key: etf.List{same, same, same}, Value: same},
+			{Key: etf.List{same, same}, Value: same},
+			{Key: etf.List{same, same, same}, Value: same},
 		}
 	})
 	keywords := rapid.Map(rapid.SliceOfN(rapid.Map(inner, func(t etf.Term) etf.Term {
