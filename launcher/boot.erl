@@ -1,5 +1,5 @@
 %% What a managed node evaluates first (one sequence of expressions, from -eval in ERL_AFLAGS): become the node that
-%% BEAMCTL_NODE names, with the cookie of BEAMCTL_COOKIE_FILE. The cookie goes from a file into the node and never
+%% BEAMCTL_NODE names, with the cookie of BEAMCTL_NODE_COOKIE (a file). The cookie goes from a file into the node and never
 %% through a command line. Runs on OTP 23 and later; nothing is compiled, no module is left behind, and none is loaded that a
 %% node doesn't load anyway: that would take longer than all the rest.
 %%
@@ -23,7 +23,8 @@ Take = fun(Var) ->
 end,
 
 Name = Take("BEAMCTL_NODE"),
-CookieFile = Take("BEAMCTL_COOKIE_FILE"),
+CookieFile = Take("BEAMCTL_NODE_COOKIE"),
+Peers = Take("BEAMCTL_CONNECT"),
 Apps = Take("BEAMCTL_START_APPS"),
 os:unsetenv("BEAMCTL_BOOT"),
 case Take("BEAMCTL_USER_AFLAGS") of
@@ -31,25 +32,34 @@ case Take("BEAMCTL_USER_AFLAGS") of
     UserFlags -> os:putenv("ERL_AFLAGS", UserFlags)
 end,
 
-case {Name, erlang:is_alive()} of
-    {false, _} -> ok;
-    {_, true} -> ok;
-    {_, false} ->
-        Cookie = case file:read_file(CookieFile) of
-            {ok, Bytes} -> list_to_atom([C || C <- binary_to_list(Bytes), C > $\s]);
-            {error, Posix} -> Fail(81, {cookie_file, CookieFile, Posix})
-        end,
+Join = fun() ->
+    case file:read_file(CookieFile) of
+        {ok, Bytes} -> true = erlang:set_cookie(node(), list_to_atom([C || C <- binary_to_list(Bytes), C > $\s]));
+        {error, Posix} -> Fail(81, {cookie_file, CookieFile, Posix})
+    end,
+    %% Started with -nocookie, the node took 'nocookie' for an answer until now: whoever used that leaves.
+    [erlang:disconnect_node(N) || N <- nodes(connected)],
+    %% A node that asks its own EPMD for itself has come this far: beamctl waits for that before it connects.
+    {Alive, _} = lists:splitwith(fun(C) -> C =/= $@ end, Name),
+    erl_epmd:port_please(Alive, {127,0,0,1})
+end,
+
+%% One that has its name already, from its command line (ct_run insists), lacks only the cookie.
+case Name =/= false andalso atom_to_list(node()) of
+    false -> ok;
+    Name -> Join();
+    "nonode@nohost" ->
         case net_kernel:start([list_to_atom(Name), longnames]) of
-            {ok, _} ->
-                true = erlang:set_cookie(node(), Cookie),
-                %% Started with -nocookie, the node took 'nocookie' for an answer until now: whoever used that leaves.
-                [erlang:disconnect_node(N) || N <- nodes(connected)],
-                %% A node that asks its own EPMD for itself has come this far: beamctl waits for that before it connects.
-                {Alive, _} = lists:splitwith(fun(C) -> C =/= $@ end, Name),
-                erl_epmd:port_please(Alive, {127,0,0,1});
-            {error, _} ->
-                Fail(82, {distribution, Name})
-        end
+            {ok, _} -> Join();
+            {error, _} -> Fail(82, {distribution, Name})
+        end;
+    _ -> ok
+end,
+
+%% Set for `beamctl exec --as-node` only: members are connected by beamctl.
+case Peers of
+    false -> ok;
+    _ -> [net_kernel:connect_node(list_to_atom(N)) || N <- string:lexemes(Peers, ",")]
 end,
 
 %% Set for the erl runtime only: others start their applications themselves.

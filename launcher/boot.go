@@ -49,7 +49,7 @@ func nodeEnv(base []string, spec *Spec, n *NodeSpec, p place, id, listen, epmdPo
 		roleEnv:               "node",
 		"BEAMCTL_BOOT":        p.boot(),
 		"BEAMCTL_NODE":        n.Name,
-		"BEAMCTL_COOKIE_FILE": p.cookie(),
+		"BEAMCTL_NODE_COOKIE": p.cookie(),
 		"ERL_AFLAGS":          flags,
 		"ERL_EPMD_PORT":       epmdPort,
 		"ERL_CRASH_DUMP":      p.crashDump(n.Short()),

@@ -29,7 +29,7 @@ const (
 // An Event is one thing that happened to a cluster or one of its nodes.
 type Event struct {
 	Time   time.Time `json:"time"`
-	Node   string    `json:"node,omitempty"` // full name
+	Node   string    `json:"node,omitempty"` // full name; of a node that isn't the cluster's own, what EPMD knows: the part before the @
 	Stage  Stage     `json:"stage"`
 	Detail string    `json:"detail,omitempty"`
 }
@@ -95,4 +95,11 @@ func (l *eventLog) close() {
 		_ = l.file.Close()
 		l.file = nil
 	}
+}
+
+// parseEvent reads a line of the file.
+func parseEvent(line string) (Event, bool) {
+	var e Event
+	err := json.Unmarshal([]byte(line), &e)
+	return e, err == nil
 }

@@ -57,6 +57,9 @@ type Streams struct {
 type ExecConfig struct {
 	Streams
 	Argv []string // at least the command
+	// AsNode makes the first BEAM that the command is, or runs, a node of the cluster: its name, with or without @host. "": none.
+	AsNode string
+	Hidden bool // that node
 }
 
 // Exec runs a command in the cluster's Env and returns the status that a shell would give: its own, or 128 plus the number of
@@ -67,9 +70,19 @@ func (c *Cluster) Exec(ctx context.Context, cfg ExecConfig) (status int, err err
 	if err != nil {
 		return status, err
 	}
+	env := c.execEnv()
+	if cfg.AsNode != "" {
+		g, gerr := c.guestNode(ctx, cfg)
+		if gerr != nil {
+			return ExecFailed, gerr
+		}
+		maps.Copy(env, g.env(env))
+		cfg.Argv = g.argv(cfg.Argv)
+		defer func() { status, err = g.check(status, err) }()
+	}
 	cmd := exec.Command(path) //nolint:noctx // ended gently, below
 	cmd.Args = cfg.Argv
-	cmd.Env = flatten(c.execEnv())
+	cmd.Env = flatten(env)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = cfg.In, cfg.Out, cfg.Err
 
 	signals := make(chan os.Signal, 16)

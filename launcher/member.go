@@ -45,10 +45,11 @@ func (s *supervisor) target(m *member) checks.Target {
 }
 
 // registered, gone and lookup are the EPMD's hooks; asker is whose door it was. What else registers there (nodes that the
-// application starts, the user's shells) is none of ours.
+// application starts, the user's shells) are guests, of whom only events tell.
 func (s *supervisor) registered(n epmd.Node, asker string) {
 	m := s.byShort[asker]
 	if m == nil || n.Name != asker {
+		s.events.emit(n.Name, StageRegistered, fmt.Sprintf("port %d, a guest", n.Port))
 		return
 	}
 	closeOnce(m.registered)
@@ -58,6 +59,8 @@ func (s *supervisor) registered(n epmd.Node, asker string) {
 func (s *supervisor) gone(n epmd.Node, asker string) {
 	if m := s.byShort[asker]; m != nil && n.Name == asker {
 		s.events.emit(m.name, StageLeft, "")
+	} else {
+		s.events.emit(n.Name, StageLeft, "a guest")
 	}
 }
 

@@ -113,15 +113,20 @@ func (c *Cluster) execWhileUp(ctx context.Context, cfg ExecConfig) (int, error) 
 	defer down(nil)
 	go func() {
 		select {
-		case <-c.tie.ended:
+		case <-c.tie.ending:
 			down(errClusterGone)
 		case <-up.Done():
 		}
 	}()
 	status, err := c.Exec(up, cfg)
 	err = errors.Join(err, c.killCommand(context.WithoutCancel(ctx)))
-	if errors.Is(err, errClusterGone) {
-		return status, c.goneFinding(cfg.Argv, err)
+	select {
+	case <-c.tie.ending:
+		if errors.Is(err, errClusterGone) || status == execSignalled+int(syscall.SIGKILL) { // the cluster's end takes the command with it
+			<-c.tie.ended
+			return ExecFailed, c.goneFinding(cfg.Argv, errClusterGone)
+		}
+	default:
 	}
 	return status, err
 }
@@ -144,6 +149,13 @@ func (c *Cluster) goneFinding(argv []string, err error) error {
 func (c *Cluster) clearAway(ctx context.Context, keep bool) error {
 	ctx, cancel := context.WithTimeout(ctx, clearTimeout)
 	defer cancel()
+	if c.tie != nil {
+		select {
+		case <-c.tie.ending: // by itself
+			<-c.tie.ended
+		default:
+		}
+	}
 	fresh, err := readRecord(c.place)
 	if errors.Is(err, os.ErrNotExist) || (err == nil && fresh.ID != c.record.ID) {
 		return nil // it was stopped meanwhile, by its supervisor, and the place may be another's

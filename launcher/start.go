@@ -106,7 +106,8 @@ func newID(cluster string) string {
 
 // tie is what holds a tied cluster: its supervisor ends when the connection does, which only the supervisor's end, or ours, closes.
 type tie struct {
-	ended chan struct{} // closed when the supervisor is gone
+	ending chan struct{} // closed when the cluster begins to end
+	ended  chan struct{} // closed when the supervisor is gone
 }
 
 // supervise starts the supervisor and follows it until the cluster is ready. Otherwise it returns when the supervisor has cleared
@@ -147,7 +148,7 @@ func follow(ctx context.Context, conn net.Conn, cmd *exec.Cmd, args startArgs, p
 	asking, withdraw := context.WithCancel(context.WithoutCancel(ctx))
 	release := context.AfterFunc(ctx, withdraw)
 	ready := make(chan struct{})
-	t := &tie{ended: make(chan struct{})}
+	t := &tie{ending: make(chan struct{}), ended: make(chan struct{})}
 	var result error
 	go func() {
 		defer close(t.ended)
@@ -156,10 +157,16 @@ func follow(ctx context.Context, conn net.Conn, cmd *exec.Cmd, args startArgs, p
 			if progress != nil {
 				progress(e)
 			}
-			if args.Tied && e.Node == "" && e.Stage == StageReady {
+			switch {
+			case e.Node != "":
+			case e.Stage == StageReady && args.Tied:
 				close(ready)
+			case e.Stage == StageStopping:
+				closeOnce(t.ending)
+			default:
 			}
 		}))
+		closeOnce(t.ending)
 		if result != nil || args.Tied {
 			_ = cmd.Wait() // it has heard, or made, the end of it; both its own deadlines and SIGKILL bound what it does now
 		} else {

@@ -53,6 +53,9 @@ func (c *Cluster) Stop(ctx context.Context, cfg StopConfig) (*StopReport, error)
 		if err := await(ctx, c.record.Supervisor); err != nil {
 			return nil, err
 		}
+		if r, err := readRecord(c.place); err == nil && r.ID == c.record.ID && !cfg.Keep {
+			rep.Forced = true // it was about to end for another reason, which keeps files
+		}
 	}
 	if rep.Forced {
 		if err := c.force(ctx, cfg.Keep); err != nil {

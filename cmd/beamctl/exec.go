@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/beamctl/beamctl/launcher"
 )
@@ -19,15 +20,40 @@ const joinHelp = `The variables are
   BEAMCTL_COOKIE_FILE   the file that holds their cookie; never put it on a command line, where others can read it
   BEAMCTL_CLUSTER_NAME  the cluster's name`
 
+// guestHelp is about --as-node.
+const guestHelp = `With --as-node NAME the BEAM that the command is, or the first that it runs (erl, mix, rebar3, escript, ct_run), becomes a node of
+the cluster, connected with all others: visible, or as a hidden node with --hidden. Its code doesn't change, and BEAMs that
+it starts itself (peers, port programs) don't inherit the name. It is an error if NAME never registers.`
+
+// guestFlags are those of commands that run a command.
+type guestFlags struct {
+	asNode string
+	hidden bool
+}
+
+func (g *guestFlags) register(f *pflag.FlagSet) {
+	f.StringVar(&g.asNode, "as-node", "", "make the command's BEAM the node of this name (name, or name@host)")
+	f.BoolVar(&g.hidden, "hidden", false, "make it a hidden one")
+}
+
+// execConfig is what the launcher gets to run.
+func (a *app) execConfig(g guestFlags, argv []string) launcher.ExecConfig {
+	return launcher.ExecConfig{
+		Streams: launcher.Streams{In: a.in, Out: a.out, Err: a.err}, Argv: argv, AsNode: g.asNode, Hidden: g.hidden,
+	}
+}
+
 func (a *app) execCmd() *cobra.Command {
+	var guest guestFlags
 	cmd := &cobra.Command{
-		Use:   "exec -- COMMAND [ARG...]",
+		Use:   "exec [flags] -- COMMAND [ARG...]",
 		Short: "Run a command that can reach the cluster",
 		Long: `Exec runs a command with what it needs to reach the nodes in its environment, and returns its exit code.
 Signals are passed on.
 
-` + joinHelp,
+` + guestHelp + "\n\n" + joinHelp,
 		Example: `  beamctl exec -- mix test --only real_nodes
+  beamctl exec --as-node tests -- mix test
   beamctl exec -- escript test/cluster_test.escript
   beamctl exec --timeout 5m -- make system-test`,
 		Args: needCommand,
@@ -41,7 +67,7 @@ Signals are passed on.
 				ctx, cancel = context.WithTimeout(ctx, a.timeout)
 			}
 			defer cancel()
-			status, err := c.Exec(ctx, launcher.ExecConfig{Streams: launcher.Streams{In: a.in, Out: a.out, Err: a.err}, Argv: args})
+			status, err := c.Exec(ctx, a.execConfig(guest, args))
 			if status == launcher.ExecTimedOut && errors.Is(err, context.DeadlineExceeded) {
 				err = fmt.Errorf("%s timed out after %s", args[0], a.timeout)
 			}
@@ -51,6 +77,7 @@ Signals are passed on.
 			return &statusError{status, err}
 		},
 	}
+	guest.register(cmd.Flags())
 	cmd.Flags().SetInterspersed(false) // what follows the command is the command's
 	return cmd
 }

@@ -14,6 +14,7 @@ import (
 func (a *app) runCmd() *cobra.Command {
 	var (
 		flags specFlags
+		guest guestFlags
 		keep  bool
 	)
 	cmd := &cobra.Command{
@@ -31,8 +32,9 @@ It returns the command's own exit code. When that is not 0 it shows the last lin
   127    there is no such command
   128+n  signal n ended the command, or run before it
 
-` + joinHelp,
+` + guestHelp + "\n\n" + joinHelp,
 		Example: `  beamctl run --timeout 300s -- mix test --only real_nodes
+  beamctl run --as-node tests -- rebar3 ct
   beamctl run -n 5 --keep-on-failure -- escript test/cluster_test.escript
   beamctl run -- sh -c 'make system-test'`,
 		Args: needCommand,
@@ -41,10 +43,11 @@ It returns the command's own exit code. When that is not 0 it shows the last lin
 			if err != nil {
 				return &statusError{launcher.ExecFailed, err}
 			}
-			return a.run(cmd.Context(), spec, args, keep)
+			return a.run(cmd.Context(), spec, a.execConfig(guest, args), keep)
 		},
 	}
 	flags.register(cmd.Flags())
+	guest.register(cmd.Flags())
 	cmd.Flags().BoolVar(&keep, "keep-on-failure", false, "keep the logs if the command fails or doesn't get to run")
 	cmd.Flags().SetInterspersed(false) // what follows the command is the command's
 	return cmd
@@ -60,7 +63,7 @@ func needCommand(cmd *cobra.Command, args []string) error {
 // runLogLines is how much of each node's log a failed run shows: a crash report, not the whole life.
 const runLogLines = 20
 
-func (a *app) run(ctx context.Context, spec launcher.Spec, argv []string, keep bool) error {
+func (a *app) run(ctx context.Context, spec launcher.Spec, command launcher.ExecConfig, keep bool) error {
 	begin := time.Now()
 	a.say("starting cluster %s: %d × %s", paint(a.color(a.errTTY), bold, spec.Cluster), len(spec.Nodes), spec.Runtime)
 	progress := a.newProgress(spec.Nodes)
@@ -71,7 +74,7 @@ func (a *app) run(ctx context.Context, spec launcher.Spec, argv []string, keep b
 				progress.show(e)
 			}
 		}},
-		Exec:    launcher.ExecConfig{Streams: launcher.Streams{In: a.in, Out: a.out, Err: a.err}, Argv: argv},
+		Exec:    command,
 		Timeout: a.timeout,
 		Keep:    keep,
 		Ready: func(*launcher.Cluster) {

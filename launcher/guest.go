@@ -1,0 +1,121 @@
+package launcher
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/beamctl/beamctl/checks"
+	"github.com/beamctl/beamctl/epmd"
+)
+
+// ErrNoGuest says that a command which was to be a node never was.
+var ErrNoGuest = errors.New("never registered with EPMD")
+
+// guest is a node of the cluster which beamctl does not manage: a command of [Cluster.Exec] with AsNode.
+type guest struct {
+	c      *Cluster
+	name   string // full
+	listen string // the address that its host part means
+	hidden bool
+	events tail // from before it was started
+	argv0  string
+}
+
+// lookupTimeout bounds what is asked of our own EPMD, on loopback.
+const lookupTimeout = 5 * time.Second
+
+// guestNode makes sure that the name can be had.
+func (c *Cluster) guestNode(ctx context.Context, cfg ExecConfig) (*guest, error) {
+	first := c.record.Nodes[0].Name
+	g := &guest{c: c, name: cfg.AsNode, hidden: cfg.Hidden, argv0: cfg.Argv[0]}
+	alive, host, ok := strings.Cut(g.name, "@")
+	if !ok {
+		_, host, _ = strings.Cut(first, "@")
+		g.name = alive + "@" + host
+	}
+	if !aliveName.MatchString(alive) || host == "" {
+		return nil, fmt.Errorf("%w: node name %q: letters, digits, _ and - before the @", ErrSpec, cfg.AsNode)
+	}
+	ctx, cancel := context.WithTimeout(ctx, lookupTimeout)
+	defer cancel()
+	var err error
+	if g.listen, err = resolve(ctx, host); err != nil {
+		return nil, fmt.Errorf("%s: %w", g.name, err)
+	}
+	client := epmd.Client{Addr: c.record.EPMD}
+	taken, err := client.Names(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("the cluster's EPMD: %w", err)
+	}
+	ours := slices.ContainsFunc(c.record.Nodes, func(n NodeRecord) bool { return strings.HasPrefix(n.Name, alive+"@") })
+	if ours || slices.ContainsFunc(taken, func(n epmd.NamePort) bool { return n.Name == alive }) {
+		return nil, &checks.Finding{
+			What: "the command cannot be node " + g.name, Saw: "EPMD has a node of that name", Fix: "give another name with --as-node", Err: ErrSpec,
+		}
+	}
+	g.events = tail{path: c.place.events()}
+	_, err = g.events.read() // what comes from now on is of interest
+	return g, err
+}
+
+// env is what makes a BEAM the node, as it does with the cluster's own; only this one keeps what Env says.
+func (g *guest) env(have map[string]string) map[string]string {
+	flags := bootFlags(g.listen)
+	if g.hidden {
+		flags = "-hidden " + flags
+	}
+	var peers []string
+	for _, n := range g.c.record.Nodes {
+		peers = append(peers, n.Name)
+	}
+	env := map[string]string{
+		"BEAMCTL_BOOT":        g.c.place.boot(),
+		"BEAMCTL_NODE":        g.name,
+		"BEAMCTL_NODE_COOKIE": g.c.place.cookie(),
+		"BEAMCTL_CONNECT":     strings.Join(peers, ","),
+		"ERL_AFLAGS":          flags,
+	}
+	if user := have["ERL_AFLAGS"]; user != "" {
+		maps.Copy(env, map[string]string{"BEAMCTL_USER_AFLAGS": user, "ERL_AFLAGS": user + " " + flags})
+	}
+	return env
+}
+
+// argv is the command's, but that ct_run is told its name: it would give itself a short one (ct), with which nobody else in the
+// cluster could speak, and takes only what stands on its command line for a wish (ct_run.c).
+func (g *guest) argv(argv []string) []string {
+	if filepath.Base(argv[0]) != "ct_run" || slices.Contains(argv, "-name") || slices.Contains(argv, "-sname") {
+		return argv
+	}
+	return slices.Insert(slices.Clone(argv), 1, "-name", g.name)
+}
+
+// check turns the result of a command that never was the node into an error.
+func (g *guest) check(status int, err error) (int, error) {
+	lines, rerr := g.events.read()
+	g.events.close()
+	alive, _, _ := strings.Cut(g.name, "@")
+	for _, l := range lines {
+		if e, ok := parseEvent(l); ok && e.Stage == StageRegistered && e.Node == alive {
+			return status, err
+		}
+	}
+	if status == 0 {
+		status = ExecFailed
+	}
+	if errors.Is(rerr, os.ErrNotExist) {
+		rerr = nil // the cluster has ended
+	}
+	return status, errors.Join(err, rerr, &checks.Finding{
+		What: fmt.Sprintf("%s ended and was never node %s", g.argv0, g.name), Saw: "the name was not registered with the cluster's EPMD",
+		Cause: "the command ran no BEAM, or one that has a name of its own (-name, -sname, Node.start) or drops ERL_AFLAGS from its environment",
+		Fix:   "leave the name to beamctl: no -name and -sname, and no distribution started by the code", Err: ErrNoGuest,
+	})
+}
