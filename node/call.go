@@ -68,9 +68,12 @@ func (n *Node) Do(ctx context.Context, name string, r Request) (etf.Term, error)
 
 // pending is a call that waits for its reply.
 type pending struct {
-	done chan reply     // takes one
-	io   chan ioRequest // nil for a ping
-	pid  etf.Term       // the process that runs it, once known; guarded by link.mu
+	done   chan reply    // takes one
+	prints chan struct{} // takes one: there is something in io; nil for a ping
+
+	// Guarded by link.mu.
+	io  []ioRequest // what the call's processes want to print
+	pid etf.Term    // the process that runs it, once known
 }
 
 // reply is what ends a call: the raw reason of the process's exit, a message, or an error.
@@ -120,7 +123,7 @@ func (l *link) call(ctx context.Context, r *Request) (etf.Term, error) {
 	if !l.conn.Peer().Flags.Has(dist.FlagSpawn) {
 		return nil, fmt.Errorf("%w: the node cannot spawn for others (OTP 23 or later can)", dist.ErrMissingFlags)
 	}
-	p := &pending{done: make(chan reply, 1), io: make(chan ioRequest, maxPrinting)}
+	p := &pending{done: make(chan reply, 1), prints: make(chan struct{}, 1)}
 	n, err := l.register(p)
 	if err != nil {
 		return nil, err
@@ -145,9 +148,11 @@ func (l *link) call(ctx context.Context, r *Request) (etf.Term, error) {
 				return nil, rep.err
 			}
 			return outcome(rep.raw, int64(n))
-		case req := <-p.io:
-			if err := l.serveIO(ctx, req, r.Stdout); err != nil {
-				return nil, err
+		case <-p.prints:
+			for _, req := range l.takeIO(p) {
+				if err := l.serveIO(ctx, req, r.Stdout); err != nil {
+					return nil, err
+				}
 			}
 		case <-ctx.Done():
 			l.forget(n)
@@ -160,13 +165,8 @@ func (l *link) call(ctx context.Context, r *Request) (etf.Term, error) {
 // finish forgets a call, and answers those who still wait to print.
 func (l *link) finish(n uint32, p *pending) {
 	l.forget(n)
-	for {
-		select {
-		case req := <-p.io:
-			_ = l.answerIO(req, ioTerminated)
-		default:
-			return
-		}
+	for _, req := range l.takeIO(p) {
+		_ = l.answerIO(req, ioTerminated)
 	}
 }
 

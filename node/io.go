@@ -42,15 +42,24 @@ func (l *link) offerIO(to etf.Pid, req ioRequest) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock() // so that finish, after it has forgotten the call, finds every request that was offered
 	p := l.calls[pidNumber(to)]
-	if p == nil || p.io == nil {
+	if p == nil || p.prints == nil || len(p.io) >= maxPrinting {
 		return false
 	}
+	p.io = append(p.io, req)
 	select {
-	case p.io <- req:
-		return true
+	case p.prints <- struct{}{}:
 	default:
-		return false
 	}
+	return true
+}
+
+// takeIO returns what a call's processes want to print.
+func (l *link) takeIO(p *pending) []ioRequest {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	reqs := p.io
+	p.io = nil
+	return reqs
 }
 
 func (l *link) answerIO(req ioRequest, result etf.Term) error {
