@@ -91,6 +91,37 @@ func TestMessageOnTheWire(t *testing.T) {
 	assert.Equal(t, m, <-in.msgs)
 }
 
+// A node without fragments gets pass-through frames, also of large messages.
+func TestPassThroughOut(t *testing.T) {
+	nc, p := disttest.Pipe(t)
+	old := them
+	old.Flags &^= dist.FlagFragments
+	shaken := make(chan error, 1)
+	go func() { shaken <- p.Accept(old, cookie) }()
+	c, err := dist.Dial(t.Context(), nc, dist.Config{Local: us, Peer: them.Name, Cookie: cookie, Receiver: newInbox()})
+	require.NoError(t, err)
+	defer c.Close()
+	require.NoError(t, <-shaken)
+	link := &dist.Control{Op: dist.OpLink, From: ourPid, To: theirPid}
+	wantLink, err := dist.AppendControl([]byte{112, 131}, link)
+	require.NoError(t, err)
+	for _, size := range []int{1, 300_000} {
+		payload := encode(t, make([]byte, size))
+		go func() {
+			assert.NoError(t, c.Send(t.Context(), sendTo(theirPid), payload))
+			assert.NoError(t, c.Send(t.Context(), link, nil))
+		}()
+		want, err := dist.AppendControl([]byte{112, 131}, sendTo(theirPid))
+		require.NoError(t, err)
+		b, err := p.ReadFrame()
+		require.NoError(t, err)
+		require.True(t, bytes.Equal(append(append(want, 131), payload...), b))
+		b, err = p.ReadFrame()
+		require.NoError(t, err)
+		require.Equal(t, wantLink, b)
+	}
+}
+
 func fragment(tag byte, seq, num uint64, data []byte) []byte {
 	b := binary.BigEndian.AppendUint64([]byte{131, tag}, seq)
 	b = binary.BigEndian.AppendUint64(b, num)

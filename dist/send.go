@@ -27,6 +27,9 @@ func (c *Conn) Send(ctx context.Context, ctl *Control, payload []byte) error {
 			buffers.Put(bp)
 		}
 	}()
+	if !c.peer.Flags.Has(FlagFragments) {
+		return c.sendThrough(ctx, bp, ctl, payload)
+	}
 	if len(payload) > fragmentSize {
 		return c.sendFragments(ctx, bp, ctl, payload)
 	}
@@ -38,6 +41,24 @@ func (c *Conn) Send(ctx context.Context, ctl *Control, payload []byte) error {
 	b = append(b, payload...)
 	*bp = b
 	binary.BigEndian.PutUint32(b, uint32(len(b)-frameLen)) //nolint:gosec // below fragmentSize and some
+	return c.w.send(ctx, b)
+}
+
+// sendThrough sends a message in the form that nodes without fragments (C nodes) read: one frame, however large.
+func (c *Conn) sendThrough(ctx context.Context, bp *[]byte, ctl *Control, payload []byte) error {
+	b := append((*bp)[:0], 0, 0, 0, 0, tagPassThrough, version)
+	b, err := AppendControl(b, ctl)
+	if err != nil {
+		return err
+	}
+	if payload != nil {
+		b = append(append(b, version), payload...)
+	}
+	*bp = b
+	if len(b)-frameLen > MaxFrame {
+		return fmt.Errorf("dist: a message of %d bytes for a node that takes no fragments (the limit is %d)", len(payload), MaxFrame)
+	}
+	binary.BigEndian.PutUint32(b, uint32(len(b)-frameLen)) //nolint:gosec // bounded above
 	return c.w.send(ctx, b)
 }
 

@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/beamctl/beamctl/dist"
 	"github.com/beamctl/beamctl/epmd"
@@ -118,6 +119,10 @@ func (n *Node) resolve(ctx context.Context, p Peer, host string) (string, error)
 
 func dialError(ctx context.Context, err error, addr, what string) error {
 	var dns *net.DNSError
+	var slow net.Error
+	if at, ok := ctx.Deadline(); ok && !time.Now().Before(at) {
+		<-ctx.Done() // the dialler has a clock of its own, and it may be the first
+	}
 	switch {
 	case errors.As(err, &dns):
 		return fmt.Errorf("%w: %s", ErrUnresolved, dns.Name)
@@ -125,6 +130,8 @@ func dialError(ctx context.Context, err error, addr, what string) error {
 		return fmt.Errorf("%w by %s, %s", ErrRefused, addr, what)
 	case ctx.Err() != nil:
 		return timeout(ctx, what+" at "+addr)
+	case errors.As(err, &slow) && slow.Timeout(): // the system's own
+		return fmt.Errorf("%w waiting for %s at %s: %w", ErrTimeout, what, addr, err)
 	}
 	return fmt.Errorf("%s: %w", what, err)
 }

@@ -3,6 +3,8 @@ package node_test
 import (
 	"context"
 	"net"
+	"os"
+	"os/exec"
 	"strings"
 	"testing"
 	"time"
@@ -247,6 +249,24 @@ func TestVisible(t *testing.T) {
 	assert.Equal(t, `ok`, do(`pg:start(pg), pg:join(g, whereis(init))`))
 	require.NoError(t, n.Ping(t.Context(), a.Name))
 	assert.Equal(t, []string{a.Name, b.Name}, n.Nodes())
+}
+
+// A C node finds us, connects, and calls: erl_call, which knows neither fragments nor erpc.
+func TestErlCall(t *testing.T) {
+	c := nodetest.New(t)
+	n, _ := open(t, c, node.Config{Name: "go@127.0.0.1"})
+	n.Handle("go", "twice", func(_ context.Context, args []etf.Term) (etf.Term, error) { return etf.List{args[0], args[0]}, nil })
+	call := func(what string) string {
+		cmd := exec.CommandContext(t.Context(), "erl_call", "-name", "go@127.0.0.1", "-timeout", "10", "-a", what)
+		cmd.Env = append(os.Environ(), c.EPMD.Env(), "HOME="+c.Home())
+		out, err := cmd.CombinedOutput()
+		require.NoError(t, err, "%s", out)
+		return strings.ReplaceAll(string(out), ", ", ",")
+	}
+	assert.Equal(t, "[{a,1},{a,1}]", call("go twice [{a,1}]"))
+	assert.Equal(t, "{badrpc,{'EXIT',{undef,[{go,nope,[],[]}]}}}", call("go nope []"))
+	big := strings.Repeat("x", 60_000)                                      // the answer would be two fragments
+	assert.True(t, `["`+big+`","`+big+`"]` == call(`go twice ["`+big+`"]`)) //nolint:testifylint // too long to print
 }
 
 // The name comes back with the EPMD.

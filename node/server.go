@@ -74,6 +74,24 @@ func (p *Process) Serve(ctx context.Context, s Server) error {
 	return err
 }
 
+// StartServer runs s as a process of its own, registered under name ("" for none), until it or the node ends.
+func (n *Node) StartServer(name etf.Atom, s Server) (*Process, error) {
+	p, err := n.NewProcess()
+	if err != nil {
+		return nil, err
+	}
+	if name != "" {
+		if err := n.Register(name, p); err != nil {
+			p.end(normal)
+			return nil, err
+		}
+	}
+	if err := p.run(func(ctx context.Context) etf.Term { return exitReason(p.serve(ctx, s)) }); err != nil {
+		return nil, err
+	}
+	return p, nil
+}
+
 func (p *Process) serve(ctx context.Context, s Server) error {
 	for {
 		msg, err := p.Receive(ctx)

@@ -131,7 +131,10 @@ func TestGenCall(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, etf.Tuple{etf.Atom("monitored_by"), etf.List(nil)}, monitors, "nothing stays behind")
 
-	serve(t, n, nil)
+	_, err = n.StartServer("counter", counter(nil))
+	require.NoError(t, err)
+	_, err = n.StartServer("counter", counter(nil))
+	require.ErrorIs(t, err, node.ErrNameTaken)
 	got, err = n.GenCall(ctx, etf.Atom("counter"), etf.Atom("get"))
 	require.NoError(t, err)
 	assert.Equal(t, int64(0), got)

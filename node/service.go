@@ -53,22 +53,22 @@ func (l *link) netKernel(payload []byte) error {
 	return l.reply(pid, tag, etf.Atom("yes"))
 }
 
-// rex is the rpc server: {call, M, F, Args, GroupLeader} from peers that use it (rpc:call before OTP 23, erl_call), and the question
-// of the others whether we take erpc ({Pid, features_request}, lib/kernel/src/rpc.erl).
+// rex is the rpc server: {call, M, F, Args, GroupLeader}, from peers that use it (rpc:call before OTP 23, erl_call, which wants {rex, Reply}),
+// and the question of the others whether we take erpc (lib/kernel/src/rpc.erl).
 func (l *link) rex(payload []byte) error {
 	msg, err := tuple(payload)
 	if err != nil {
 		return err
 	}
-	if len(msg) == 2 && msg[1] == etf.Term(etf.Atom("features_request")) {
-		pid, ok := msg[0].(etf.Pid)
-		if !ok {
-			return nil
-		}
+	pid, tag, request, ok := genCall(msg)
+	if len(msg) == 2 {
+		pid, ok = msg[0].(etf.Pid)
+		tag, request = etf.Atom("rex"), msg[1]
+	}
+	if ok && request == etf.Term(etf.Atom("features_request")) {
 		node := etf.Atom(l.conn.Local().Name)
 		return l.answer(dist.Control{Op: dist.OpSend, To: pid}, etf.Tuple{etf.Atom("features_reply"), node, etf.List{etf.Atom("erpc")}})
 	}
-	pid, tag, request, ok := genCall(msg)
 	req, is := request.(etf.Tuple)
 	if !ok || !is || len(req) != 5 || req[0] != etf.Term(etf.Atom("call")) {
 		return nil

@@ -111,11 +111,7 @@ func (c *Cluster) ErlAs(bin, name string, args ...string) *Erl {
 // start runs a VM with the cluster's cookie, in a folder of its own, until the end of the test.
 func (c *Cluster) start(bin string, args []string) *Erl {
 	c.t.Helper()
-	home := c.t.TempDir()
-	file := filepath.Join(home, ".erlang.cookie")
-	if err := os.WriteFile(file, []byte(c.Cookie.Secret()), 0o400); err != nil {
-		c.t.Fatal(err)
-	}
+	home := c.Home()
 	args = append([]string{"-start_epmd", "false", "-noshell", "-noinput"}, args...)
 	e := &Erl{t: c.t, out: &lockedBuffer{}, done: make(chan struct{})}
 	e.cmd = exec.Command(filepath.Join(bin, "erl"), args...) //nolint:gosec,noctx // a test's own arguments; ended by kill below
@@ -130,6 +126,16 @@ func (c *Cluster) start(bin string, args []string) *Erl {
 	go func() { _ = e.cmd.Wait(); close(e.done) }()
 	c.t.Cleanup(e.Kill)
 	return e
+}
+
+// Home makes a folder with the cookie in it, to be the HOME of a program.
+func (c *Cluster) Home() string {
+	c.t.Helper()
+	home := c.t.TempDir()
+	if err := os.WriteFile(filepath.Join(home, ".erlang.cookie"), []byte(c.Cookie.Secret()), 0o400); err != nil {
+		c.t.Fatal(err)
+	}
+	return home
 }
 
 // Run runs a VM with the given arguments, which need not make it a node, until it ends, and returns what it prints.
