@@ -165,6 +165,7 @@ func (n *Node) accept(ln *listener, nc net.Conn) {
 		n.names.release(given)
 		return
 	}
+	n.names.prove(given.Name)
 	l.conn = conn
 	_ = n.install(l, true)
 }
