@@ -3,6 +3,7 @@ package dist
 import (
 	"context"
 	"net"
+	"runtime"
 	"sync"
 	"syscall"
 	"time"
@@ -40,8 +41,8 @@ func newWriter(nc net.Conn) *writer {
 }
 
 // send writes one frame (with its length), or queues it, or waits for room until ctx ends. A frame is sent
-// whole or not at all.
-func (w *writer) send(ctx context.Context, frame []byte) error {
+// whole or not at all. With soon it is always queued.
+func (w *writer) send(ctx context.Context, frame []byte, soon bool) error {
 	for {
 		w.mu.Lock()
 		if w.err != nil {
@@ -49,7 +50,7 @@ func (w *writer) send(ctx context.Context, frame []byte) error {
 			w.mu.Unlock()
 			return err
 		}
-		if !w.flushing && w.raw != nil {
+		if !soon && !w.flushing && w.raw != nil {
 			n, err := w.tryWrite(frame)
 			if err == nil && n == len(frame) {
 				w.wrote = true
@@ -118,7 +119,7 @@ func (w *writer) tick() {
 	if idle {
 		ctx, cancel := context.WithCancel(context.Background())
 		cancel() // never wait: a full queue is proof enough of life
-		_ = w.send(ctx, []byte{0, 0, 0, 0})
+		_ = w.send(ctx, []byte{0, 0, 0, 0}, false)
 		w.mu.Lock()
 		w.wrote = false // a tick is not a reason to skip the next one
 		w.mu.Unlock()
@@ -133,6 +134,7 @@ func (w *writer) flush(done <-chan struct{}) {
 			return
 		case <-w.wake:
 		}
+		runtime.Gosched() // senders that are ready to run add theirs first
 		for w.flushOnce() {
 		}
 	}

@@ -170,9 +170,20 @@ func (l *link) finish(n uint32, p *pending) {
 	}
 }
 
+// manyCalls is the number of calls under way from which on requests are written together.
+const manyCalls = 4
+
 // send is conn.Send with this package's errors.
 func (l *link) send(ctx context.Context, ctl *dist.Control, payload []byte) error {
-	err := l.conn.Send(ctx, ctl, payload)
+	l.mu.Lock()
+	many := len(l.calls) >= manyCalls
+	l.mu.Unlock()
+	var err error
+	if many {
+		err = l.conn.SendSoon(ctx, ctl, payload)
+	} else {
+		err = l.conn.Send(ctx, ctl, payload)
+	}
 	switch {
 	case err == nil:
 		return nil
