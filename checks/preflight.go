@@ -19,10 +19,17 @@ import (
 type PreflightSpec struct {
 	Dir   string   // the project's directory
 	State string   // where the cluster's state will live; need not exist
-	Tools []string // programs that the runtime needs: erl, mix
+	Tools []Tool   // programs that the nodes are started with
 	Names []string // full node names
 	Ports []int    // fixed TCP ports on loopback that must be free
-	Env   []string // the environment that the nodes get; its PATH is where Tools are looked for. nil: our own
+
+	ShortNames bool // the names are short ones, without a dot
+}
+
+// Tool is a program, and where it is looked for. One with a slash in its name is where that says.
+type Tool struct {
+	Name string // erl, mix, /opt/app/bin/app
+	Path string // the PATH of the nodes
 }
 
 // Preflight looks for faults before anything is started, without booting a BEAM. It returns all of them, each a *Finding, as one
@@ -37,7 +44,7 @@ func Preflight(ctx context.Context, s PreflightSpec) error {
 	add(checkDir(s.Dir))
 	add(checkState(s.State))
 	for _, tool := range s.Tools {
-		add(checkTool(tool, s.Env))
+		add(checkTool(tool))
 	}
 	seen := map[string]bool{}
 	hosts := map[string]bool{}
@@ -46,7 +53,7 @@ func Preflight(ctx context.Context, s PreflightSpec) error {
 			add(&Finding{What: "two nodes are called " + name, Fix: "give every node a name of its own"})
 		}
 		seen[name] = true
-		f := checkName(name)
+		f := checkName(name, s.ShortNames)
 		add(f)
 		if _, host, _ := strings.Cut(name, "@"); f == nil && !hosts[host] {
 			hosts[host] = true
@@ -103,29 +110,24 @@ func checkState(dir string) *Finding {
 	return nil
 }
 
-func checkTool(tool string, env []string) *Finding {
-	path, found := os.LookupEnv("PATH")
-	for _, kv := range env {
-		if v, ok := strings.CutPrefix(kv, "PATH="); ok {
-			path, found = v, true
+func checkTool(tool Tool) *Finding {
+	if strings.ContainsRune(tool.Name, '/') {
+		return nil // relative to where it will run, which is not known here
+	}
+	for _, dir := range filepath.SplitList(tool.Path) {
+		if dir == "" {
+			continue
+		}
+		if _, err := exec.LookPath(filepath.Join(dir, tool.Name)); err == nil {
+			return nil
 		}
 	}
-	if found {
-		for _, dir := range filepath.SplitList(path) {
-			if dir == "" {
-				continue
-			}
-			if _, err := exec.LookPath(filepath.Join(dir, tool)); err == nil {
-				return nil
-			}
-		}
-	}
-	pkg := map[string]string{"erl": "erlang", "erlc": "erlang", "mix": "elixir", "elixir": "elixir", "rebar3": "rebar3"}[tool]
+	pkg := map[string]string{"erl": "erlang", "erlc": "erlang", "mix": "elixir", "elixir": "elixir", "rebar3": "rebar3"}[tool.Name]
 	if pkg == "" {
-		pkg = tool
+		pkg = tool.Name
 	}
 	return &Finding{
-		What: tool + " is not on PATH", Saw: "PATH=" + path,
+		What: tool.Name + " is not on PATH", Saw: "PATH=" + tool.Path,
 		Cause: "the nodes of this project are started with it",
 		Fix:   "install it (Debian: apt-get install " + pkg + "), or put its directory on PATH",
 		Err:   exec.ErrNotFound,
@@ -133,7 +135,7 @@ func checkTool(tool string, env []string) *Finding {
 }
 
 // checkName applies the rule that every Erlang user meets once: a long name's host has a dot.
-func checkName(name string) *Finding {
+func checkName(name string, short bool) *Finding {
 	alive, host, ok := strings.Cut(name, "@")
 	switch {
 	case !ok || alive == "" || host == "" || strings.Contains(host, "@"):
@@ -145,7 +147,7 @@ func checkName(name string) *Finding {
 			What:  fmt.Sprintf("%q is not a node name", name),
 			Cause: "before the @ net_kernel takes letters, digits, _ and - only",
 		}
-	case !strings.ContainsAny(host, ".:"):
+	case !short && !strings.ContainsAny(host, ".:"):
 		return &Finding{
 			What:  fmt.Sprintf("the host of %s is not a full one", name),
 			Cause: "nodes are started with long names (-name), whose host part has a dot",

@@ -26,6 +26,7 @@ Name = Take("BEAMCTL_NODE"),
 CookieFile = Take("BEAMCTL_NODE_COOKIE"),
 Peers = Take("BEAMCTL_CONNECT"),
 Apps = Take("BEAMCTL_START_APPS"),
+Kind = case Take("BEAMCTL_NAMES") of "shortnames" -> shortnames; _ -> longnames end,
 os:unsetenv("BEAMCTL_BOOT"),
 case Take("BEAMCTL_USER_AFLAGS") of
     false -> os:unsetenv("ERL_AFLAGS");
@@ -49,7 +50,7 @@ case Name =/= false andalso atom_to_list(node()) of
     false -> ok;
     Name -> Join();
     "nonode@nohost" ->
-        case net_kernel:start([list_to_atom(Name), longnames]) of
+        case net_kernel:start([list_to_atom(Name), Kind]) of
             {ok, _} -> Join();
             {error, _} -> Fail(82, {distribution, Name})
         end;
@@ -62,7 +63,7 @@ case Peers of
     _ -> [net_kernel:connect_node(list_to_atom(N)) || N <- string:lexemes(Peers, ",")]
 end,
 
-%% Set for the erl runtime only: others start their applications themselves.
+%% Set for the runtimes erl and rebar3 only: others start their applications themselves.
 case Apps of
     false -> ok;
     _ ->

@@ -232,19 +232,19 @@ func (s *supervisor) nodeFinding(ctx context.Context, m *member, seen error) err
 }
 
 // buildFinding explains why the build failed.
-func (s *supervisor) buildFinding(x exit) error {
+func (s *supervisor) buildFinding(argv []string, x exit) error {
 	e := readEvidence("the build", s.Place.buildLog(), s.Spec.Dir)
 	return &checks.Finding{
-		What: fmt.Sprintf("the project does not build: %s: %s", joinArgs(s.Spec.Build), x), Saw: e.tail(),
+		What: fmt.Sprintf("the project does not build: %s: %s", joinArgs(argv), x), Saw: e.tail(),
 		Fix: "see that the same command succeeds in " + s.Spec.Dir,
 	}
 }
 
 // slowBuildFinding explains that the build took all the time there was.
-func (s *supervisor) slowBuildFinding() error {
+func (s *supervisor) slowBuildFinding(argv []string) error {
 	e := readEvidence("the build", s.Place.buildLog(), s.Spec.Dir)
 	return &checks.Finding{
-		What: fmt.Sprintf("the project did not build in time: %s still runs after %s", joinArgs(s.Spec.Build), s.Spec.Ready), Saw: e.tail(),
+		What: fmt.Sprintf("the project did not build in time: %s still runs after %s", joinArgs(argv), s.Spec.Ready), Saw: e.tail(),
 		Fix: "give it longer with --timeout, or build before: beamctl then has little to do", Err: ErrNotReady,
 	}
 }

@@ -182,8 +182,13 @@ func (c *Cluster) Targets() ([]checks.Target, error) {
 		return nil, err
 	}
 	targets := make([]checks.Target, 0, len(c.record.Nodes))
+	apps := make(map[string][]string)
+	for i := range c.record.Spec.Nodes {
+		n := &c.record.Spec.Nodes[i]
+		apps[n.Name] = c.record.Spec.AppsOf(n)
+	}
 	for _, n := range c.record.Nodes {
-		targets = append(targets, checks.Target{Name: n.Name, EPMD: c.record.EPMD, Cookie: cookie, Apps: c.record.Spec.Apps})
+		targets = append(targets, checks.Target{Name: n.Name, EPMD: c.record.EPMD, Cookie: cookie, Apps: apps[n.Name]})
 	}
 	return targets, nil
 }

@@ -3,42 +3,65 @@ package launcher
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"regexp"
-	"slices"
 	"strings"
 )
 
 // ErrNoProject says that a directory holds nothing that can be started.
 var ErrNoProject = errors.New("no Erlang or Elixir project here")
 
-// Detect makes a Spec of what it finds in dir, with DefaultCount nodes: a Mix project (mix.exs), or plain Erlang
-// (an Emakefile, or ebin directories with .app files). It runs nothing.
+// Detect makes a Spec of what it finds in dir, with DefaultCount nodes, and of nothing else: no file, no environment. It
+// knows Mix projects (mix.exs), rebar3 projects (rebar.config), releases (releases/start_erl.data) and plain Erlang (an
+// Emakefile, or ebin directories with .app files). It runs nothing.
 func Detect(dir string) (Spec, error) {
-	dir, err := filepath.Abs(dir)
+	src := Sources{Dir: dir, File: filepath.Join(dir, ConfigName)}
+	dir, _, err := src.place()
 	if err != nil {
 		return Spec{}, err
 	}
-	if dir, err = filepath.EvalSymlinks(dir); err != nil {
-		return Spec{}, fmt.Errorf("project directory: %w", err)
+	r := &resolver{origin: make(map[string]string)}
+	if err := r.detect(dir); err != nil {
+		return Spec{}, err
 	}
-	var s Spec
+	r.defaults(dir)
+	spec, _ := r.spec(dir)
+	return spec, nil
+}
+
+// detected is what a directory tells.
+type detected struct {
+	config Config
+	marker string // the file by which it was known
+	mesh   string // that by which Config.Mesh was
+}
+
+// detect looks into dir for a project of the runtime that is asked for, or of any if that is "". What l says already need not be found.
+func detect(dir, want string, l *Launch) (detected, error) {
+	is := func(name string, marker bool) bool { return want == name || want == "" && marker }
 	switch {
-	case isFile(dir, "mix.exs"):
-		s, err = detectMix(dir)
-	case isFile(dir, "Emakefile") || len(glob(dir, "ebin/*.app")) > 0:
-		s, err = detectErl(dir)
-	default:
-		return Spec{}, fmt.Errorf("%w: %s has no mix.exs, no Emakefile and no ebin/*.app", ErrNoProject, dir)
+	case want == "command":
+		return detected{}, nil
+	case is("mix", isFile(dir, "mix.exs")):
+		return detectMix(dir)
+	case is("rebar3", isFile(dir, "rebar.config")):
+		return detectRebar3(dir), nil
+	case is("release", isFile(dir, "releases/start_erl.data")):
+		return detectRelease(dir, l.Release), nil
+	case want == "erl" && l.Ebin != nil: // it is told everything
+		return detected{}, nil
+	case is("erl", isFile(dir, "Emakefile") || len(glob(dir, "ebin/*.app")) > 0):
+		d, err := detectErl(dir)
+		if want != "" && errors.Is(err, ErrNoProject) { // bare nodes are fine if one asks for them
+			err = nil
+		}
+		return d, err
+	case want != "": // Validate knows better what to say of it
+		return detected{}, nil
 	}
-	if err != nil {
-		return Spec{}, err
-	}
-	s.Dir = dir
-	s.Cluster = clusterNameFrom(append(slices.Clone(s.Apps[:min(1, len(s.Apps))]), filepath.Base(dir)))
-	s.Nodes = NodeNames(DefaultName, DefaultCount)
-	return s.withDefaults(), nil
+	return detected{}, fmt.Errorf("%w: %s has no %s, mix.exs, rebar.config, releases/start_erl.data, Emakefile or ebin/*.app", ErrNoProject, dir, ConfigName)
 }
 
 // mixApp finds `app: :name` in a mix.exs, and appsPath `apps_path: "apps"` of an umbrella. Reading is enough for what is a
@@ -48,38 +71,115 @@ var (
 	appsPath = regexp.MustCompile(`(?m)^[^#\n]*\bapps_path:\s*"([^"]+)"`)
 )
 
-func detectMix(dir string) (Spec, error) {
+func detectMix(dir string) (detected, error) {
+	apps, err := mixApps(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return detected{}, fmt.Errorf("%w: runtime mix needs %s", ErrNoProject, filepath.Join(dir, "mix.exs"))
+	}
+	if err != nil {
+		return detected{}, fmt.Errorf("mix project: %w", err)
+	}
+	d := detected{marker: "mix.exs"}
+	d.config.Launch = Launch{Runtime: "mix", Build: []string{"mix", "compile"}, Apps: apps}
+	if d.mesh = clusteringLibrary(dir); d.mesh != "" {
+		d.config.Mesh = MeshApp
+	}
+	return d, nil
+}
+
+func mixApps(dir string) (apps []string, err error) {
 	b, err := os.ReadFile(filepath.Join(dir, "mix.exs")) //nolint:gosec // the user's own project
 	if err != nil {
-		return Spec{}, fmt.Errorf("mix project: %w", err)
+		return nil, err
 	}
-	s := Spec{Runtime: "mix", Build: []string{"mix", "compile"}}
 	if m := appsPath.FindSubmatch(b); m != nil {
 		for _, f := range glob(dir, filepath.Join(string(m[1]), "*", "mix.exs")) {
-			child, err := detectMix(filepath.Dir(f))
+			child, err := mixApps(filepath.Dir(f))
 			if err != nil {
-				return Spec{}, err
+				return nil, err
 			}
-			s.Apps = append(s.Apps, child.Apps...)
+			apps = append(apps, child...)
 		}
-		return s, nil
+		return apps, nil
 	}
 	if m := mixApp.FindSubmatch(b); m != nil {
-		s.Apps = []string{string(m[1])}
+		apps = []string{string(m[1])}
 	}
-	return s, nil
+	return apps, nil
+}
+
+// clusteringLibrary tells by which file a Mix project is seen to connect its nodes by itself, or "". To depend on libcluster is not
+// enough: it does nothing until it has a topology, in the configuration or as the argument of Cluster.Supervisor.
+func clusteringLibrary(dir string) string {
+	if !strings.Contains(readFile(filepath.Join(dir, "mix.lock")), `"libcluster":`) && !isDir(dir, "deps/libcluster") {
+		return ""
+	}
+	for _, pattern := range []string{"config/*.exs", "lib/*.ex", "lib/*/*.ex", "lib/*/*/*.ex", "apps/*/lib/*.ex", "apps/*/lib/*/*.ex"} {
+		for _, f := range glob(dir, pattern) {
+			text := readFile(f)
+			if strings.Contains(text, "Cluster.Supervisor") || strings.Contains(text, "config :libcluster") {
+				rel, err := filepath.Rel(dir, f)
+				if err != nil {
+					rel = f
+				}
+				return "libcluster in " + rel
+			}
+		}
+	}
+	return ""
+}
+
+// shellConfig finds {config, "config/sys.config"}, the file that rebar3 shell takes.
+var shellConfig = regexp.MustCompile(`(?m)^[^%\n]*\{\s*config\s*,\s*"([^"]+)"\s*\}`)
+
+func detectRebar3(dir string) detected {
+	d := detected{marker: "rebar.config"}
+	d.config.Launch = Launch{Runtime: "rebar3", Build: []string{"rebar3", "compile"}, Ebin: rebar3Ebin}
+	for _, pattern := range []string{"src/*.app.src", "apps/*/src/*.app.src", "lib/*/src/*.app.src"} {
+		for _, f := range glob(dir, pattern) {
+			d.config.Apps = append(d.config.Apps, strings.TrimSuffix(filepath.Base(f), ".app.src"))
+		}
+	}
+	if m := shellConfig.FindStringSubmatch(readFile(filepath.Join(dir, "rebar.config"))); m != nil && isFile(dir, m[1]) {
+		d.config.SysConfig = m[1]
+	}
+	return d
+}
+
+// detectRelease knows the application by the release's name, as both tools call it unless told otherwise.
+func detectRelease(dir, release string) detected {
+	d := detected{marker: "releases/start_erl.data"}
+	d.config.Runtime = "release"
+	if release == "" && isFile(dir, "releases/start_erl.data") {
+		d.config.Release, release = dir, dir
+	}
+	if !filepath.IsAbs(release) {
+		release = filepath.Join(dir, release)
+	}
+	script, _, ok := releaseScript(release)
+	if app := filepath.Base(script); ok && len(glob(release, "lib/"+app+"-*/ebin/"+app+".app")) > 0 {
+		d.config.Apps = []string{app}
+	}
+	return d
 }
 
 // ebinDirs are where compiled applications of a plain Erlang project are: its own, its parts, its dependencies.
 var ebinDirs = []string{"ebin", "apps/*/ebin", "lib/*/ebin", "deps/*/ebin"}
 
-func detectErl(dir string) (Spec, error) {
-	s := Spec{Runtime: "erl", Paths: []string{}}
+func detectErl(dir string) (detected, error) {
+	d := detected{marker: "ebin/*.app"}
+	s := &d.config.Launch
+	s.Runtime, s.Ebin = "erl", []string{}
 	if isFile(dir, "Emakefile") {
+		d.marker = "Emakefile"
 		s.Build = []string{"erl", "-make"}
 	}
 	for _, pattern := range ebinDirs {
-		s.Paths = append(s.Paths, glob(dir, pattern)...)
+		for _, path := range glob(dir, pattern) {
+			if rel, err := filepath.Rel(dir, path); err == nil {
+				s.Ebin = append(s.Ebin, rel)
+			}
+		}
 	}
 	// The project's own applications are started; what they need they name themselves. erl -make doesn't
 	// write ebin/NAME.app: it is checked in, as for every project that is built this way.
@@ -89,9 +189,9 @@ func detectErl(dir string) (Spec, error) {
 		}
 	}
 	if len(s.Apps) == 0 {
-		return Spec{}, fmt.Errorf("%w: %s has an Emakefile, but no ebin/*.app that names the application", ErrNoProject, dir)
+		return d, fmt.Errorf("%w: %s has an Emakefile, but no ebin/*.app that names the application", ErrNoProject, dir)
 	}
-	return s, nil
+	return d, nil
 }
 
 // clusterNameFrom returns the first candidate that can be a cluster's name, its odd characters replaced.
@@ -114,6 +214,11 @@ func clusterNameFrom(candidates []string) string {
 func isFile(dir, name string) bool {
 	fi, err := os.Stat(filepath.Join(dir, name))
 	return err == nil && fi.Mode().IsRegular()
+}
+
+func isDir(dir, name string) bool {
+	fi, err := os.Stat(filepath.Join(dir, name))
+	return err == nil && fi.IsDir()
 }
 
 // glob returns what matches pattern below dir, which is taken literally.

@@ -67,7 +67,7 @@ func (c *Cluster) guestNode(ctx context.Context, cfg ExecConfig) (*guest, error)
 
 // env is what makes a BEAM the node, as it does with the cluster's own; only this one keeps what Env says.
 func (g *guest) env(have map[string]string) map[string]string {
-	flags := bootFlags(g.listen)
+	flags := bootFlags(g.listen, 0)
 	if g.hidden {
 		flags = "-hidden " + flags
 	}

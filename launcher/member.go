@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"os"
 	"sync"
 	"time"
 
@@ -41,7 +40,7 @@ func newMember(n *NodeSpec) *member {
 
 // target is the member as package checks knows nodes.
 func (s *supervisor) target(m *member) checks.Target {
-	return checks.Target{Name: m.name, EPMD: m.epmd, Cookie: s.cookie, Apps: s.Spec.Apps}
+	return checks.Target{Name: m.name, EPMD: m.epmd, Cookie: s.cookie, Apps: s.Spec.AppsOf(m.spec)}
 }
 
 // registered, gone and lookup are the EPMD's hooks; asker is whose door it was. What else registers there (nodes that the
@@ -83,33 +82,6 @@ func closeOnce(ch chan struct{}) {
 	}
 }
 
-// build runs the spec's build step, in the project, under the guardian.
-func (s *supervisor) build(ctx context.Context) error {
-	if len(s.Spec.Build) == 0 {
-		return nil
-	}
-	s.events.emit("", StageBuilding, joinArgs(s.Spec.Build))
-	done := make(chan exit, 1)
-	_, err := s.guard.spawn(ctx, order{
-		Key: "build", Argv: s.Spec.Build, Env: buildEnv(os.Environ(), &s.Spec, s.ID), Dir: s.Spec.Dir, Log: s.Place.buildLog(),
-	}, func(e exit) { done <- e })
-	if err != nil {
-		return s.spawnFinding("the build", s.Spec.Build, err)
-	}
-	select {
-	case e := <-done:
-		if e == (exit{}) {
-			return nil
-		}
-		return s.buildFinding(e)
-	case <-ctx.Done():
-		if cause := context.Cause(ctx); !errors.Is(cause, ErrNotReady) {
-			return cause
-		}
-		return s.slowBuildFinding()
-	}
-}
-
 // startNodes starts all nodes at once and waits until every one of them is ready. The first failure ends the waiting.
 func (s *supervisor) startNodes(ctx context.Context) error {
 	ctx, cancel := context.WithCancelCause(ctx)
@@ -145,19 +117,16 @@ func (s *supervisor) startNodes(ctx context.Context) error {
 }
 
 func (s *supervisor) spawn(ctx context.Context, m *member) error {
-	dir := s.Place.node(m.short)
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return fmt.Errorf("%s: %w", m.name, err)
-	}
 	_, port, err := net.SplitHostPort(m.epmd)
 	if err != nil {
 		return fmt.Errorf("%s: %w", m.name, err)
 	}
-	rt := s.Spec.runtime()
-	argv := rt.command(&s.Spec)
+	plan, err := s.planner().plan(m.spec, m.listen, port)
+	if err != nil {
+		return fmt.Errorf("%s: %w", m.name, err)
+	}
 	id, err := s.guard.spawn(ctx, order{
-		Key: m.short, Argv: argv, Dir: rt.workDir(&s.Spec, dir), Log: s.Place.console(m.short),
-		Env: nodeEnv(os.Environ(), &s.Spec, m.spec, s.Place, s.ID, m.listen, port),
+		Key: m.short, Argv: plan.argv, Dir: plan.dir, Log: s.Place.console(m.short), Env: plan.env,
 	}, func(e exit) {
 		m.mu.Lock()
 		m.exit = e
@@ -166,7 +135,7 @@ func (s *supervisor) spawn(ctx context.Context, m *member) error {
 		s.events.emit(m.name, StageExited, e.String())
 	})
 	if err != nil {
-		return s.spawnFinding(m.name, argv, err)
+		return s.spawnFinding(m.name, plan.argv, err)
 	}
 	m.mu.Lock()
 	m.process = id

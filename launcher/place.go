@@ -25,7 +25,8 @@ const StateDirName = ".beamctl"
 //	supervisor.log     what supervisor and guardian had to say
 //	build.log          output of the build step
 //	events.jsonl       every Event
-//	nodes/NODE/        console.log, erl_crash.dump; where erl nodes run
+//	nodes/NODE/        console.log, erl_crash.dump, the files of its spec; where erl nodes run
+//	nodes/NODE/home/   HOME of a node that reads its cookie there: .erlang.cookie leads to the cookie
 type place string
 
 func (p place) join(elem ...string) string {
@@ -44,6 +45,20 @@ func (p place) node(short string) string    { return p.join("nodes", short) }
 func (p place) console(short string) string { return p.join("nodes", short, "console.log") }
 func (p place) crashDump(short string) string {
 	return p.join("nodes", short, "erl_crash.dump")
+}
+
+// makeHome makes a node's own HOME. Its .erlang.cookie is a link, so that there is one copy of the cookie to remove; auth.erl
+// follows it and looks at the mode of the file itself.
+func (p place) makeHome(short string) (string, error) {
+	home := p.join("nodes", short, "home")
+	if err := os.MkdirAll(home, 0o700); err != nil {
+		return "", fmt.Errorf("home: %w", err)
+	}
+	err := os.Symlink(p.cookie(), filepath.Join(home, ".erlang.cookie"))
+	if err != nil && !errors.Is(err, fs.ErrExist) {
+		return "", fmt.Errorf("home: %w", err)
+	}
+	return home, nil
 }
 
 // recordSchema is the version of Record's JSON.
@@ -80,9 +95,10 @@ type Record struct {
 
 // NodeRecord is what a Record says of a node.
 type NodeRecord struct {
-	Name    string  `json:"name"`
-	EPMD    string  `json:"epmd"` // host:port, this node's own door to the registry
-	Process proc.ID `json:"process"`
+	Name    string         `json:"name"`
+	EPMD    string         `json:"epmd"` // host:port, this node's own door to the registry
+	Process proc.ID        `json:"process"`
+	Ports   map[string]int `json:"ports,omitempty"` // reserved for it, by name
 }
 
 func readRecord(p place) (*Record, error) {

@@ -1,54 +1,106 @@
 package launcher
 
-import "strings"
+import (
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+)
 
 // A runtime knows how one kind of project becomes a running node. It only says what to run: where, with which
 // name, cookie and log is the same for all.
 type runtime interface {
-	// command is what starts one node.
-	command(s *Spec) []string
+	// fault says which key of l keeps it from running, and why.
+	fault(l *Launch) (key, text string)
+	// argv is what starts one node. It is asked once the project is built.
+	argv(l *Launch, project string) []string
 	// workDir is where a node runs: in the project, or in a directory of its own.
-	workDir(s *Spec, nodeDir string) string
+	workDir(project, nodeDir string) string
 	// env is added to the environment of the build and of the nodes, given what the user has.
 	env(user map[string]string) map[string]string
-	// startApps are the applications that boot.erl has to start, because the command doesn't.
-	startApps(s *Spec) []string
+	// nodeEnv is added to that of a node.
+	nodeEnv(n nodeFacts) map[string]string
+	// bootStarts tells whether boot.erl has to start the applications, because argv doesn't.
+	bootStarts() bool
+	// distribution is how distribution starts if l doesn't say.
+	distribution() string
+}
+
+// nodeFacts are what a runtime may have to tell a node about itself.
+type nodeFacts struct {
+	name  string // full
+	short bool   // it has a short name
+	dir   string // its own directory
 }
 
 var runtimes = map[string]runtime{
-	"erl": erlRuntime{},
-	"mix": mixRuntime{},
+	"erl":     erlRuntime{},
+	"rebar3":  rebar3Runtime{},
+	"mix":     mixRuntime{},
+	"release": releaseRuntime{},
+	"command": commandRuntime{},
 }
 
-func (s *Spec) runtime() runtime { return runtimes[s.Runtime] }
+// plain is what most runtimes have in common.
+type plain struct{}
+
+func (plain) fault(*Launch) (key, text string)        { return "", "" }
+func (plain) workDir(project, _ string) string        { return project }
+func (plain) env(map[string]string) map[string]string { return nil }
+func (plain) nodeEnv(nodeFacts) map[string]string     { return nil }
+func (plain) bootStarts() bool                        { return false }
+func (plain) distribution() string                    { return distBoot }
 
 // erlRuntime runs plain Erlang: ebin directories on the code path of a bare erl.
-type erlRuntime struct{}
+type erlRuntime struct{ plain }
 
-func (erlRuntime) command(s *Spec) []string {
+func (erlRuntime) argv(l *Launch, project string) []string {
 	argv := []string{"erl", "-noinput"}
-	if len(s.Paths) > 0 {
-		argv = append(append(argv, "-pa"), s.Paths...)
+	var dirs []string
+	for _, pattern := range l.Ebin {
+		if !filepath.IsAbs(pattern) {
+			pattern = filepath.Join(escapeGlob(project), pattern)
+		}
+		found, err := filepath.Glob(pattern)
+		if err == nil {
+			dirs = append(dirs, found...)
+		}
 	}
-	return append(argv, s.Args...)
+	if len(dirs) > 0 {
+		argv = append(append(argv, "-pa"), dirs...)
+	}
+	if l.SysConfig != "" {
+		argv = append(argv, "-config", l.SysConfig)
+	}
+	return append(argv, l.Args...)
 }
 
 // A directory of its own: what an application writes relative to where it runs (Mnesia.node1@…) is not shared.
-func (erlRuntime) workDir(_ *Spec, nodeDir string) string { return nodeDir }
+func (erlRuntime) workDir(_, nodeDir string) string { return nodeDir }
 
-func (erlRuntime) env(map[string]string) map[string]string { return nil }
+func (erlRuntime) bootStarts() bool { return true }
 
-func (erlRuntime) startApps(s *Spec) []string { return s.Apps }
+// rebar3Runtime runs what rebar3 has compiled like plain Erlang: rebar3 itself would compile again on every node, and
+// `rebar3 shell` wants a terminal.
+type rebar3Runtime struct{ erlRuntime }
 
-// mixRuntime runs a Mix project, compiled once beforehand so that N compilers don't fight for one _build.
-type mixRuntime struct{}
+// rebar3Ebin is where rebar3 compiles to in its default profile.
+var rebar3Ebin = []string{"_build/default/lib/*/ebin", "_build/default/checkouts/*/ebin"}
 
-func (mixRuntime) command(s *Spec) []string {
-	return append([]string{"mix", "run", "--no-compile", "--no-halt"}, s.Args...)
+func (r rebar3Runtime) argv(l *Launch, project string) []string {
+	o := *l
+	if o.Ebin == nil {
+		o.Ebin = rebar3Ebin
+	}
+	return r.erlRuntime.argv(&o, project)
 }
 
-// Mix finds mix.exs, config and _build where it runs.
-func (mixRuntime) workDir(s *Spec, _ string) string { return s.Dir }
+// mixRuntime runs a Mix project, compiled once beforehand so that N compilers don't fight for one _build.
+type mixRuntime struct{ plain } // which runs in the project: there Mix finds mix.exs, config and _build
+
+func (mixRuntime) argv(l *Launch, _ string) []string {
+	return append([]string{"mix", "run", "--no-compile", "--no-halt"}, l.Args...)
+}
 
 func (mixRuntime) env(user map[string]string) map[string]string {
 	if user["MIX_ENV"] != "" {
@@ -57,12 +109,76 @@ func (mixRuntime) env(user map[string]string) map[string]string {
 	return map[string]string{"MIX_ENV": "test"}
 }
 
-func (mixRuntime) startApps(*Spec) []string { return nil }
+// commandRuntime runs any command: a start script, a server's own.
+type commandRuntime struct{ plain }
 
-// startAppsEnv is the variable in which boot.erl finds the applications it has to start, as atoms.
-func startAppsEnv(s *Spec) map[string]string {
-	if apps := s.runtime().startApps(s); len(apps) > 0 {
-		return map[string]string{"BEAMCTL_START_APPS": "['" + strings.Join(apps, "','") + "']"}
+func (commandRuntime) fault(l *Launch) (key, text string) {
+	if len(l.Command) == 0 {
+		return "command", "runtime command needs a command: [PROGRAM, ARG…]"
 	}
-	return nil
+	return "", ""
+}
+
+func (commandRuntime) argv(l *Launch, _ string) []string {
+	return append(slices.Clone(l.Command), l.Args...)
+}
+
+// releaseRuntime runs a release's own start script, as in production: bin/NAME start of Mix, bin/NAME foreground of relx.
+type releaseRuntime struct{ plain }
+
+func (releaseRuntime) fault(l *Launch) (key, text string) {
+	if l.Release == "" {
+		return "release", "runtime release needs the release's directory"
+	}
+	if _, _, ok := releaseScript(l.Release); !ok {
+		return "release", "there is no release here: " + l.Release + " has no releases/start_erl.data, or no bin/NAME that starts it"
+	}
+	return "", ""
+}
+
+func (releaseRuntime) argv(l *Launch, _ string) []string {
+	script, mix, _ := releaseScript(l.Release)
+	verb := "foreground"
+	if mix {
+		verb = "start"
+	}
+	return append([]string{script, verb}, l.Args...)
+}
+
+func (releaseRuntime) workDir(_, nodeDir string) string { return nodeDir }
+
+// The script puts the cookie that it knows into the command line, where anybody can read it: it gets to know a decoy. Distribution
+// starts, and applications do, before anything else could be evaluated.
+func (releaseRuntime) distribution() string { return distOwn }
+
+func (releaseRuntime) nodeEnv(n nodeFacts) map[string]string {
+	kind := "name"
+	if n.short {
+		kind = "sname"
+	}
+	return map[string]string{
+		"RELEASE_DISTRIBUTION": kind,
+		"RELEASE_NODE":         n.name,
+		"RELEASE_COOKIE":       decoyCookie,
+		"RELEASE_TMP":          filepath.Join(n.dir, "tmp"),
+		// relx: what its start script writes (sys.config and vm.args with variables filled in) is the node's own.
+		"RELX_OUT_FILE_PATH": n.dir,
+	}
+}
+
+// releaseScript finds the start script of a release, and which tool has made it.
+func releaseScript(dir string) (script string, mix, ok bool) {
+	data := strings.Fields(readFile(filepath.Join(dir, "releases", "start_erl.data"))) // ERTS and release version
+	if len(data) != 2 || !filepath.IsLocal(data[1]) {
+		return "", false, false
+	}
+	version := filepath.Join(dir, "releases", data[1])
+	for _, rel := range glob(version, "*.rel") {
+		script = filepath.Join(dir, "bin", strings.TrimSuffix(filepath.Base(rel), ".rel"))
+		if executable(script) == nil {
+			_, err := os.Stat(filepath.Join(version, "elixir"))
+			return script, err == nil, true
+		}
+	}
+	return "", false, false
 }

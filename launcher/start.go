@@ -83,20 +83,6 @@ func Start(ctx context.Context, cfg StartConfig) (*Cluster, error) {
 	return &Cluster{place: p, record: r, tie: tie}, err
 }
 
-func preflight(ctx context.Context, spec *Spec, stateDir string) error {
-	pf := checks.PreflightSpec{
-		Dir: spec.Dir, State: stateDir, Tools: []string{spec.runtime().command(spec)[0]},
-		Env: flatten(projectEnv(os.Environ(), spec)),
-	}
-	for _, n := range spec.Nodes {
-		pf.Names = append(pf.Names, n.Name)
-	}
-	if spec.Port != 0 {
-		pf.Ports = []int{spec.Port}
-	}
-	return checks.Preflight(ctx, pf)
-}
-
 // newID makes a cluster's id: its name, and enough randomness that no two ever meet.
 func newID(cluster string) string {
 	b := make([]byte, 4)

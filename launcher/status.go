@@ -135,7 +135,7 @@ func (s *supervisor) measureNode(ctx context.Context, m *member, port int) NodeS
 			have[string(app)] = true
 		}
 	}
-	for _, app := range s.Spec.Apps {
+	for _, app := range s.Spec.AppsOf(m.spec) {
 		if have[app] {
 			n.Apps = append(n.Apps, app)
 		} else {

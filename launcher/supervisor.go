@@ -45,6 +45,7 @@ type supervisor struct {
 	node    *node.Node
 	control *control.Server
 	cookie  dist.Cookie
+	ports   portTable
 	members []*member
 	byShort map[string]*member
 

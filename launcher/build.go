@@ -1,0 +1,67 @@
+package launcher
+
+import (
+	"context"
+	"errors"
+	"os"
+
+	"github.com/beamctl/beamctl/checks"
+)
+
+// planner returns what makes the plans of this cluster's nodes.
+func (s *supervisor) planner() *planner {
+	return &planner{spec: &s.Spec, place: s.Place, id: s.ID, base: os.Environ(), ports: &s.ports}
+}
+
+// build runs the build steps one after the other, in the project, under the guardian.
+func (s *supervisor) build(ctx context.Context) error {
+	for _, step := range s.planner().builds() {
+		if err := s.buildStep(ctx, step); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *supervisor) buildStep(ctx context.Context, step buildStep) error {
+	s.events.emit("", StageBuilding, joinArgs(step.argv))
+	done := make(chan exit, 1)
+	_, err := s.guard.spawn(ctx, order{
+		Key: "build", Argv: step.argv, Env: step.env, Dir: s.Spec.Dir, Log: s.Place.buildLog(),
+	}, func(e exit) { done <- e })
+	if err != nil {
+		return s.spawnFinding("the build", step.argv, err)
+	}
+	select {
+	case e := <-done:
+		if e == (exit{}) {
+			return nil
+		}
+		return s.buildFinding(step.argv, e)
+	case <-ctx.Done():
+		if cause := context.Cause(ctx); !errors.Is(cause, ErrNotReady) {
+			return cause
+		}
+		return s.slowBuildFinding(step.argv)
+	}
+}
+
+// preflight looks for what can be seen to be wrong before anything is started.
+func preflight(ctx context.Context, spec *Spec, stateDir string) error {
+	pf := checks.PreflightSpec{Dir: spec.Dir, State: stateDir, ShortNames: spec.ShortNames}
+	if spec.Port != 0 {
+		pf.Ports = []int{spec.Port}
+	}
+	seen := make(map[checks.Tool]bool)
+	for i := range spec.Nodes {
+		n := &spec.Nodes[i]
+		pf.Names = append(pf.Names, n.Name)
+		l := spec.launch(n)
+		tool := checks.Tool{Name: runtimes[l.Runtime].argv(&l, spec.Dir)[0], Path: projectEnv(os.Environ(), &l)["PATH"]}
+		if !seen[tool] {
+			seen[tool] = true
+			pf.Tools = append(pf.Tools, tool)
+		}
+	}
+	return checks.Preflight(ctx, pf)
+}

@@ -1,0 +1,439 @@
+package launcher
+
+import (
+	"encoding"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/hashicorp/go-multierror"
+)
+
+// Sources are where a cluster's specification comes from: flags count over environment, that over the file, that over what is detected.
+type Sources struct {
+	Dir   string   // a directory of the project; "": the current one
+	File  string   // the configuration; "": the nearest beamctl.yaml in Dir or above, if there is one
+	Env   []string // KEY=VALUE, of which those named BEAMCTL_… count: BEAMCTL_COUNT, BEAMCTL_READY_TIMEOUT
+	Flags Config
+	// FlagName tells which flag has set a key, for messages; nil: none has.
+	FlagName func(key string) string
+}
+
+// Setting is one thing that was resolved. Secrets in it are hidden.
+type Setting struct {
+	Key   string `json:"key"` // as in beamctl.yaml: nodes[1].env.PORT
+	Value any    `json:"value"`
+	From  string `json:"from"` // --count, BEAMCTL_COUNT, beamctl.yaml:7:3, what was detected where, or default
+}
+
+// Resolved is a specification, and where each part of it came from.
+type Resolved struct {
+	Spec     Spec
+	File     string // the configuration that was read; "": none
+	Settings []Setting
+}
+
+// resolver merges layers. origin knows of each key that is set where it came from.
+type resolver struct {
+	config Config
+	origin map[string]string
+	listed []int // of each node of the Spec its index in config.Nodes, -1: none; nil: they are the same
+}
+
+// Resolve finds out what cluster is wanted. It runs nothing. Errors: all faults at once, each an ErrSpec or ErrConfig; ErrNoProject.
+func Resolve(src Sources) (*Resolved, error) {
+	dir, file, err := src.place()
+	if err != nil {
+		return nil, err
+	}
+	r := &resolver{origin: make(map[string]string)}
+	var errs *multierror.Error
+	if src.FlagName != nil {
+		r.overlay(&src.Flags, src.FlagName)
+	}
+	env, err := envConfig(src.Env)
+	errs = multierror.Append(errs, err)
+	r.overlay(env, envVariable)
+	if file != "" {
+		f, err := loadConfig(file)
+		errs = multierror.Append(errs, err)
+		if f != nil {
+			r.overlay(&f.config, f.where)
+		}
+	}
+	if err := errs.ErrorOrNil(); err != nil {
+		return nil, err
+	}
+	if err := r.detect(dir); err != nil {
+		return nil, err
+	}
+	r.defaults(dir)
+	spec, faults := r.spec(dir)
+	for _, f := range spec.faults() {
+		faults = append(faults, fault{r.fileKey(f.key), f.text})
+	}
+	for _, f := range slices.Compact(faults) {
+		errs = multierror.Append(errs, fmt.Errorf("%w %w", ErrSpec, &ConfigError{Where: r.from(f.key), Key: f.key, Text: f.text}))
+	}
+	if err := errs.ErrorOrNil(); err != nil {
+		return nil, err
+	}
+	return &Resolved{Spec: spec, File: file, Settings: r.settings()}, nil
+}
+
+// place returns the project's directory and the configuration file, which is in it.
+func (src *Sources) place() (dir, file string, err error) {
+	if src.File != "" {
+		if file, err = filepath.Abs(src.File); err != nil {
+			return "", "", err
+		}
+		dir = filepath.Dir(file)
+		if src.Dir != "" {
+			dir = src.Dir
+		}
+	} else {
+		if dir, err = filepath.Abs(src.Dir); err != nil {
+			return "", "", err
+		}
+		for at := dir; ; at = filepath.Dir(at) {
+			if isFile(at, ConfigName) {
+				dir, file = at, filepath.Join(at, ConfigName)
+				break
+			}
+			if at == filepath.Dir(at) {
+				break
+			}
+		}
+	}
+	if dir, err = filepath.Abs(dir); err != nil {
+		return "", "", err
+	}
+	if dir, err = filepath.EvalSymlinks(dir); err != nil {
+		return "", "", fmt.Errorf("project directory: %w", err)
+	}
+	return dir, file, nil
+}
+
+// from returns where a key's value came from, or that of the nearest key above.
+func (r *resolver) from(key string) string {
+	for at := key; at != ""; at = at[:max(0, strings.LastIndexAny(at, ".["))] {
+		if o, ok := r.origin[at]; ok {
+			return o
+		}
+	}
+	if from, ok := r.origin["nodes"]; ok && strings.HasPrefix(key, "nodes[") {
+		return from
+	}
+	return "default"
+}
+
+// leaf is one key of a Config that can be set.
+type leaf struct {
+	key   string
+	value reflect.Value
+}
+
+// leaves lists the keys of a Config or a NodeConfig in the order of its fields, those of nested structs with a prefix.
+func leaves(v reflect.Value, prefix string) []leaf {
+	var out []leaf
+	for i := range v.NumField() {
+		f := v.Type().Field(i)
+		key := prefix + f.Tag.Get("yaml")
+		switch {
+		case f.Anonymous:
+			out = append(out, leaves(v.Field(i), prefix)...)
+		case f.Type.Kind() == reflect.Struct:
+			out = append(out, leaves(v.Field(i), key+".")...)
+		default:
+			out = append(out, leaf{key, v.Field(i)})
+		}
+	}
+	return out
+}
+
+// overlay takes from a layer what no layer before has set; mappings key by key.
+func (r *resolver) overlay(layer *Config, from func(key string) string) {
+	have := leaves(reflect.ValueOf(&r.config).Elem(), "")
+	for i, l := range leaves(reflect.ValueOf(layer).Elem(), "") {
+		if l.value.IsZero() {
+			continue
+		}
+		dst := have[i].value
+		if l.value.Kind() == reflect.Map {
+			if dst.IsNil() {
+				dst.Set(reflect.MakeMap(dst.Type()))
+			}
+			for _, k := range l.value.MapKeys() {
+				if !dst.MapIndex(k).IsValid() {
+					dst.SetMapIndex(k, l.value.MapIndex(k))
+					r.origin[l.key+"."+k.String()] = from(l.key + "." + k.String())
+				}
+			}
+			continue
+		}
+		if !dst.IsZero() {
+			continue
+		}
+		dst.Set(l.value)
+		r.origin[l.key] = from(l.key)
+		if nodes, ok := l.value.Interface().([]NodeConfig); ok {
+			for i := range nodes {
+				r.noteNode(i, &nodes[i], from)
+			}
+		}
+	}
+}
+
+// noteNode notes where each key of a node came from.
+func (r *resolver) noteNode(i int, n *NodeConfig, from func(key string) string) {
+	prefix := fmt.Sprintf("nodes[%d].", i)
+	for _, l := range leaves(reflect.ValueOf(n).Elem(), prefix) {
+		switch {
+		case l.value.IsZero():
+		case l.value.Kind() == reflect.Map:
+			for _, k := range l.value.MapKeys() {
+				r.origin[l.key+"."+k.String()] = from(l.key + "." + k.String())
+			}
+		default:
+			r.origin[l.key] = from(l.key)
+		}
+	}
+}
+
+// clusterKey has no variable: BEAMCTL_CLUSTER… tell a process in which cluster it is.
+const clusterKey = "cluster"
+
+// envVariable returns the variable of a key: BEAMCTL_READY_TIMEOUT.
+func envVariable(key string) string {
+	return "BEAMCTL_" + strings.ToUpper(strings.ReplaceAll(key, ".", "_"))
+}
+
+// envConfig reads the variables of all keys that are a single value.
+func envConfig(environ []string) (*Config, error) {
+	env := environment(environ)
+	var c Config
+	var errs *multierror.Error
+	for _, l := range leaves(reflect.ValueOf(&c).Elem(), "") {
+		text := env[envVariable(l.key)]
+		if text == "" || l.key == clusterKey {
+			continue
+		}
+		if err := setScalar(l.value, text); err != nil {
+			errs = multierror.Append(errs, &ConfigError{Where: envVariable(l.key), Text: err.Error()})
+		}
+	}
+	return &c, errs.ErrorOrNil()
+}
+
+// setScalar sets a value from text. Lists and mappings have no variable, and are left alone.
+func setScalar(v reflect.Value, text string) error {
+	if u, ok := v.Addr().Interface().(encoding.TextUnmarshaler); ok {
+		return u.UnmarshalText([]byte(text))
+	}
+	if v.Kind() == reflect.Pointer {
+		v.Set(reflect.New(v.Type().Elem()))
+		v = v.Elem()
+	}
+	switch v.Kind() {
+	case reflect.String:
+		v.SetString(text)
+	case reflect.Int:
+		n, err := strconv.Atoi(text)
+		if err != nil {
+			return errors.New("is no whole number")
+		}
+		v.SetInt(int64(n))
+	}
+	return nil
+}
+
+// detect fills in what the directory tells, for the runtime that is asked for, if one is.
+func (r *resolver) detect(dir string) error {
+	if r.config.Runtime == "" {
+		switch {
+		case len(r.config.Command) > 0:
+			r.overlay(&Config{Launch: Launch{Runtime: "command"}}, func(string) string { return "as there is a command" })
+		case r.config.Release != "":
+			r.overlay(&Config{Launch: Launch{Runtime: "release"}}, func(string) string { return "as there is a release" })
+		}
+	}
+	found, err := detect(dir, r.config.Runtime, &r.config.Launch)
+	if err != nil {
+		return err
+	}
+	for i := range r.config.Nodes { // a node of another kind finds its own
+		n := &r.config.Nodes[i]
+		if n.Runtime == "" || n.Runtime == first(r.config.Runtime, found.config.Runtime) {
+			continue
+		}
+		own, err := detect(dir, n.Runtime, &n.Launch)
+		if err != nil {
+			return err
+		}
+		n.Launch = n.over(own.config.Launch)
+	}
+	r.overlay(&found.config, func(key string) string {
+		if key == "mesh" {
+			return found.mesh
+		}
+		return found.marker
+	})
+	return nil
+}
+
+// defaults fills in the rest.
+func (r *resolver) defaults(dir string) {
+	d := Config{
+		Cluster: clusterNameFrom(append(slices.Clone(r.config.Apps[:min(1, len(r.config.Apps))]), filepath.Base(dir))),
+		Name:    DefaultName, Names: "long", Mesh: MeshBeamctl,
+		Ready: ReadyConfig{Duration(DefaultReady)}, Stop: StopPolicy{Duration(DefaultStop)},
+		Launch: Launch{Ports: defaultPorts},
+	}
+	if r.config.Count == nil && len(r.config.Nodes) == 0 {
+		n := DefaultCount
+		d.Count = &n
+	}
+	if rt := runtimes[r.config.Runtime]; rt != nil {
+		d.Distribution = rt.distribution()
+	}
+	r.overlay(&d, func(string) string { return "default" })
+}
+
+// spec makes the specification of the merged configuration.
+func (r *resolver) spec(dir string) (Spec, []fault) {
+	c := &r.config
+	var faults []fault
+	s := Spec{
+		Cluster: c.Cluster, Dir: dir, Launch: absolute(c.Launch, dir), Mesh: c.Mesh, ShortNames: c.Names == "short",
+		Ready: time.Duration(c.Ready.Timeout), Stop: time.Duration(c.Stop.Timeout), Port: c.EPMDPort,
+	}
+	if c.Names != "long" && c.Names != "short" {
+		faults = append(faults, fault{"names", fmt.Sprintf("%q is neither long nor short", c.Names)})
+	}
+	nodes := slices.Clone(c.Nodes)
+	if c.Count != nil {
+		nodes = nil
+		for i := range min(max(*c.Count, 0), maxNodes+1) {
+			nodes = append(nodes, NodeConfig{Name: fmt.Sprintf("node%d", i+1)})
+			r.listed = append(r.listed, -1)
+		}
+		for i, n := range c.Nodes {
+			at := slices.IndexFunc(nodes, func(o NodeConfig) bool { return o.Name == n.Name })
+			if at < 0 {
+				faults = append(faults, fault{fmt.Sprintf("nodes[%d].name", i), fmt.Sprintf("count makes node1 to node%d, and none of them is %q", *c.Count, n.Name)})
+				continue
+			}
+			nodes[at].Launch = n.over(nodes[at].Launch)
+			r.listed[at] = i
+		}
+	}
+	for i, n := range nodes {
+		name := n.Name
+		if !strings.Contains(name, "@") {
+			sc := scope{Node: n.Name, Index: i + 1, Cluster: c.Cluster}
+			sc.port = func(string) (int, error) { return 0, errors.New("a name has no ports") }
+			var err error
+			if name, err = sc.expand(c.Name); err != nil {
+				faults = append(faults, fault{"name", err.Error()})
+			}
+		}
+		label, _, _ := strings.Cut(n.Name, "@")
+		s.Nodes = append(s.Nodes, NodeSpec{Name: name, Label: label, Launch: absolute(n.Launch, dir)})
+	}
+	return s, faults
+}
+
+// fileKey turns a key of the Spec, which numbers all nodes, into that of the configuration, which lists some.
+func (r *resolver) fileKey(key string) string {
+	rest, ok := strings.CutPrefix(key, "nodes[")
+	if !ok || r.listed == nil {
+		return key
+	}
+	index, rest, _ := strings.Cut(rest, "]")
+	at, err := strconv.Atoi(index)
+	if err != nil || at >= len(r.listed) {
+		return key
+	}
+	if r.listed[at] < 0 { // made by count
+		return strings.TrimPrefix(rest, ".")
+	}
+	return fmt.Sprintf("nodes[%d]%s", r.listed[at], rest)
+}
+
+// absolute makes the paths of a Launch absolute, which are relative to the project.
+func absolute(l Launch, dir string) Launch {
+	abs := func(path string) string {
+		if path == "" || filepath.IsAbs(path) {
+			return path
+		}
+		return filepath.Join(dir, path)
+	}
+	l.SysConfig, l.Release = abs(l.SysConfig), abs(l.Release)
+	if l.Bin != nil {
+		bin := make([]string, 0, len(l.Bin))
+		for _, d := range l.Bin {
+			bin = append(bin, abs(d))
+		}
+		l.Bin = bin
+	}
+	return l
+}
+
+// settings lists everything that is set, in the order of the documentation.
+func (r *resolver) settings() []Setting {
+	var out []Setting
+	add := func(l leaf) {
+		if l.value.IsZero() || l.key == "nodes" {
+			return
+		}
+		if l.value.Kind() != reflect.Map {
+			out = append(out, Setting{l.key, reflect.Indirect(l.value).Interface(), r.from(l.key)})
+			return
+		}
+		keys := l.value.MapKeys()
+		slices.SortFunc(keys, func(a, b reflect.Value) int { return strings.Compare(a.String(), b.String()) })
+		for _, k := range keys {
+			key := l.key + "." + k.String()
+			out = append(out, Setting{key, hide(key, l.value.MapIndex(k).Interface()), r.from(key)})
+		}
+	}
+	for _, l := range leaves(reflect.ValueOf(&r.config).Elem(), "") {
+		add(l)
+	}
+	for i := range r.config.Nodes {
+		for _, l := range leaves(reflect.ValueOf(&r.config.Nodes[i]).Elem(), fmt.Sprintf("nodes[%d].", i)) {
+			add(l)
+		}
+	}
+	return out
+}
+
+// hidden stands for a value that may be a secret.
+const hidden = "(hidden)"
+
+// hide hides the value of a variable that is likely to be a secret by its name, URLs that have a password in them, and
+// whole files.
+func hide(key string, value any) any {
+	text, ok := value.(string)
+	if !ok {
+		return value
+	}
+	_, name, inEnv := strings.Cut("."+key, ".env.")
+	if !inEnv {
+		return fmt.Sprintf("(%d bytes)", len(text))
+	}
+	for _, word := range []string{"SECRET", "PASS", "TOKEN", "COOKIE", "CREDENTIAL", "KEY", "PRIVATE", "AUTH"} {
+		if strings.Contains(strings.ToUpper(name), word) {
+			return hidden
+		}
+	}
+	if scheme, rest, ok := strings.Cut(text, "://"); ok && strings.Contains(rest, "@") && !strings.Contains(scheme, " ") {
+		return hidden
+	}
+	return text
+}
