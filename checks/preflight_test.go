@@ -19,7 +19,7 @@ func atom(s string) etf.Atom { return etf.Atom(s) }
 
 func TestPreflightPasses(t *testing.T) {
 	require.NoError(t, checks.Preflight(t.Context(), checks.PreflightSpec{
-		Dir: t.TempDir(), State: filepath.Join(t.TempDir(), "not", "yet"), Tools: []string{"erl"},
+		Dir: t.TempDir(), State: filepath.Join(t.TempDir(), "not", "yet"), Tools: []checks.Tool{{Name: "erl", Path: os.Getenv("PATH")}},
 		Names: []string{"node1@127.0.0.1", "node2@127.0.0.1"},
 	}))
 }
@@ -35,8 +35,7 @@ func TestPreflightFindsEverything(t *testing.T) {
 
 	err = checks.Preflight(t.Context(), checks.PreflightSpec{
 		Dir:   file,
-		Tools: []string{"erl"},
-		Env:   []string{"PATH=/nowhere"},
+		Tools: []checks.Tool{{Name: "erl", Path: "/nowhere"}},
 		Names: []string{"a@127.0.0.1", "a@127.0.0.1", "short@host", "nohost", "sp ace@127.0.0.1", "b@no.such.host.invalid", "c@192.0.2.1"},
 		Ports: []int{port},
 	})

@@ -8,9 +8,14 @@ import (
 	"github.com/beamctl/beamctl/checks"
 )
 
-// planner returns what makes the plans of this cluster's nodes.
+// planner returns what makes the plans of this cluster's nodes, as many as they are now.
 func (s *supervisor) planner() *planner {
-	return &planner{spec: &s.Spec, place: s.Place, id: s.ID, base: os.Environ(), ports: &s.ports}
+	spec := s.Spec
+	spec.Nodes = nil
+	for _, m := range s.members {
+		spec.Nodes = append(spec.Nodes, *m.spec)
+	}
+	return &planner{spec: &spec, place: s.Place, id: s.ID, base: os.Environ(), ports: &s.ports}
 }
 
 // build runs the build steps one after the other, in the project, under the guardian.

@@ -2,6 +2,7 @@ package launcher
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -24,27 +25,37 @@ func write(t *testing.T, path, content string) {
 func TestDetect(t *testing.T) {
 	for name, c := range map[string]struct {
 		files map[string]string
-		want  Spec // of which Runtime, Build, Apps, Paths (relative) and Cluster are compared
+		want  Spec // of which Runtime, Build, Apps, Ebin, SysConfig and Cluster are compared
 		err   error
 	}{
 		"nothing": {err: ErrNoProject},
 		"mix": {
 			files: map[string]string{"mix.exs": "def project do\n    [\n      # app: :no,\n      app: :my_app, version: \"1\"]\n"},
-			want:  Spec{Runtime: "mix", Build: []string{"mix", "compile"}, Apps: []string{"my_app"}, Cluster: "my_app"},
+			want:  Spec{Launch: Launch{Runtime: "mix", Build: []string{"mix", "compile"}, Apps: []string{"my_app"}}, Cluster: "my_app"},
 		},
 		"umbrella": {
 			files: map[string]string{
 				"mix.exs": `[apps_path: "apps"]`, "apps/b/mix.exs": "app: :b", "apps/a/mix.exs": "app: :a",
 			},
-			want: Spec{Runtime: "mix", Build: []string{"mix", "compile"}, Apps: []string{"a", "b"}, Cluster: "a"},
+			want: Spec{Launch: Launch{Runtime: "mix", Build: []string{"mix", "compile"}, Apps: []string{"a", "b"}}, Cluster: "a"},
 		},
 		"ebin": {
 			files: map[string]string{"ebin/kv.app": "", "deps/dep/ebin/dep.app": "", "lib/l/ebin/l.beam": ""},
-			want:  Spec{Runtime: "erl", Apps: []string{"kv"}, Paths: []string{"ebin", "lib/l/ebin", "deps/dep/ebin"}, Cluster: "kv"},
+			want:  Spec{Launch: Launch{Runtime: "erl", Apps: []string{"kv"}, Ebin: []string{"ebin", "lib/l/ebin", "deps/dep/ebin"}}, Cluster: "kv"},
 		},
 		"Emakefile": {
 			files: map[string]string{"Emakefile": "", "ebin/kv.app": ""},
-			want:  Spec{Runtime: "erl", Build: []string{"erl", "-make"}, Apps: []string{"kv"}, Paths: []string{"ebin"}, Cluster: "kv"},
+			want:  Spec{Launch: Launch{Runtime: "erl", Build: []string{"erl", "-make"}, Apps: []string{"kv"}, Ebin: []string{"ebin"}}, Cluster: "kv"},
+		},
+		"rebar3": {
+			files: map[string]string{"rebar.config": "%% {config, \"no\"}.\n{shell, [{config, \"config/sys.config\"}]}.", "config/sys.config": "[].", "src/kv.app.src": ""},
+			want: Spec{Launch: Launch{
+				Runtime: "rebar3", Build: []string{"rebar3", "compile"}, Apps: []string{"kv"}, Ebin: rebar3Ebin, SysConfig: "config/sys.config",
+			}, Cluster: "kv"},
+		},
+		"rebar3 with several applications": {
+			files: map[string]string{"rebar.config": "", "apps/b/src/b.app.src": "", "apps/a/src/a.app.src": ""},
+			want:  Spec{Launch: Launch{Runtime: "rebar3", Build: []string{"rebar3", "compile"}, Apps: []string{"a", "b"}, Ebin: rebar3Ebin}, Cluster: "a"},
 		},
 		"Emakefile without application": {files: map[string]string{"Emakefile": ""}, err: ErrNoProject},
 	} {
@@ -61,13 +72,9 @@ func TestDetect(t *testing.T) {
 			if c.err != nil {
 				return
 			}
-			var paths []string
-			for _, p := range s.Paths {
-				rel, err := filepath.Rel(dir, p)
-				require.NoError(t, err)
-				paths = append(paths, rel)
-			}
-			assert.Equal(t, c.want, Spec{Runtime: s.Runtime, Build: s.Build, Apps: s.Apps, Paths: paths, Cluster: s.Cluster})
+			assert.Equal(t, c.want, Spec{
+				Launch: Launch{Runtime: s.Runtime, Build: s.Build, Apps: s.Apps, Ebin: s.Ebin, SysConfig: strings.TrimPrefix(s.SysConfig, dir+"/")}, Cluster: s.Cluster,
+			})
 			require.NoError(t, s.Validate())
 			assert.Equal(t, "node3@127.0.0.1", s.Nodes[2].Name)
 		})
@@ -82,8 +89,9 @@ func TestClusterNameFrom(t *testing.T) {
 
 func TestValidateReportsEverything(t *testing.T) {
 	s := Spec{
-		Cluster: "../etc", Dir: "relative", Runtime: "perl", Port: -1, Env: map[string]string{"A B": "", "BEAMCTL_NODE": ""},
-		Nodes: []NodeSpec{{Name: "no-host"}, {Name: "a@127.0.0.1"}, {Name: "a@127.0.0.2"}, {Name: "b c@127.0.0.1"}, {Name: "d@short"}},
+		Cluster: "../etc", Dir: "relative", Port: -1,
+		Launch: Launch{Runtime: "perl", Env: map[string]string{"A B": "", "BEAMCTL_NODE": ""}},
+		Nodes:  []NodeSpec{{Name: "no-host"}, {Name: "a@127.0.0.1"}, {Name: "a@127.0.0.2"}, {Name: "b c@127.0.0.1"}, {Name: "d@short"}},
 	}
 	err := s.Validate()
 	require.ErrorIs(t, err, ErrSpec)
@@ -93,20 +101,43 @@ func TestValidateReportsEverything(t *testing.T) {
 }
 
 func TestNodeEnv(t *testing.T) {
-	s := Spec{Runtime: "erl", Apps: []string{"a", "b"}, Env: map[string]string{"X": "spec", "Y": "spec"}}
-	n := NodeSpec{Name: "n@127.0.0.1", Env: map[string]string{"Y": "node"}}
-	env := environment(nodeEnv([]string{"HOME=/h", "X=user", "ERL_AFLAGS=+S 1", "BEAMCTL_CLUSTER=other", "BEAMCTL_NODES=z"},
-		&s, &n, "/state", "id", "127.0.0.1", "4711"))
+	state := t.TempDir()
+	s := Spec{
+		Dir: "/project", Cluster: "c", Launch: Launch{
+			Runtime: "erl", Apps: []string{"a", "b"}, Env: map[string]string{"X": "spec", "Y": "spec", "AT": `{{.Node}} {{.Index}} {{.Port "http"}} {{join .Nodes ","}}`},
+			VMArgs: []string{"+S", "1:1", "-x", "two words"}, Files: map[string]string{"a/b.conf": "port = {{.Port \"http\"}}, {{.Dir}}\n"},
+			Ebin: []string{state + "/*/ebin"}, SysConfig: "/project/sys.config", Args: []string{"-s", "{{.Cluster}}"}, Bin: []string{"/otp/bin"},
+		},
+		Nodes: []NodeSpec{{Name: "n@127.0.0.1", Launch: Launch{Env: map[string]string{"Y": "node"}}}},
+	}
+	s = s.withDefaults()
+	require.NoError(t, os.MkdirAll(filepath.Join(state, "lib", "ebin"), 0o755))
+	var ports portTable
+	defer ports.release("")
+	p := planner{
+		spec: &s, place: place(state), id: "id", ports: &ports,
+		base: []string{"HOME=/h", "PATH=/bin", "X=user", "ERL_AFLAGS=+P 5000", "BEAMCTL_CLUSTER=other", "BEAMCTL_NODES=z"},
+	}
+	plan, err := p.plan(&s.Nodes[0], "127.0.0.1", "4711")
+	require.NoError(t, err)
+	have := ports.of("n@127.0.0.1")
+	dist, http := fmt.Sprint(have["dist"]), fmt.Sprint(have["http"])
+	dir := filepath.Join(state, "nodes", "n")
 	assert.Equal(t, map[string]string{
-		"HOME": "/h", "X": "spec", "Y": "node", "BEAMCTL_CLUSTER": "id", "BEAMCTL_ROLE": "node",
-		"BEAMCTL_BOOT": "/state/boot.erl", "BEAMCTL_NODE": "n@127.0.0.1", "BEAMCTL_COOKIE_FILE": "/state/cookie",
-		"BEAMCTL_START_APPS": "['a','b']", "BEAMCTL_USER_AFLAGS": "+S 1", "ERL_EPMD_PORT": "4711",
-		"ERL_CRASH_DUMP": "/state/nodes/n/erl_crash.dump",
-		"ERL_AFLAGS": "+S 1 -nocookie -start_epmd false -kernel inet_dist_use_interface {127,0,0,1}" +
-			" -eval '" + bootEval + "'",
-	}, env)
+		"HOME": "/h", "PATH": "/otp/bin:/bin", "X": "spec", "Y": "node", "AT": "n 1 " + http + " n@127.0.0.1", "BEAMCTL_CLUSTER": "id", "BEAMCTL_ROLE": "node",
+		"BEAMCTL_BOOT": state + "/boot.erl", "BEAMCTL_NODE": "n@127.0.0.1", "BEAMCTL_NODE_COOKIE": state + "/cookie",
+		"BEAMCTL_START_APPS": "['a','b']", "BEAMCTL_USER_AFLAGS": "+P 5000", "ERL_EPMD_PORT": "4711",
+		"ERL_CRASH_DUMP": dir + "/erl_crash.dump",
+		"ERL_AFLAGS": "+P 5000 +S 1:1 -x 'two words' -start_epmd false -kernel inet_dist_use_interface {127,0,0,1} inet_dist_listen_min " + dist +
+			" inet_dist_listen_max " + dist + " -nocookie -eval '" + bootEval + "'",
+	}, environment(plan.env))
+	assert.Equal(t, []string{"erl", "-noinput", "-pa", state + "/lib/ebin", "-config", "/project/sys.config", "-s", "c"}, plan.argv)
+	assert.Equal(t, "port = "+http+", "+dir+"\n", readFile(filepath.Join(dir, "a", "b.conf")))
+	again, err := p.plan(&s.Nodes[0], "127.0.0.1", "4711")
+	require.NoError(t, err)
+	assert.Equal(t, plan, again, "a node that starts again keeps its ports")
 
-	mix := Spec{Runtime: "mix"}
+	mix := Launch{Runtime: "mix"}
 	assert.Equal(t, "test", projectEnv(nil, &mix)["MIX_ENV"])
 	assert.Equal(t, "dev", projectEnv([]string{"MIX_ENV=dev"}, &mix)["MIX_ENV"])
 }

@@ -15,7 +15,7 @@ func (a *app) startCmd() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "start",
 		Short: "Start a cluster and wait until it is ready",
-		Long: `Start finds the application of the current directory (mix.exs, an Emakefile, or ebin/*.app), builds it once,
+		Long: `Start reads beamctl.yaml, or finds the application of the current directory by itself (see "beamctl init"), builds it once,
 starts its nodes, and returns when on every node the application runs and all nodes see each other.
 The nodes go on running until "beamctl stop".
 
