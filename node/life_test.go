@@ -135,13 +135,26 @@ func pace(t *testing.T, n *node.Node, name string) time.Duration {
 	return median(times)
 }
 
+// Real nodes ask in bursts, faster than we answer: all are answered.
+func TestBurstOfRequests(t *testing.T) {
+	c := nodetest.New(t)
+	e := c.Erl("a")
+	n := c.Node(e)
+	got := eval(t, n, e.Name, `process_flag(trap_exit, true), L = lists:seq(1, 50000),
+		R = [monitor(process, P) || _ <- L], [link(P) || _ <- L],
+		{length([receive {'DOWN', X, _, _, noproc} -> ok end || X <- R]), receive {'EXIT', P, noproc} -> linked end}`,
+		bind{"P": etf.Pid{Node: pidAt(t, process(t, n), e.Name).Node, ID: 99, Serial: 5000, Creation: 1}})
+	assert.Equal(t, etf.Tuple{int64(50000), etf.Atom("linked")}, got)
+}
+
 // A peer that asks and does not read the answers loses the connection, not our memory.
 func TestPeerThatReadsNoAnswers(t *testing.T) {
 	c := nodetest.New(t)
 	n, addr := open(t, c, node.Config{Name: "go@127.0.0.1"})
-	x := rawPeer(t, c, addr)
 	events, stop := n.Events()
 	defer stop()
+	x := rawPeer(t, c, addr)
+	assert.True(t, next(t, events).Up)
 	pid := etf.Pid{Node: "raw@127.0.0.1", ID: 1, Creation: 1}
 	var err error
 	for i := 0; err == nil && i < 1_000_000; i++ { // pings whose answers fill the socket, the queue, and the patience

@@ -52,7 +52,7 @@ func (l *link) run() {
 
 var errAnswers = fmt.Errorf("%w: it does not read the answers to its requests", dist.ErrProtocol)
 
-// answer queues what the peer is owed for a request; its error ends the connection.
+// answer queues what the peer is owed for a request. It does not wait.
 func (l *link) answer(ctl dist.Control, payload etf.Term) error {
 	var b []byte
 	if ctl.Op.HasPayload() {
@@ -61,9 +61,8 @@ func (l *link) answer(ctl dist.Control, payload etf.Term) error {
 			return err
 		}
 	}
-	if ctl, b = l.form(ctl, b); !l.out.put(outgoing{ctl, b}, true) {
-		return errAnswers
-	}
+	ctl, b = l.form(ctl, b)
+	l.out.put(outgoing{ctl, b}, true)
 	return nil
 }
 
@@ -177,6 +176,9 @@ func (l *link) Closed(_ *dist.Conn, err error) {
 // Receive handles one message of the peer.
 func (l *link) Receive(_ *dist.Conn, ctl *dist.Control, payload []byte) error {
 	<-l.ready
+	if !l.out.room(l.conn.Done()) {
+		return errAnswers
+	}
 	switch ctl.Op { //nolint:exhaustive // the others are signals to processes
 	case dist.OpSpawnReply:
 		return l.spawnReply(ctl)

@@ -3,23 +3,31 @@ package node
 import (
 	"context"
 	"sync"
+	"sync/atomic"
+	"time"
 
 	"github.com/beamctl/beamctl/dist"
 )
 
-// maxAnswers bounds what a peer can make us owe it at once (answers to its links, monitors and pings). A node that
-// sends more before reading its answers is not one we want to serve, and loses the connection.
-const maxAnswers = 1024
+const (
+	// maxOwed bounds the bytes of answers (to links, monitors, pings and the like) that wait for one peer, each counted with its
+	// share of the queue. Beyond it we stop reading from that peer, which real nodes never need: thousands of requests fit.
+	maxOwed = 4 << 20
+	// answerTime is how long a peer that goes on asking may take to read answers, before it loses the connection.
+	answerTime = 5 * time.Second
+	// outgoingSize is about what a message takes besides its payload.
+	outgoingSize = 256
+)
 
 // outbox is what one connection has yet to send for nobody in particular: answers, which the reader decides on and
 // must not wait for, and the last signals of processes that have ended. It keeps their order.
 type outbox struct {
 	mu     sync.Mutex
 	queue  []outgoing
-	owed   int           // how many of the queue are answers
+	owed   atomic.Int64  // bytes of answers in the queue
 	queued uint64        // ever
 	sent   uint64        // ever; the rest is in the queue, or on its way
-	moved  chan struct{} // closed when sent grows, and replaced
+	moved  chan struct{} // closed, and replaced, when something has left the queue
 	wake   chan struct{}
 }
 
@@ -32,16 +40,12 @@ func newOutbox() *outbox {
 	return &outbox{moved: make(chan struct{}), wake: make(chan struct{}, 1)}
 }
 
-// put queues a message. An answer is refused when too many wait; what is none is bounded by what it is the end of: one
-// link, or one monitor.
-func (o *outbox) put(m outgoing, answer bool) bool {
+// put queues a message, at once. Answers are counted, for room; what is none is bounded by what it is the end of: a link, a monitor, a call.
+func (o *outbox) put(m outgoing, answer bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if answer {
-		if o.owed >= maxAnswers {
-			return false
-		}
-		o.owed++
+		o.owed.Add(outgoingSize + int64(len(m.payload)))
 	}
 	o.queue = append(o.queue, m)
 	o.queued++
@@ -49,7 +53,6 @@ func (o *outbox) put(m outgoing, answer bool) bool {
 	case o.wake <- struct{}{}:
 	default:
 	}
-	return true
 }
 
 // take returns all that waits.
@@ -57,14 +60,44 @@ func (o *outbox) take() []outgoing {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	q := o.queue
-	o.queue, o.owed = nil, 0
+	o.queue = nil
+	o.owed.Store(0)
+	o.stir()
 	return q
+}
+
+// room waits, before the next request is read, until the answers to the last ones are few enough; false if that takes too long.
+func (o *outbox) room(over <-chan struct{}) bool {
+	if o.owed.Load() < maxOwed {
+		return true
+	}
+	late := time.After(answerTime)
+	for {
+		o.mu.Lock()
+		moved := o.moved
+		o.mu.Unlock()
+		if o.owed.Load() < maxOwed {
+			return true
+		}
+		select {
+		case <-moved:
+		case <-over:
+			return true // reading will say why
+		case <-late:
+			return false
+		}
+	}
 }
 
 func (o *outbox) done(n int) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.sent += uint64(n) //nolint:gosec // not negative
+	o.stir()
+}
+
+// stir wakes all who wait for the queue to move.
+func (o *outbox) stir() {
 	close(o.moved)
 	o.moved = make(chan struct{})
 }

@@ -311,7 +311,7 @@ func TestLinkStorm(t *testing.T) {
 	p.TrapExit(true)
 	self := pidAt(t, p, e.Name)
 	pid := eval(t, n, e.Name, `spawn(fun() -> process_flag(trap_exit, true), F = fun F(0) -> P ! storm_over, timer:sleep(infinity);
-		F(K) -> link(P), unlink(P), F(K-1) end, F(3000) end)`, bind{"P": self}).(etf.Pid)
+		F(K) -> link(P), unlink(P), F(K-1) end, F(10000) end)`, bind{"P": self}).(etf.Pid)
 	for range 3000 {
 		require.NoError(t, p.Link(t.Context(), pid))
 		require.NoError(t, p.Unlink(t.Context(), pid))
