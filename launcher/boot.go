@@ -19,6 +19,9 @@ var bootScript []byte
 // MarkerEnv is the variable that everything which belongs to a cluster carries in its environment, with the cluster's id.
 const MarkerEnv = "BEAMCTL_CLUSTER"
 
+// memberEnv is the node, by what stands before its @, to which a process of a cluster belongs.
+const memberEnv = "BEAMCTL_MEMBER"
+
 // roleEnv tells a cluster's supervisor and guardian from its nodes.
 const roleEnv = "BEAMCTL_ROLE"
 
@@ -115,9 +118,10 @@ func (p *planner) plan(n *NodeSpec, ip, epmdPort string) (*nodePlan, error) {
 	user := env["ERL_AFLAGS"]
 	flags := quoted(l.VMArgs)
 	maps.Copy(env, map[string]string{
-		MarkerEnv: p.id, roleEnv: "node", "ERL_EPMD_PORT": epmdPort, "ERL_CRASH_DUMP": p.place.crashDump(n.Short()),
+		MarkerEnv: p.id, roleEnv: "node", memberEnv: n.Short(),
+		"ERL_EPMD_PORT": epmdPort, "ERL_CRASH_DUMP": p.place.crashDump(n.Short()),
 	})
-	if first(l.Distribution, rt.distribution()) == distOwn {
+	if l.ownDistribution() {
 		flags = append(flags, listenFlags(ip, distAt), ownFlags)
 		if env["HOME"], err = p.place.makeHome(n.Short()); err != nil {
 			return nil, err

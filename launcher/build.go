@@ -12,7 +12,7 @@ import (
 func (s *supervisor) planner() *planner {
 	spec := s.Spec
 	spec.Nodes = nil
-	for _, m := range s.members {
+	for _, m := range s.all() {
 		spec.Nodes = append(spec.Nodes, *m.spec)
 	}
 	return &planner{spec: &spec, place: s.Place, id: s.ID, base: os.Environ(), ports: &s.ports}

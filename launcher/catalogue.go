@@ -22,6 +22,7 @@ type evidence struct {
 	file  string   // the log, as it is shown
 	seen  error    // what it was waited for in vain
 	late  bool     // its time was up
+	dump  string   // what its crash dump says, and where that is
 }
 
 // known is one failure that beamctl understands. It matches by the output; its texts may refer to the expression's
@@ -124,6 +125,7 @@ func (e evidence) explain() *checks.Finding {
 	case e.seen != nil:
 		f.Cause = e.seen.Error()
 	}
+	f.Saw += e.dump
 	for _, k := range catalogue {
 		for i, line := range e.lines {
 			m := k.match.FindStringSubmatchIndex(line)
@@ -133,7 +135,7 @@ func (e evidence) explain() *checks.Finding {
 			expand := func(text string) string { return string(k.match.ExpandString(nil, text, line, m)) }
 			f.What = e.name + " did not start: " + expand(k.what)
 			f.Cause, f.Fix = expand(k.cause), expand(k.fix)
-			f.Saw = fmt.Sprintf("%s  (%s:%d)", shorten(line), e.file, e.first+i)
+			f.Saw = fmt.Sprintf("%s  (%s:%d)", shorten(line), e.file, e.first+i) + e.dump
 			return f
 		}
 	}
@@ -172,10 +174,7 @@ const maxEvidence = 256 << 10
 
 // readEvidence reads the end of a log. from is the directory to which its path is shown as relative.
 func readEvidence(name, log, from string) evidence {
-	e := evidence{name: name, file: log, first: 1}
-	if rel, err := filepath.Rel(from, log); err == nil && filepath.IsLocal(rel) {
-		e.file = rel
-	}
+	e := evidence{name: name, file: relative(log, from), first: 1}
 	f, err := os.Open(log) //nolint:gosec // in our state directory
 	if err != nil {
 		return e
@@ -219,16 +218,60 @@ func (s *supervisor) nodeFinding(ctx context.Context, m *member, seen error) err
 	if !errors.Is(cause, errExited) && !errors.Is(cause, ErrNotReady) && cause != nil {
 		return cause // somebody else gave up
 	}
-	e := readEvidence(m.name, s.Place.console(m.short), s.Spec.Dir)
+	e := s.evidence(m)
 	e.seen, e.late = seen, errors.Is(cause, ErrNotReady)
 	if errors.Is(cause, errExited) {
-		m.mu.Lock()
-		e.exit = &m.exit
-		defer m.mu.Unlock()
+		e.exit = &m.now().exit
 	}
 	f := e.explain()
 	s.events.emit(m.name, StageFailed, f.What)
 	return f
+}
+
+// crashCause says in a line why m, which had been started, is down: what the catalogue knows, else its last words; and where the
+// crash dump is.
+func (s *supervisor) crashCause(m *member, l *life) string {
+	e := s.evidence(m)
+	e.exit = &l.exit
+	cause := e.explain().Cause
+	if n := len(e.lines); cause == "" && n > 0 && l.exit.Signal == 0 { // who is shot has no last words
+		cause = shorten(e.lines[n-1])
+	}
+	return strings.Trim(cause+"; "+strings.TrimSpace(e.dump), "; ")
+}
+
+// evidence is what m has left in its directory.
+func (s *supervisor) evidence(m *member) evidence {
+	e := readEvidence(m.name, s.Place.console(m.short), s.Spec.Dir)
+	dump := s.Place.crashDump(m.short)
+	if slogan := readSlogan(dump); slogan != "" {
+		e.dump = fmt.Sprintf("\ncrash dump: %s  (%s)", shorten(slogan), relative(dump, s.Spec.Dir))
+	}
+	return e
+}
+
+// readSlogan returns what a crash dump says in its first lines about its reason, or "".
+func readSlogan(dump string) string {
+	f, err := os.Open(dump) //nolint:gosec // in our state directory
+	if err != nil {
+		return ""
+	}
+	defer f.Close()                             //nolint:errcheck // read only
+	b, _ := io.ReadAll(io.LimitReader(f, 4096)) // the slogan is in the third line
+	for line := range strings.Lines(string(b)) {
+		if s, ok := strings.CutPrefix(line, "Slogan: "); ok {
+			return strings.ToValidUTF8(strings.TrimSpace(s), "?")
+		}
+	}
+	return ""
+}
+
+// relative shows a path as from a directory, if it is below.
+func relative(path, from string) string {
+	if rel, err := filepath.Rel(from, path); err == nil && filepath.IsLocal(rel) {
+		return rel
+	}
+	return path
 }
 
 // buildFinding explains why the build failed.

@@ -21,9 +21,10 @@ const (
 	StageReady      Stage = "ready"
 	StageFailed     Stage = "failed"
 	StageStopping   Stage = "stopping"
-	StageLeft       Stage = "left"   // it has left distribution (its connection to EPMD closed)
-	StageExited     Stage = "exited" // its process has ended; Detail says how
-	StageStopped    Stage = "stopped"
+	StageLeft       Stage = "left"    // it has left distribution (its connection to EPMD closed)
+	StageExited     Stage = "exited"  // its process has ended by itself, with exit status 0
+	StageCrashed    Stage = "crashed" // its process has ended in any other way; Detail says how, and why if that is known
+	StageStopped    Stage = "stopped" // because it was asked to
 )
 
 // An Event is one thing that happened to a cluster or one of its nodes.

@@ -82,6 +82,9 @@ func (g *guest) env(have map[string]string) map[string]string {
 		"BEAMCTL_CONNECT":     strings.Join(peers, ","),
 		"ERL_AFLAGS":          flags,
 	}
+	if g.c.record.Spec.ShortNames {
+		env["BEAMCTL_NAMES"] = "shortnames"
+	}
 	if user := have["ERL_AFLAGS"]; user != "" {
 		maps.Copy(env, map[string]string{"BEAMCTL_USER_AFLAGS": user, "ERL_AFLAGS": user + " " + flags})
 	}

@@ -15,51 +15,97 @@ const (
 	opStart  = "start"  // startArgs; events until the cluster is ready; once, over the socket that the supervisor is born with
 	opStop   = "stop"   // stopArgs; events until nothing is left
 	opStatus = "status" // → Status
+	opChange = "change" // changeArgs; events until it is done
 )
 
 // Codes of the errors that cross the control socket.
 const (
-	codeFinding  = "finding"   // Detail is a checks.Finding
-	codeNotReady = "not-ready" // the same, and its cause is ErrNotReady
-	codeEnded    = "ended"     // of a start that somebody ended
+	codeFinding  = "finding"   // Detail is a checks.Finding, which it may be of other codes, too
+	codeNotReady = "not-ready" // its cause is ErrNotReady
+	codeEnded    = "ended"     // of a start or change whose cluster somebody ended
+	codeNoNode   = "no-node"   // there is no such node
+	codeSpec     = "spec"      // what is asked for cannot be a cluster
 )
+
+// wireCodes are the codes of errors that are one of ours.
+var wireCodes = []struct {
+	code string
+	err  error
+}{{codeNotReady, ErrNotReady}, {codeNoNode, ErrNoNode}, {codeSpec, ErrSpec}}
 
 // toWire makes err cross the socket without losing what kind it is.
 func toWire(err error) error {
 	var f *checks.Finding
 	var e *ending
-	switch {
-	case errors.As(err, &e):
+	if errors.As(err, &e) {
 		return &control.Error{Code: codeEnded, Message: err.Error()}
-	case errors.As(err, &f):
+	}
+	code := ""
+	for _, c := range wireCodes {
+		if errors.Is(err, c.err) {
+			code = c.code
+		}
+	}
+	var detail json.RawMessage
+	if errors.As(err, &f) {
 		b, merr := json.Marshal(f)
 		if merr != nil {
 			return err
 		}
-		code := codeFinding
-		if errors.Is(err, ErrNotReady) {
-			code = codeNotReady
+		if detail = b; code == "" {
+			code = codeFinding
 		}
-		return &control.Error{Code: code, Message: err.Error(), Detail: b}
-	default:
+	}
+	if code == "" {
 		return err
 	}
+	return &control.Error{Code: code, Message: err.Error(), Detail: detail}
 }
+
+// remote is an error of the supervisor's that is also one of ours.
+type remote struct {
+	wire *control.Error
+	is   error
+}
+
+func (r remote) Error() string   { return r.wire.Message }
+func (r remote) Unwrap() []error { return []error{r.wire, r.is} }
 
 // fromWire is its inverse.
 func fromWire(err error) error {
 	var e *control.Error
-	if !errors.As(err, &e) || (e.Code != codeFinding && e.Code != codeNotReady) {
+	if !errors.As(err, &e) {
 		return err
+	}
+	var is error
+	for _, c := range wireCodes {
+		if e.Code == c.code {
+			is = c.err
+		}
 	}
 	var f checks.Finding
-	if json.Unmarshal(e.Detail, &f) != nil {
-		return err
+	if e.Detail != nil && json.Unmarshal(e.Detail, &f) == nil {
+		if f.Err = is; f.Error() == e.Message {
+			return &f
+		}
 	}
-	if e.Code == codeNotReady {
-		f.Err = ErrNotReady
+	if is != nil {
+		return remote{e, is}
 	}
-	return &f
+	return err
+}
+
+// startResult is what a start that didn't fail has to say.
+type startResult struct {
+	Partial *checks.Finding `json:"partial,omitempty"` // nodes that did not start, in a cluster that runs without them
+}
+
+// finding makes one of whatever err is.
+func finding(err error) *checks.Finding {
+	if f, ok := errors.AsType[*checks.Finding](err); ok && f.Error() == err.Error() {
+		return f
+	}
+	return &checks.Finding{What: err.Error(), Err: err}
 }
 
 // handle answers the control socket.
@@ -86,7 +132,22 @@ func (s *supervisor) handle(ctx context.Context, req control.Request, emit func(
 			return nil, s.endErr
 		}
 		abort()
+		if s.startErr == nil && s.partial != nil {
+			return startResult{Partial: finding(s.partial)}, nil
+		}
 		return nil, toWire(s.startErr)
+	case opChange:
+		var a changeArgs
+		if err := json.Unmarshal(req.Args, &a); err != nil {
+			return nil, err
+		}
+		events, unfollow := s.events.follow()
+		defer unfollow()
+		done := make(chan struct{})
+		var err error
+		go func() { err = s.change(ctx, a); close(done) }()
+		relay(events, emit, done)
+		return nil, toWire(err)
 	case opStop:
 		var a stopArgs
 		if err := json.Unmarshal(req.Args, &a); err != nil {

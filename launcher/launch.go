@@ -34,6 +34,8 @@ type Launch struct {
 	Ports map[string]PortRange `json:"ports,omitempty" yaml:"ports"`
 	// Who starts distribution: boot (beamctl's boot expression, in ERL_AFLAGS; the default) or own (the program itself, which takes the cookie from HOME; always so for releases).
 	Distribution string `json:"distribution,omitempty" yaml:"distribution"`
+	// What becomes of a node that crashes: never (it stays down; the default), or on-crash (it is started again, after a pause).
+	Restart Restart `json:"restart,omitempty" yaml:"restart"`
 }
 
 // The values of Launch.Distribution.
@@ -41,6 +43,11 @@ const (
 	distBoot = "boot"
 	distOwn  = "own"
 )
+
+// ownDistribution tells whether the node starts distribution by itself.
+func (l *Launch) ownDistribution() bool {
+	return first(l.Distribution, runtimes[l.Runtime].distribution()) == distOwn
+}
 
 // over returns base with everything that l says over it. What belongs to base's runtime doesn't outlive a change of that.
 func (l Launch) over(base Launch) Launch {
@@ -62,6 +69,7 @@ func (l Launch) over(base Launch) Launch {
 		Files:        merged(base.Files, l.Files),
 		Ports:        merged(base.Ports, l.Ports),
 		Distribution: first(l.Distribution, base.Distribution),
+		Restart:      Restart(first(string(l.Restart), string(base.Restart))),
 	}
 }
 

@@ -5,16 +5,17 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/beamctl/beamctl/checks"
-	"github.com/beamctl/beamctl/dist/etf"
 	"github.com/beamctl/beamctl/epmd"
 	"github.com/beamctl/beamctl/launcher/internal/proc"
 )
 
-// member is the supervisor's view of one node.
+// member is the supervisor's view of one node, over all of its lives.
 type member struct {
 	spec   *NodeSpec
 	name   string
@@ -22,19 +23,60 @@ type member struct {
 	epmd   string // its door to the registry, host:port
 	listen string // the address it listens on for distribution
 
+	mu       sync.Mutex
+	life     *life     // the present or last; never nil
+	crash    string    // what is known of why it crashed last
+	failures int       // crashes in a row, for the back-off
+	restarts int       // by the restart policy
+	since    time.Time // of the present life
+}
+
+// life is one process of a member.
+type life struct {
 	registered chan struct{} // closed when EPMD has its name
 	joined     chan struct{} // closed when it has set its cookie, too
 	exited     chan struct{} // closed when its process has ended: exit tells how
 
-	mu      sync.Mutex
-	process proc.ID
-	exit    exit
+	process proc.ID     // under the member's mu; zero until it is known
+	exit    exit        // set before exited is closed
+	asked   atomic.Bool // its end is our doing
+}
+
+func newLife() *life {
+	return &life{registered: make(chan struct{}), joined: make(chan struct{}), exited: make(chan struct{})}
+}
+
+// neverLived is the life of a member that wasn't started yet.
+func neverLived() *life {
+	l := newLife()
+	close(l.exited)
+	l.asked.Store(true)
+	return l
 }
 
 func newMember(n *NodeSpec) *member {
-	return &member{
-		spec: n, name: n.Name, short: n.Short(),
-		registered: make(chan struct{}), joined: make(chan struct{}), exited: make(chan struct{}),
+	return &member{spec: n, name: n.Name, short: n.Short(), life: neverLived()}
+}
+
+// now returns the member's present life, or its last.
+func (m *member) now() *life {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.life
+}
+
+// runs tells whether the process lives.
+func (l *life) runs() bool { return !closed(l.exited) }
+
+// up tells whether it lives and is a node of the cluster.
+func (l *life) up() bool { return l.runs() && closed(l.joined) }
+
+func closed(ch <-chan struct{}) bool {
+	select {
+	case <-ch:
+		return true
+	default:
+		return false
 	}
 }
 
@@ -46,17 +88,22 @@ func (s *supervisor) target(m *member) checks.Target {
 // registered, gone and lookup are the EPMD's hooks; asker is whose door it was. What else registers there (nodes that the
 // application starts, the user's shells) are guests, of whom only events tell.
 func (s *supervisor) registered(n epmd.Node, asker string) {
-	m := s.byShort[asker]
+	m := s.member(asker)
 	if m == nil || n.Name != asker {
 		s.events.emit(n.Name, StageRegistered, fmt.Sprintf("port %d, a guest", n.Port))
 		return
 	}
-	closeOnce(m.registered)
+	closeOnce(m.now().registered)
+	if l := s.Spec.launch(m.spec); l.ownDistribution() { // it has read its cookie before
+		m.mu.Lock()
+		closeOnce(m.life.joined)
+		m.mu.Unlock()
+	}
 	s.events.emit(m.name, StageRegistered, fmt.Sprintf("port %d", n.Port))
 }
 
 func (s *supervisor) gone(n epmd.Node, asker string) {
-	if m := s.byShort[asker]; m != nil && n.Name == asker {
+	if m := s.member(asker); m != nil && n.Name == asker {
 		s.events.emit(m.name, StageLeft, "")
 	} else {
 		s.events.emit(n.Name, StageLeft, "a guest")
@@ -65,55 +112,97 @@ func (s *supervisor) gone(n epmd.Node, asker string) {
 
 // lookup sees a node ask for itself, which boot.erl does once the cookie is set.
 func (s *supervisor) lookup(asker string, n epmd.Node) epmd.Node {
-	if m := s.byShort[asker]; m != nil && n.Name == asker {
+	if m := s.member(asker); m != nil && n.Name == asker {
 		m.mu.Lock() // many may ask at once
 		defer m.mu.Unlock()
-		closeOnce(m.joined)
+		closeOnce(m.life.joined)
 	}
 	return n
 }
 
+// member returns the member whose name before the @ is short, or nil.
+func (s *supervisor) member(short string) *member {
+	for _, m := range s.all() {
+		if m.short == short {
+			return m
+		}
+	}
+	return nil
+}
+
+// all returns the members there are now.
+func (s *supervisor) all() []*member {
+	s.membersMu.Lock()
+	defer s.membersMu.Unlock()
+	return s.members // replaced when it changes, never written to
+}
+
 // closeOnce closes ch unless it is closed. Not for concurrent use on one ch.
 func closeOnce(ch chan struct{}) {
-	select {
-	case <-ch:
-	default:
+	if !closed(ch) {
 		close(ch)
 	}
 }
 
-// startNodes starts all nodes at once and waits until every one of them is ready. The first failure ends the waiting.
-func (s *supervisor) startNodes(ctx context.Context) error {
+// startNodes starts nodes at once and waits until every one of them is ready. The first failure ends the waiting, unless
+// the others are to go on: then all failures are returned.
+func (s *supervisor) startNodes(ctx context.Context, members []*member, goOn bool) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	for _, m := range s.members {
+	mesh := s.newMesh(members)
+	for _, m := range members {
 		if err := s.spawn(ctx, m); err != nil {
 			return err
 		}
 	}
-	if err := s.update(func(r *Record) {
-		for i, m := range s.members {
-			r.Nodes[i].Process = m.process
-		}
-	}); err != nil {
+	if err := s.recordNodes(); err != nil {
 		return err
 	}
-
-	mesh := &mesh{s: s, complete: make(chan struct{})}
 	var wg sync.WaitGroup
 	defer wg.Wait()
 	defer mesh.wg.Wait()
 	defer cancel(nil)
-	results := make(chan error, len(s.members))
-	for _, m := range s.members {
-		wg.Go(func() { results <- s.await(ctx, m, mesh) })
+	results := make(chan error, len(members))
+	for _, m := range members {
+		wg.Go(func() {
+			err := s.await(ctx, m, mesh)
+			if err != nil && goOn {
+				mesh.without(m)
+			}
+			results <- err
+		})
 	}
-	for range s.members {
-		if err := <-results; err != nil {
+	var errs []error
+	for range members {
+		err := <-results
+		if err != nil && !goOn {
 			return err
 		}
+		errs = append(errs, err)
 	}
-	return nil
+	return joinFindings(errs)
+}
+
+// joinFindings returns the only error there is, as it is, or all of them.
+func joinFindings(errs []error) error {
+	errs = slices.DeleteFunc(errs, func(err error) bool { return err == nil })
+	if len(errs) == 1 {
+		return errs[0]
+	}
+	return errors.Join(errs...)
+}
+
+// recordNodes writes what there is of nodes into the record.
+func (s *supervisor) recordNodes() error {
+	var nodes []NodeRecord
+	var specs []NodeSpec
+	for _, m := range s.all() {
+		m.mu.Lock()
+		nodes = append(nodes, NodeRecord{Name: m.name, EPMD: m.epmd, Process: m.life.process})
+		m.mu.Unlock()
+		specs = append(specs, *m.spec)
+	}
+	return s.update(func(r *Record) { r.Nodes, r.Spec.Nodes = nodes, specs })
 }
 
 func (s *supervisor) spawn(ctx context.Context, m *member) error {
@@ -125,20 +214,31 @@ func (s *supervisor) spawn(ctx context.Context, m *member) error {
 	if err != nil {
 		return fmt.Errorf("%s: %w", m.name, err)
 	}
+	s.keepCrashDump(m)
+	l := newLife()
+	known := make(chan struct{}) // it is the member's life: what happens to it may be told
+	m.mu.Lock()
+	before := m.life
+	m.life, m.since = l, time.Now() // before it runs: EPMD may hear of it before we do
+	m.mu.Unlock()
 	id, err := s.guard.spawn(ctx, order{
 		Key: m.short, Argv: plan.argv, Dir: plan.dir, Log: s.Place.console(m.short), Env: plan.env,
 	}, func(e exit) {
-		m.mu.Lock()
-		m.exit = e
-		m.mu.Unlock()
-		close(m.exited)
-		s.events.emit(m.name, StageExited, e.String())
+		l.exit = e
+		go func() { // the guardian's other news don't wait
+			<-known
+			s.exited(m, l)
+		}()
 	})
+	defer close(known)
 	if err != nil {
+		m.mu.Lock()
+		m.life = before
+		m.mu.Unlock()
 		return s.spawnFinding(m.name, plan.argv, err)
 	}
 	m.mu.Lock()
-	m.process = id
+	l.process = id
 	m.mu.Unlock()
 	s.events.emit(m.name, StageStarted, fmt.Sprintf("pid %d", id.Pid))
 	return nil
@@ -148,12 +248,13 @@ func (s *supervisor) spawn(ctx context.Context, m *member) error {
 func (s *supervisor) await(ctx context.Context, m *member, mesh *mesh) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
+	l := m.now()
 	watching := make(chan struct{})
 	defer func() { cancel(nil); <-watching }()
 	go func() {
 		defer close(watching)
 		select {
-		case <-m.exited:
+		case <-l.exited:
 			cancel(errExited)
 		case <-ctx.Done():
 		}
@@ -162,13 +263,13 @@ func (s *supervisor) await(ctx context.Context, m *member, mesh *mesh) error {
 	// Two channels instead of polling: registered is for a better word when it fails.
 	seen := errors.New("it has not registered with EPMD")
 	select {
-	case <-m.registered:
+	case <-l.registered:
 		seen = errors.New("it is registered with EPMD, and has not set its cookie")
 	case <-ctx.Done():
 		return s.nodeFinding(ctx, m, seen)
 	}
 	select {
-	case <-m.joined:
+	case <-l.joined:
 	case <-ctx.Done():
 		return s.nodeFinding(ctx, m, seen)
 	}
@@ -186,14 +287,14 @@ func (s *supervisor) await(ctx context.Context, m *member, mesh *mesh) error {
 		s.events.emit(m.name, StageWaiting, checks.StageMesh)
 		select {
 		case <-mesh.complete:
-			err = checks.WaitReady(ctx, s.node, s.target(m), s.peers(m), func(string) {})
+			err = s.awaitPeers(ctx, m, mesh)
 		case <-ctx.Done():
 			err = errors.New("it waits for the others")
 		}
 	}
 	if err != nil {
 		select { // a node that dies in the middle of a handshake looks as if it refused the cookie
-		case <-m.exited:
+		case <-l.exited:
 			<-watching
 		case <-time.After(lastBreath):
 		case <-ctx.Done():
@@ -204,15 +305,19 @@ func (s *supervisor) await(ctx context.Context, m *member, mesh *mesh) error {
 	return nil
 }
 
-// peers returns the names of all members but m.
-func (s *supervisor) peers(m *member) []string {
-	var names []string
-	for _, other := range s.members {
-		if other != m {
-			names = append(names, other.name)
+// lookAgain is how soon it is noticed that a peer that was waited for is gone.
+const lookAgain = time.Second
+
+// awaitPeers waits until m sees all others that are up. Who dies meanwhile is not waited for.
+func (s *supervisor) awaitPeers(ctx context.Context, m *member, mesh *mesh) error {
+	for {
+		try, cancel := context.WithTimeout(ctx, lookAgain)
+		err := checks.WaitReady(try, s.node, s.target(m), mesh.peers(m), func(string) {})
+		cancel()
+		if err == nil || ctx.Err() != nil || !errors.Is(try.Err(), context.DeadlineExceeded) {
+			return err
 		}
 	}
-	return names
 }
 
 // lastBreath is how long a node that fails an rpc may take to turn out to be dying.
@@ -220,52 +325,3 @@ const lastBreath = 500 * time.Millisecond
 
 // errExited is the cause of giving up on a node whose process has ended.
 var errExited = errors.New("its process has ended")
-
-// mesh connects the nodes with each other as they come up: of every pair, the higher-numbered node dials.
-type mesh struct {
-	s        *supervisor
-	wg       sync.WaitGroup
-	complete chan struct{} // closed when all nodes are up, and every pair has been told to connect
-
-	mu sync.Mutex
-	up []*member
-}
-
-// redial is the pause before a dial that failed is tried again; the usual reason is that the other is just dialling, too.
-const redial = 20 * time.Millisecond
-
-// add connects m with all that are up.
-func (ms *mesh) add(ctx context.Context, m *member) {
-	ms.mu.Lock()
-	defer ms.mu.Unlock()
-	for _, other := range ms.up {
-		from, to := m, other
-		if ms.number(from) < ms.number(to) {
-			from, to = to, from
-		}
-		ms.wg.Go(func() {
-			for ctx.Err() == nil {
-				t, err := ms.s.node.Call(ctx, from.name, "net_kernel", "connect_node", etf.Atom(to.name))
-				if err == nil && t == etf.Atom("true") {
-					return
-				}
-				select { // what is wrong with it, WaitReady says: it looks at what the nodes see
-				case <-time.After(redial):
-				case <-ctx.Done():
-				}
-			}
-		})
-	}
-	if ms.up = append(ms.up, m); len(ms.up) == len(ms.s.members) {
-		close(ms.complete)
-	}
-}
-
-func (ms *mesh) number(m *member) int {
-	for i, other := range ms.s.members {
-		if other == m {
-			return i
-		}
-	}
-	return -1
-}

@@ -28,6 +28,7 @@ type Spec struct {
 	Ready      time.Duration `json:"ready_timeout"`         // for building and becoming ready; 0: DefaultReady
 	Stop       time.Duration `json:"stop_timeout"`          // for a node to end after init:stop before it gets SIGTERM; 0: DefaultStop
 	Port       int           `json:"epmd_port"`             // of the user's own door to the cluster's EPMD; 0: any free one
+	Restart    Restart       `json:"restart,omitempty"`     // of nodes that crash; "": RestartNever
 }
 
 // NodeSpec is one node of a Spec.
@@ -181,6 +182,7 @@ func (l *Launch) faults(prefix string) []fault {
 	if l.Runtime != "" && runtimes[l.Runtime] == nil {
 		add("runtime", "runtime %q is none of %s", l.Runtime, strings.Join(slices.Sorted(maps.Keys(runtimes)), ", "))
 	}
+	l.Restart.validate(func(format string, args ...any) { add("restart", format, args...) })
 	if !slices.Contains([]string{"", distBoot, distOwn}, l.Distribution) {
 		add("distribution", "%q is neither boot nor own", l.Distribution)
 	}

@@ -3,6 +3,7 @@ package launcher
 import (
 	"context"
 	"crypto/rand"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net"
@@ -27,7 +28,15 @@ type StartConfig struct {
 	Progress func(Event) // called in order, from one goroutine; may be nil
 	// Tied makes the cluster end with the calling process, however that ends. Otherwise it outlives the caller.
 	Tied bool
+	// GoOn leaves the other nodes running when some don't start. Start then returns the cluster, and a *PartialError.
+	GoOn bool
 }
+
+// PartialError says which nodes did not start of a cluster that runs without them.
+type PartialError struct{ *checks.Finding }
+
+// Unwrap returns the finding.
+func (e *PartialError) Unwrap() error { return e.Finding }
 
 // Start starts a cluster and returns when all its nodes are ready. When ctx ends before, or anything fails, nothing of it
 // keeps running; after a failure the state directory stays, for its logs, and so does a Cluster with which to read them.
@@ -70,7 +79,7 @@ func Start(ctx context.Context, cfg StartConfig) (*Cluster, error) {
 	if err := sweep(ctx, p); err != nil {
 		return nil, err
 	}
-	args := startArgs{ID: newID(spec.Cluster), Place: p, Spec: spec, Binary: cfg.Binary, Tied: cfg.Tied}
+	args := startArgs{ID: newID(spec.Cluster), Place: p, Spec: spec, Binary: cfg.Binary, Tied: cfg.Tied, GoOn: cfg.GoOn}
 	tie, err := supervise(ctx, args, lock, cfg.Progress)
 	if err != nil && ctx.Err() != nil && p.lockedBy(lock) { // the supervisor hadn't got as far as clearing away itself
 		clear := context.WithoutCancel(ctx)
@@ -135,11 +144,14 @@ func follow(ctx context.Context, conn net.Conn, cmd *exec.Cmd, args startArgs, p
 	release := context.AfterFunc(ctx, withdraw)
 	ready := make(chan struct{})
 	t := &tie{ending: make(chan struct{}), ended: make(chan struct{})}
-	var result error
+	var (
+		raw    json.RawMessage
+		result error
+	)
 	go func() {
 		defer close(t.ended)
 		defer withdraw()
-		_, result = control.Do(asking, conn, opStart, args, eventDecoder(func(e Event) {
+		raw, result = control.Do(asking, conn, opStart, args, eventDecoder(func(e Event) {
 			if progress != nil {
 				progress(e)
 			}
@@ -168,10 +180,16 @@ func follow(ctx context.Context, conn net.Conn, cmd *exec.Cmd, args startArgs, p
 		return nil, errors.Join(context.Cause(ctx), result)
 	case <-t.ended:
 		release()
-		if result == nil && args.Tied {
+		var r startResult
+		switch {
+		case result != nil:
+			return nil, result
+		case args.Tied:
 			return nil, control.ErrHungUp
+		case json.Unmarshal(raw, &r) == nil && r.Partial != nil:
+			return nil, &PartialError{r.Partial}
 		}
-		return nil, result
+		return nil, nil //nolint:nilnil // it is not tied
 	}
 }
 

@@ -27,7 +27,7 @@ type Status struct {
 // NodeStatus is one node as it was found to be. What could not be measured is zero, and Problem says why.
 type NodeStatus struct {
 	Name    string   `json:"name"`
-	State   string   `json:"state"`   // up, unreachable (runs and doesn't answer), starting (not in EPMD yet), exited
+	State   string   `json:"state"`   // up, unreachable (runs and doesn't answer), starting, stopped, crashed, exited (by itself, with status 0)
 	Pid     int      `json:"pid"`     // of the process that was started
 	OSPid   int      `json:"os_pid"`  // of the VM, as it says itself; differs from Pid behind a start script
 	Port    int      `json:"port"`    // of its distribution, as registered with EPMD; 0: not registered
@@ -36,8 +36,10 @@ type NodeStatus struct {
 	OTP     string   `json:"otp"`
 	Apps    []string `json:"apps"` // running, the project's own
 	Missing []string `json:"missing_apps"`
-	Peers   []string `json:"peers"` // nodes(visible)
-	Exit    string   `json:"exit,omitempty"`
+	Peers   []string `json:"peers"`           // nodes(visible)
+	Exit    string   `json:"exit,omitempty"`  // how its process ended
+	Cause   string   `json:"cause,omitempty"` // why it crashed, if that is known
+	Restart int      `json:"restarts"`        // how often its restart policy has started it again
 	Problem string   `json:"problem,omitempty"`
 }
 
@@ -46,6 +48,8 @@ const (
 	NodeUp          = "up"
 	NodeUnreachable = "unreachable"
 	NodeStarting    = "starting"
+	NodeStopped     = "stopped"
+	NodeCrashed     = "crashed"
 	NodeExited      = "exited"
 )
 
@@ -75,7 +79,9 @@ func (s *supervisor) measure(ctx context.Context) Status {
 	ctx, cancel := context.WithTimeout(ctx, measureTimeout)
 	defer cancel()
 	var wg sync.WaitGroup
-	for i, m := range s.members {
+	members := s.all()
+	st.Nodes = make([]NodeStatus, len(members))
+	for i, m := range members {
 		wg.Go(func() { st.Nodes[i] = s.measureNode(ctx, m, ports[m.short]) })
 	}
 	wg.Wait()
@@ -84,14 +90,26 @@ func (s *supervisor) measure(ctx context.Context) Status {
 
 func (s *supervisor) measureNode(ctx context.Context, m *member, port int) NodeStatus {
 	m.mu.Lock()
-	n := NodeStatus{Name: m.name, Pid: m.process.Pid, Port: port}
-	alive := m.process.Alive()
-	x := m.exit
+	l, process := m.life, m.life.process
+	n := NodeStatus{Name: m.name, Pid: process.Pid, Port: port, Cause: m.crash, Restart: m.restarts}
 	m.mu.Unlock()
-	if !alive {
-		n.State, n.Exit = NodeExited, x.String()
+	switch {
+	case closed(l.exited):
+		n.State, n.Pid, n.Exit = NodeCrashed, 0, l.exit.String()
+		if l.asked.Load() {
+			n.State, n.Cause = NodeStopped, ""
+		} else if l.exit == (exit{}) {
+			n.State = NodeExited
+		}
+		return n
+	case process.Pid != 0 && !process.Alive(): // and the guardian has not told us yet
+		n.State, n.Pid = NodeCrashed, 0
+		return n
+	case !closed(l.joined):
+		n.State = NodeStarting
 		return n
 	}
+	n.Cause = ""
 	begin := time.Now()
 	if err := s.node.Ping(ctx, m.name); err != nil {
 		n.State, n.Problem = NodeUnreachable, err.Error()

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"sync"
 	"syscall"
 	"time"
@@ -28,6 +29,7 @@ type startArgs struct {
 	Spec   Spec   `json:"spec"`
 	Binary string `json:"binary"` // to run the guardian from
 	Tied   bool   `json:"tied"`   // the cluster ends when the client hangs up
+	GoOn   bool   `json:"go_on"`  // a node that doesn't start doesn't end the others
 }
 
 // stopArgs asks for the cluster's end.
@@ -46,8 +48,12 @@ type supervisor struct {
 	control *control.Server
 	cookie  dist.Cookie
 	ports   portTable
-	members []*member
-	byShort map[string]*member
+
+	membersMu sync.Mutex
+	members   []*member       // replaced when it changes
+	changing  chan struct{}   // holds one token: who has it starts and stops nodes
+	up        context.Context //nolint:containedctx // the cluster's own: it ends when the cluster begins to
+	wg        sync.WaitGroup  // restarts by policy
 
 	recordMu sync.Mutex
 	record   Record
@@ -58,6 +64,7 @@ type supervisor struct {
 	ended   chan struct{}           // closed when nothing is left: endErr tells how
 
 	startErr, endErr error
+	partial          error // of nodes that did not start, in a cluster that was to run without them
 }
 
 // ending says why a cluster is to end, and what is to remain.
@@ -79,7 +86,7 @@ func runSupervisor(conn net.Conn, lock *os.File) error {
 	}
 	ctx, quit := context.WithCancelCause(context.Background())
 	s := &supervisor{
-		lock: lock, byShort: make(map[string]*member), events: newEventLog(),
+		lock: lock, events: newEventLog(), changing: make(chan struct{}, 1), up: ctx,
 		begin: make(chan startArgs, 1), quit: quit, started: make(chan struct{}), ended: make(chan struct{}),
 	}
 	term := make(chan os.Signal, 1)
@@ -99,8 +106,10 @@ func runSupervisor(conn net.Conn, lock *os.File) error {
 
 	s.startErr = s.bringUp(ctx)
 	if s.startErr == nil {
+		s.changing <- struct{}{} // from now on
 		close(s.started)
 		<-ctx.Done()
+		<-s.changing // which ctx has ended, too
 	}
 	end, asked := context.Cause(ctx).(*ending) //nolint:errorlint // it is never wrapped
 	if !asked {
@@ -154,8 +163,11 @@ func (s *supervisor) bringUp(ctx context.Context) error {
 	if err := s.build(ctx); err != nil {
 		return err
 	}
-	if err := s.startNodes(ctx); err != nil {
-		return err
+	if err := s.startNodes(ctx, s.all(), s.GoOn); err != nil {
+		if !s.GoOn || s.up.Err() != nil {
+			return err
+		}
+		s.partial = err
 	}
 	if err := s.update(func(r *Record) { r.State = Ready }); err != nil {
 		return err
@@ -192,26 +204,36 @@ func (s *supervisor) openDoors(ctx context.Context) error {
 			Fix: "leave out --epmd-port: any free port will do", Err: err,
 		}
 	}
-	var nodes []NodeRecord
 	for i := range s.Spec.Nodes {
-		m := newMember(&s.Spec.Nodes[i])
-		addr, err := s.epmd.Listen("127.0.0.1:0", m.short)
-		if err != nil {
-			return fmt.Errorf("EPMD: %w", err)
+		if _, err := s.door(ctx, s.Spec.Nodes[i]); err != nil {
+			return err
 		}
-		m.epmd = addr.String()
-		if m.listen, err = resolve(ctx, m.spec.host()); err != nil {
-			return fmt.Errorf("%s: %w", m.name, err)
-		}
-		s.members = append(s.members, m)
-		s.byShort[m.short] = m
-		nodes = append(nodes, NodeRecord{Name: m.name, EPMD: m.epmd})
 	}
 	socket, err := s.listen() //nolint:contextcheck // the control server outlives the start
 	if err != nil {
 		return err
 	}
-	return s.update(func(r *Record) { r.EPMD, r.Nodes, r.Socket = user.String(), nodes, socket })
+	if err := s.update(func(r *Record) { r.EPMD, r.Socket = user.String(), socket }); err != nil {
+		return err
+	}
+	return s.recordNodes()
+}
+
+// door makes a member of the spec, with a door of its own to the EPMD.
+func (s *supervisor) door(ctx context.Context, n NodeSpec) (*member, error) {
+	m := newMember(&n)
+	addr, err := s.epmd.Listen("127.0.0.1:0", m.short)
+	if err != nil {
+		return nil, fmt.Errorf("EPMD: %w", err)
+	}
+	m.epmd = addr.String()
+	if m.listen, err = resolve(ctx, m.spec.host()); err != nil {
+		return nil, fmt.Errorf("%s: %w", m.name, err)
+	}
+	s.membersMu.Lock()
+	defer s.membersMu.Unlock()
+	s.members = append(slices.Clone(s.members), m)
+	return m, nil
 }
 
 // listen opens the control socket and enters the cluster in the index. The directory may vanish in between, when

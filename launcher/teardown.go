@@ -24,9 +24,10 @@ const (
 // then doors and files. It goes on after an error and returns all of them.
 func (s *supervisor) tearDown(end *ending) error {
 	s.events.emit("", StageStopping, end.reason)
+	s.wg.Wait() // restarts by policy: the reason for the end has ended them
 	var errs []error
 	if s.guard != nil {
-		s.stopNodes()
+		s.stopNodes(s.all())
 		ctx, cancel := context.WithTimeout(context.Background(), killTimeout)
 		if err := s.guard.end(ctx); err != nil && !errors.Is(err, errNoGuardian) {
 			errs = append(errs, err)
@@ -50,29 +51,26 @@ func (s *supervisor) tearDown(end *ending) error {
 	return errors.Join(errs...)
 }
 
-// stopNodes asks every node to stop, and those that don't with growing insistence.
-func (s *supervisor) stopNodes() {
+// stopNodes asks nodes to stop, all at once, and those that don't with growing insistence.
+func (s *supervisor) stopNodes(members []*member) {
 	var wg sync.WaitGroup
 	defer wg.Wait()
-	for _, m := range s.members {
-		m.mu.Lock()
-		running := m.process.Pid != 0
-		m.mu.Unlock()
-		if !running {
+	for _, m := range members {
+		l := m.now()
+		l.asked.Store(true)
+		if !l.runs() {
 			continue
 		}
 		wg.Go(func() {
-			select {
-			case <-m.joined:
-			default: // its applications haven't started yet: there is nothing to be polite about
+			if !closed(l.joined) { // its applications haven't started yet: there is nothing to be polite about
 				s.guard.signal(m.short, syscall.SIGKILL)
 				return
 			}
-			if s.askToStop(m) && s.ends(m, s.Spec.Stop) {
+			if s.askToStop(m, l) && s.ends(l, s.Spec.Stop) {
 				return
 			}
 			s.guard.signal(m.short, syscall.SIGTERM)
-			if !s.ends(m, termTimeout) {
+			if !s.ends(l, termTimeout) {
 				s.events.emit(m.name, StageStopping, "it took SIGKILL")
 				s.guard.signal(m.short, syscall.SIGKILL)
 			}
@@ -81,8 +79,8 @@ func (s *supervisor) stopNodes() {
 }
 
 // askToStop calls init:stop; true if the node has heard it, or is gone already.
-func (s *supervisor) askToStop(m *member) bool {
-	if s.ends(m, 0) {
+func (s *supervisor) askToStop(m *member, l *life) bool {
+	if s.ends(l, 0) {
 		return true
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), askTimeout)
@@ -91,10 +89,10 @@ func (s *supervisor) askToStop(m *member) bool {
 	return err == nil
 }
 
-// ends tells whether m's process ends within d. Nobody can tell without a guardian, who then needs no waiting for.
-func (s *supervisor) ends(m *member, d time.Duration) bool {
+// ends tells whether a node's process ends within d. Nobody can tell without a guardian, who then needs no waiting for.
+func (s *supervisor) ends(l *life, d time.Duration) bool {
 	select {
-	case <-m.exited:
+	case <-l.exited:
 		return true
 	case <-s.guard.gone:
 		return true

@@ -124,7 +124,7 @@ func TestNodeEnv(t *testing.T) {
 	dist, http := fmt.Sprint(have["dist"]), fmt.Sprint(have["http"])
 	dir := filepath.Join(state, "nodes", "n")
 	assert.Equal(t, map[string]string{
-		"HOME": "/h", "PATH": "/otp/bin:/bin", "X": "spec", "Y": "node", "AT": "n 1 " + http + " n@127.0.0.1", "BEAMCTL_CLUSTER": "id", "BEAMCTL_ROLE": "node",
+		"HOME": "/h", "PATH": "/otp/bin:/bin", "X": "spec", "Y": "node", "AT": "n 1 " + http + " n@127.0.0.1", "BEAMCTL_CLUSTER": "id", "BEAMCTL_ROLE": "node", "BEAMCTL_MEMBER": "n",
 		"BEAMCTL_BOOT": state + "/boot.erl", "BEAMCTL_NODE": "n@127.0.0.1", "BEAMCTL_NODE_COOKIE": state + "/cookie",
 		"BEAMCTL_START_APPS": "['a','b']", "BEAMCTL_USER_AFLAGS": "+P 5000", "ERL_EPMD_PORT": "4711",
 		"ERL_CRASH_DUMP": dir + "/erl_crash.dump",

@@ -63,7 +63,7 @@ func TestNodeKilled(t *testing.T) {
 	w := newWorld(t, "erlang-kv")
 	w.ok("start")
 	require.NoError(t, syscall.Kill(w.record().Nodes[1].Process.Pid, syscall.SIGKILL))
-	eventually(t, "status shows it", func() bool { return w.status().Nodes[1].State == launcher.NodeExited })
+	eventually(t, "status shows it", func() bool { return w.status().Nodes[1].State == launcher.NodeCrashed })
 	st := w.status()
 	assert.Contains(t, st.Nodes[1].Exit, "signal 9")
 	assert.Zero(t, st.Nodes[1].Port)

@@ -12,6 +12,7 @@ import (
 type progress struct {
 	a     *app
 	names []string
+	lines bool // a line for each step, also on a terminal: what happens is not one step for each node
 
 	mu     sync.Mutex
 	stages map[string]launcher.Event
@@ -41,7 +42,7 @@ func (p *progress) show(e launcher.Event) {
 			p.stages = make(map[string]launcher.Event)
 		default:
 		}
-	case a.errTTY && len(p.names) < maxLive:
+	case a.errTTY && !p.lines && len(p.names) < maxLive:
 		p.stages[e.Node] = e
 		p.redraw()
 	default:
@@ -81,7 +82,7 @@ func stageText(e launcher.Event, colored bool) string {
 	switch e.Stage {
 	case launcher.StageReady, launcher.StageStopped:
 		return paint(colored, green, text)
-	case launcher.StageFailed:
+	case launcher.StageFailed, launcher.StageCrashed:
 		return paint(colored, red, text)
 	case launcher.StageWaiting:
 		return paint(colored, yellow, text)

@@ -19,6 +19,7 @@ type specFlags struct {
 	env      []string
 	epmdPort int
 	dir      string
+	restart  string
 	file     string
 }
 
@@ -30,6 +31,7 @@ func (s *specFlags) register(f *pflag.FlagSet) {
 	f.StringVar(&s.mesh, "mesh", "", "who connects the nodes: beamctl, app or none (default: app with libcluster, else beamctl)")
 	f.StringArrayVarP(&s.env, "env", "e", nil, "KEY=VALUE in the environment of every node; VALUE may be a template")
 	f.IntVar(&s.epmdPort, "epmd-port", 0, "fixed port for your own nodes to find the cluster at (default: any free one)")
+	f.StringVar(&s.restart, "restart", "", "what becomes of a node that crashes: never or on-crash (default never)")
 	f.StringVarP(&s.dir, "dir", "C", "", "the project's directory (default: that of beamctl.yaml, or the current one)")
 	f.StringVarP(&s.file, "config", "f", os.Getenv("BEAMCTL_CONFIG"), "the configuration (default: beamctl.yaml here or above; $BEAMCTL_CONFIG)")
 }
@@ -40,7 +42,7 @@ var flagOf = map[string]string{"epmd_port": "--epmd-port", "ready.timeout": "--t
 // resolve finds out what cluster the flags, the environment, the configuration and the directory ask for.
 func (s *specFlags) resolve(a *app) (*launcher.Resolved, error) {
 	flags := launcher.Config{
-		Cluster: a.cluster, Name: s.name, Mesh: s.mesh, EPMDPort: s.epmdPort, Launch: launcher.Launch{Runtime: s.runtime},
+		Cluster: a.cluster, Name: s.name, Mesh: s.mesh, EPMDPort: s.epmdPort, Launch: launcher.Launch{Runtime: s.runtime, Restart: launcher.Restart(s.restart)},
 	}
 	if s.set.Changed("count") {
 		flags.Count = &s.count

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -11,21 +13,32 @@ import (
 )
 
 func (a *app) startCmd() *cobra.Command {
-	var flags specFlags
+	var (
+		flags specFlags
+		goOn  bool
+	)
 	cmd := &cobra.Command{
-		Use:   "start",
-		Short: "Start a cluster and wait until it is ready",
+		Use:   "start [NODE...]",
+		Short: "Start a cluster, or nodes of it, and wait until they are ready",
 		Long: `Start reads beamctl.yaml, or finds the application of the current directory by itself (see "beamctl init"), builds it once,
 starts its nodes, and returns when on every node the application runs and all nodes see each other.
 The nodes go on running until "beamctl stop".
 
 They have an EPMD and a random cookie of their own, listen on loopback only, and log to
-.beamctl/CLUSTER/nodes/NODE/console.log.`,
+.beamctl/CLUSTER/nodes/NODE/console.log.
+
+With names of nodes, start starts those of the running cluster that were stopped or have crashed.
+
+A node that crashes stays down, unless --restart on-crash is given: then it is started again, after a pause that grows from 1 s
+to 30 s as it crashes again and again.`,
 		Example: `  beamctl start
   beamctl start --count 5 --cluster five
-  beamctl start --env PORT=0 --timeout 30s -o json`,
-		Args: noArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
+  beamctl start --env PORT=0 --timeout 30s -o json
+  beamctl start node2`,
+		RunE: func(cmd *cobra.Command, nodes []string) error {
+			if len(nodes) > 0 {
+				return a.changeNodes(cmd.Context(), nodes, (*launcher.Cluster).StartNodes, false)
+			}
 			spec, err := flags.spec(a)
 			if err != nil {
 				return err
@@ -33,14 +46,15 @@ They have an EPMD and a random cookie of their own, listen on loopback only, and
 			if a.timeout > 0 {
 				spec.Ready = a.timeout
 			}
-			return a.start(cmd, spec)
+			return a.start(cmd, spec, goOn)
 		},
 	}
 	flags.register(cmd.Flags())
+	cmd.Flags().BoolVar(&goOn, "keep-going", false, "leave the other nodes running when some do not start")
 	return cmd
 }
 
-func (a *app) start(cmd *cobra.Command, spec launcher.Spec) error {
+func (a *app) start(cmd *cobra.Command, spec launcher.Spec, goOn bool) error {
 	parent := cmd.Context()
 	timeout := a.timeout
 	a.timeout = 0 // the supervisor keeps it: it knows what was last seen
@@ -51,12 +65,23 @@ func (a *app) start(cmd *cobra.Command, spec launcher.Spec) error {
 	begin := time.Now()
 	a.say("starting cluster %s: %d × %s", paint(a.color(a.errTTY), bold, spec.Cluster), len(spec.Nodes), spec.Runtime)
 	c, err := launcher.Start(ctx, launcher.StartConfig{
-		Spec: spec, StateDir: a.stateDir, Progress: a.newProgress(spec.Nodes).show,
+		Spec: spec, StateDir: a.stateDir, Progress: a.newProgress(spec.Nodes).show, GoOn: goOn,
 	})
+	if partial, ok := errors.AsType[*launcher.PartialError](err); ok {
+		if err := a.showStatus(ctx, c); err != nil {
+			return err
+		}
+		return startError{partial}
+	}
 	if err != nil {
 		return startError{err}
 	}
 	a.say("ready in %.2f s", time.Since(begin).Seconds())
+	return a.showStatus(ctx, c)
+}
+
+// showStatus shows a cluster as it is now.
+func (a *app) showStatus(ctx context.Context, c *launcher.Cluster) error {
 	st, err := c.Status(ctx)
 	if err != nil {
 		return err
@@ -76,7 +101,7 @@ func (a *app) nodeTable(st *launcher.Status) error {
 		switch n.State {
 		case launcher.NodeUp:
 			state = paint(colored, green, state)
-		case launcher.NodeStarting:
+		case launcher.NodeStarting, launcher.NodeStopped, launcher.NodeExited:
 			state = paint(colored, yellow, state)
 		default:
 			state = paint(colored, red, state)
@@ -86,8 +111,16 @@ func (a *app) nodeTable(st *launcher.Status) error {
 			apps = strings.TrimSpace(apps + " " + paint(colored, red, "!"+m))
 		}
 		note := n.Problem
-		if n.State == launcher.NodeExited {
+		switch n.State {
+		case launcher.NodeCrashed, launcher.NodeExited:
 			note = n.Exit
+			if n.Cause != "" {
+				note += ": " + n.Cause
+			}
+		case launcher.NodeUp:
+			if n.Restart > 0 && note == "" {
+				note = fmt.Sprintf("restarted %d times", n.Restart)
+			}
 		}
 		ping, uptime := "", ""
 		if n.State == launcher.NodeUp {

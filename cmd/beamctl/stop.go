@@ -15,13 +15,20 @@ const stopTimeout = 60 * time.Second
 func (a *app) stopCmd() *cobra.Command {
 	var keep bool
 	cmd := &cobra.Command{
-		Use:   "stop",
-		Short: "Stop a cluster, and prove that nothing of it is left",
+		Use:   "stop [NODE...]",
+		Short: "Stop a cluster, or nodes of it, and prove that nothing is left",
 		Long: `Stop asks every node to stop (init:stop), and ends with SIGTERM and then SIGKILL what doesn't, also what the nodes
-themselves have started. It then looks for processes, ports and files of the cluster, and succeeds only if there are none.`,
-		Example: "  beamctl stop\n  beamctl stop --cluster five --keep",
-		Args:    noArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
+themselves have started. It then looks for processes, ports and files of the cluster, and succeeds only if there are none.
+
+With names of nodes, stop ends only those, and what they have started. The cluster goes on; "beamctl start NODE" brings them back.`,
+		Example: "  beamctl stop\n  beamctl stop node2\n  beamctl stop --cluster five --keep",
+		RunE: func(cmd *cobra.Command, nodes []string) error {
+			if len(nodes) > 0 {
+				if keep {
+					return usagef("--keep is for the end of the whole cluster")
+				}
+				return a.changeNodes(cmd.Context(), nodes, (*launcher.Cluster).StopNodes, false)
+			}
 			ctx, cancel := a.context(cmd.Context(), stopTimeout)
 			defer cancel()
 			c, err := launcher.Find(a.where())

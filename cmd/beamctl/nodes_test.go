@@ -1,0 +1,170 @@
+package main
+
+import (
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/beamctl/beamctl/launcher"
+)
+
+// states returns the nodes' states, in order.
+func states(st launcher.Status) []string {
+	var out []string
+	for _, n := range st.Nodes {
+		out = append(out, n.State)
+	}
+	return out
+}
+
+// meshed asserts that all nodes are up, healthy, and see each other.
+func (w *world) meshed(n int) {
+	w.t.Helper()
+	st := w.status()
+	require.Len(w.t, st.Nodes, n)
+	for _, node := range st.Nodes {
+		assert.Equal(w.t, launcher.NodeUp, node.State, node.Name)
+		assert.Len(w.t, node.Peers, n-1, node.Name)
+	}
+	w.ok("health")
+}
+
+func TestStopAndStartNodes(t *testing.T) {
+	w := newWorld(t, "erlang-kv")
+	w.ok("start")
+	w.inNode(`spawn(fun() -> open_port({spawn, "sleep 1001"}, []), receive stop -> ok end end)`)
+	before := w.record().Nodes
+	w.ok("stop", "node1", "node3@127.0.0.1")
+	st := w.status()
+	assert.Equal(t, []string{"stopped", "up", "stopped"}, states(st))
+	assert.Equal(t, "exit status 0", st.Nodes[0].Exit)
+	assert.Zero(t, st.Nodes[0].Pid)
+	assert.False(t, alive(before[0].Process.Pid))
+	assert.Equal(t, before[1].Process, w.record().Nodes[1].Process, "it went on")
+
+	out := w.ok("start", "node1")
+	assert.Contains(t, out, "stopped")
+	assert.Equal(t, []string{"up", "up", "stopped"}, states(w.status()))
+	assert.Equal(t, "ok", w.inNode(`kv:put(again, start)`))
+	w.ok("start", "node1", "node2", "node3")
+	w.meshed(3)
+	assert.Equal(t, before[0].EPMD, w.record().Nodes[0].EPMD, "its door is the same")
+
+	for _, verb := range []string{"start", "stop", "restart", "remove"} {
+		r := w.run(verb, "node9")
+		assert.Equal(t, exitNoCluster, r.code, verb)
+		assert.Contains(t, r.err, "no such node")
+	}
+	w.ok("stop")
+	assert.Equal(t, exitNoCluster, w.run("start", "node1").code)
+}
+
+func TestRestartNodes(t *testing.T) {
+	w := newWorld(t, "erlang-kv")
+	w.ok("start")
+	before := w.record().Nodes
+	assert.Equal(t, "ok", w.inNode(`kv:put(kept, rolling)`))
+	w.ok("restart")
+	w.meshed(3)
+	assert.Equal(t, "{ok,rolling}", w.inNode(`kv:get(kept)`), "one after the other: there was always one to copy from")
+	for i, n := range w.record().Nodes {
+		assert.NotEqual(t, before[i].Process, n.Process)
+		assert.False(t, alive(before[i].Process.Pid))
+	}
+	w.ok("restart", "--all-at-once")
+	w.meshed(3)
+	assert.Equal(t, "error", w.inNode(`kv:get(kept)`), "all together: nobody was left to copy from")
+	w.ok("stop")
+}
+
+func TestAddAndRemoveNodes(t *testing.T) {
+	w := newWorld(t, "erlang-kv")
+	w.ok("start", "-n", "2")
+	w.ok("add", "-n", "2")
+	w.ok("add", "spare")
+	w.meshed(5)
+	assert.Equal(t, "node4@127.0.0.1", w.record().Nodes[3].Name)
+	assert.Contains(t, w.ok("logs", "spare"), "")
+	for _, bad := range [][]string{{"add", "node1"}, {"add", "no/name"}, {"add", "-n", "0"}, {"add", "-n", "2", "x"}, {"remove"}} {
+		assert.Equal(t, exitUsage, w.run(bad...).code, "%v", bad)
+	}
+	w.ok("remove", "node1", "spare")
+	w.meshed(3)
+	assert.Equal(t, "node2@127.0.0.1", w.record().Nodes[0].Name)
+	r := w.run("remove", "node2", "node3", "node4")
+	assert.Equal(t, exitUsage, r.code, r.err)
+	assert.Contains(t, r.err, "a cluster without nodes is none")
+	w.meshed(3)
+	w.ok("stop")
+}
+
+func TestAddThatFails(t *testing.T) {
+	w := newWorld(t, "")
+	w.app(`, {applications, [kernel, stdlib]}, {mod, {a_app, []}}`, `start(_, _) ->
+  case node() of 'node2@127.0.0.1' -> {error, not_here}; _ -> {ok, spawn(fun() -> receive stop -> ok end end)} end.`)
+	w.ok("start", "-n", "1")
+	r := w.run("add")
+	assert.Equal(t, exitNoStart, r.code)
+	assert.Contains(t, r.err, "node2@127.0.0.1 did not start: application a failed to start")
+	assert.Len(t, w.status().Nodes, 1, "what doesn't start is not added")
+	w.ok("stop")
+
+	r = w.run("start", "--keep-going")
+	assert.Equal(t, exitNoStart, r.code)
+	assert.Contains(t, r.err, "node2@127.0.0.1 did not start: application a failed to start")
+	assert.Equal(t, []string{"up", "crashed", "up"}, states(w.status()), "the others were to go on")
+	assert.Len(t, w.status().Nodes[0].Peers, 1)
+	w.ok("stop")
+}
+
+func TestCrashesAreExplained(t *testing.T) {
+	w := newWorld(t, "erlang-kv")
+	w.ok("start")
+	w.inNode(`spawn(fun() -> timer:sleep(100), erlang:halt("the disc is on fire") end)`)
+	eventually(t, "it has crashed", func() bool { return w.status().Nodes[0].State == launcher.NodeCrashed })
+	n := w.status().Nodes[0]
+	assert.Contains(t, n.Exit, "exit status 1")
+	assert.Contains(t, n.Cause, "the disc is on fire")
+	assert.Contains(t, n.Cause, "nodes/node1/erl_crash.dump")
+	assert.Zero(t, n.Restart, "by default a crash is a result")
+	assert.Contains(t, w.ok("status"), "the disc is on fire")
+	w.ok("start", "node1")
+	w.meshed(3)
+	w.ok("stop")
+}
+
+func TestRestartOnCrash(t *testing.T) {
+	w := newWorld(t, "erlang-kv")
+	w.ok("start", "--restart", "on-crash")
+	kill := func(i int) {
+		t.Helper()
+		require.NoError(t, syscall.Kill(w.record().Nodes[i].Process.Pid, syscall.SIGKILL))
+	}
+	begin := time.Now()
+	kill(1)
+	eventually(t, "it is back", func() bool { return w.status().Nodes[1].Restart == 1 && w.status().Nodes[1].State == launcher.NodeUp })
+	assert.Greater(t, time.Since(begin), time.Second, "not at once")
+	eventually(t, "it sees the others", func() bool { return len(w.status().Nodes[1].Peers) == 2 })
+	w.meshed(3)
+	begin = time.Now()
+	kill(1)
+	eventually(t, "it is back", func() bool { return w.status().Nodes[1].Restart == 2 && w.status().Nodes[1].State == launcher.NodeUp })
+	assert.Greater(t, time.Since(begin), 2*time.Second, "the pause grows")
+
+	w.inNode(`spawn(fun() -> timer:sleep(50), init:stop() end)`)
+	eventually(t, "it ends by itself", func() bool { return w.status().Nodes[0].State == launcher.NodeExited })
+	w.ok("stop", "node3")
+	kill(1)
+	w.ok("stop", "node2") // before its pause is over
+	time.Sleep(1500 * time.Millisecond)
+	assert.Equal(t, []string{"exited", "stopped", "stopped"}, states(w.status()), "who was told to stop, or did so by itself, stays down")
+
+	w.ok("start", "node1", "node2", "node3")
+	kill(2)
+	w.ok("stop") // in the middle of its pause
+	assert.Equal(t, exitUsage, w.run("start", "--restart", "sometimes").code)
+	assert.NotContains(t, w.ok("list"), w.dir)
+}
