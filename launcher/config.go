@@ -1,6 +1,7 @@
 package launcher
 
 import (
+	_ "embed" // beamctl.schema.json
 	"errors"
 	"time"
 )
@@ -9,6 +10,20 @@ import (
 
 // ConfigName is the file in a project's directory that says what cluster it wants.
 const ConfigName = "beamctl.yaml"
+
+// ConfigSchema is the JSON schema of beamctl.yaml.
+//
+//go:embed beamctl.schema.json
+var ConfigSchema []byte
+
+// ConfigValues are the values that keys with a choice may have.
+var ConfigValues = map[string][]string{
+	"names":        {"long", "short"},
+	"mesh":         {MeshAuto, MeshBeamctl, MeshApp, MeshNone},
+	"runtime":      {"mix", "rebar3", "release", "erl", "command"},
+	"distribution": {distBoot, distOwn},
+	"restart":      {string(RestartNever), string(RestartOnCrash)},
+}
 
 // Config is what beamctl.yaml can say, and flags, BEAMCTL_ variables and detection as well. What is left out is zero. The
 // comments of its fields and those of the types below are the descriptions in the JSON schema.
