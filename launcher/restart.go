@@ -26,17 +26,6 @@ const (
 	goodLife = time.Minute
 )
 
-// restart returns the policy of a node.
-func (s *supervisor) restart(m *member) Restart {
-	if m.spec.Restart != "" {
-		return m.spec.Restart
-	}
-	if s.Spec.Restart != "" {
-		return s.Spec.Restart
-	}
-	return RestartNever
-}
-
 // exited is what happens when a member's process has ended.
 func (s *supervisor) exited(m *member, l *life) {
 	stage, detail := StageExited, l.exit.String()
@@ -55,7 +44,7 @@ func (s *supervisor) exited(m *member, l *life) {
 	}
 	close(l.exited)
 	s.events.emit(m.name, stage, detail)
-	if stage != StageCrashed || s.restart(m) != RestartOnCrash || !closed(s.started) {
+	if stage != StageCrashed || s.Spec.launch(m.spec).Restart != RestartOnCrash || !closed(s.started) {
 		return
 	}
 	s.membersMu.Lock() // so that it is seen by who waits for wg

@@ -28,7 +28,6 @@ type Spec struct {
 	Ready      time.Duration `json:"ready_timeout"`         // for building and becoming ready; 0: DefaultReady
 	Stop       time.Duration `json:"stop_timeout"`          // for a node to end after init:stop before it gets SIGTERM; 0: DefaultStop
 	Port       int           `json:"epmd_port"`             // of the user's own door to the cluster's EPMD; 0: any free one
-	Restart    Restart       `json:"restart,omitempty"`     // of nodes that crash; "": RestartNever
 }
 
 // NodeSpec is one node of a Spec.
