@@ -24,7 +24,7 @@ const (
 )
 
 // A Receiver takes what a peer sends. Receive is called by the connection's one reader, in the order of the wire;
-// payload is a term without version byte, valid only during the call. An error ends the connection. Closed is
+// payload is a term without version byte, valid only during the call unless ctl.Owned. An error ends the connection. Closed is
 // called once, after the last Receive.
 type Receiver interface {
 	Receive(c *Conn, ctl *Control, payload []byte) error
@@ -261,7 +261,7 @@ func (c *Conn) read() error {
 		if len(b) == 0 {
 			continue // a tick
 		}
-		msg, err := asm.frame(b)
+		msg, owned, err := asm.frame(b)
 		if err != nil {
 			return err
 		}
@@ -272,6 +272,7 @@ func (c *Conn) read() error {
 		if err != nil {
 			return err
 		}
+		ctl.Owned = owned
 		if err := c.recv.Receive(c, &ctl, payload); err != nil {
 			return err
 		}

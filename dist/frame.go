@@ -109,29 +109,44 @@ type assembler struct {
 
 // sequence is one message of which fragments are still missing.
 type sequence struct {
-	next uint64 // the fragment number that must come next
-	buf  []byte
+	next   uint64 // the fragment number that must come next
+	expect int    // about how long it will be, if what it announces is true
+	buf    []byte
+}
+
+// add appends a fragment. What the message announces is believed more the more of it has come, so that little is copied twice
+// and nobody makes us hold much for nothing.
+func (s *sequence) add(data []byte) {
+	if need := len(s.buf) + len(data); need > cap(s.buf) {
+		grown := make([]byte, len(s.buf), max(need, min(s.expect, max(readStep, 8*need))))
+		copy(grown, s.buf)
+		s.buf = grown
+	}
+	s.buf = append(s.buf, data...)
 }
 
 // frame takes one non-empty frame and returns a complete message (control term, then payload, each without
-// version byte), or nil while fragments are missing. The message is valid as long as the frame is.
-func (a *assembler) frame(b []byte) ([]byte, error) {
+// version byte), or nil while fragments are missing. The message is valid as long as the frame is, unless it is owned: then
+// nobody else has it.
+func (a *assembler) frame(b []byte) (msg []byte, owned bool, err error) {
 	if b[0] == tagPassThrough {
-		return passThrough(b[1:])
+		msg, err = passThrough(b[1:])
+		return msg, false, err
 	}
 	if len(b) < 2 || b[0] != version {
-		return nil, protocolErrorf("frame starts with %d", b[0])
+		return nil, false, protocolErrorf("frame starts with %d", b[0])
 	}
 	switch b[1] {
 	case tagHeader:
 		if len(b) < 4 || b[2] != headerNoAtoms {
-			return nil, protocolErrorf("distribution header with an atom cache that was not negotiated")
+			return nil, false, protocolErrorf("distribution header with an atom cache that was not negotiated")
 		}
-		return b[3:], nil
+		return b[3:], false, nil
 	case tagFirstFrag, tagNextFrag:
-		return a.fragment(b)
+		msg, err = a.fragment(b)
+		return msg, true, err
 	}
-	return nil, protocolErrorf("frame starts with 131 %d", b[1])
+	return nil, false, protocolErrorf("frame starts with 131 %d", b[1])
 }
 
 func (a *assembler) fragment(b []byte) ([]byte, error) {
@@ -151,7 +166,7 @@ func (a *assembler) fragment(b []byte) ([]byte, error) {
 		case num == 0:
 			return nil, protocolErrorf("fragment number 0")
 		case num == 1:
-			return data[1:], nil
+			return append([]byte(nil), data[1:]...), nil
 		case len(a.open) >= MaxSequences:
 			return nil, protocolErrorf("more than %d fragmented messages at once", MaxSequences)
 		}
@@ -162,8 +177,7 @@ func (a *assembler) fragment(b []byte) ([]byte, error) {
 		if a.open == nil {
 			a.open = map[uint64]*sequence{}
 		}
-		// The first allocation believes the announced number only up to one step.
-		s = &sequence{next: num, buf: make([]byte, 0, min(int(num)*len(data), readStep))} //nolint:gosec // num was bounded above
+		s = &sequence{next: num, expect: min(int(num)*len(data), MaxAssembly)} //nolint:gosec // num was bounded above
 		a.open[seq] = s
 	}
 	if s == nil || s.next != num {
@@ -172,7 +186,7 @@ func (a *assembler) fragment(b []byte) ([]byte, error) {
 	if a.total += len(data); a.total > MaxAssembly {
 		return nil, protocolErrorf("more than %d bytes of unfinished messages", MaxAssembly)
 	}
-	s.buf = append(s.buf, data...)
+	s.add(data)
 	if s.next--; s.next > 0 {
 		return nil, nil
 	}

@@ -17,7 +17,7 @@ func FuzzAssembler(f *testing.F) {
 			if len(frame) == 0 {
 				continue
 			}
-			msg, err := asm.frame(frame)
+			msg, _, err := asm.frame(frame)
 			if err != nil {
 				return
 			}

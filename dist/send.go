@@ -51,7 +51,7 @@ func (c *Conn) transmit(ctx context.Context, ctl *Control, payload []byte, soon 
 	b = append(b, payload...)
 	*bp = b
 	binary.BigEndian.PutUint32(b, uint32(len(b)-frameLen)) //nolint:gosec // below fragmentSize and some
-	return c.w.send(ctx, b, soon)
+	return c.w.send(ctx, b, nil, soon)
 }
 
 // sendThrough sends a message in the form that nodes without fragments (C nodes) read: one frame, however large.
@@ -69,7 +69,7 @@ func (c *Conn) sendThrough(ctx context.Context, bp *[]byte, ctl *Control, payloa
 		return fmt.Errorf("dist: a message of %d bytes for a node that takes no fragments (the limit is %d)", len(payload), MaxFrame)
 	}
 	binary.BigEndian.PutUint32(b, uint32(len(b)-frameLen)) //nolint:gosec // bounded above
-	return c.w.send(ctx, b, false)
+	return c.w.send(ctx, b, nil, false)
 }
 
 func (c *Conn) sendFragments(ctx context.Context, bp *[]byte, ctl *Control, payload []byte) error {
@@ -89,10 +89,9 @@ func (c *Conn) sendFragments(ctx context.Context, bp *[]byte, ctl *Control, payl
 		}
 		part := payload[:min(fragmentSize, len(payload))]
 		payload = payload[len(part):]
-		b = append(b, part...)
 		*bp = b
-		binary.BigEndian.PutUint32(b, uint32(len(b)-frameLen)) //nolint:gosec // fragmentSize and some
-		if err := c.w.send(ctx, b, false); err != nil {
+		binary.BigEndian.PutUint32(b, uint32(len(b)+len(part)-frameLen)) //nolint:gosec // fragmentSize and some
+		if err := c.w.send(ctx, b, part, false); err != nil {
 			if n < num && ctx.Err() != nil {
 				c.finishFragments(context.WithoutCancel(ctx), seq, n, part, payload)
 			}
@@ -112,9 +111,8 @@ func (c *Conn) finishFragments(ctx context.Context, seq, n uint64, part, rest []
 			b = binary.BigEndian.AppendUint64(b, n)
 			part := rest[:min(fragmentSize, len(rest))]
 			rest = rest[len(part):]
-			b = append(b, part...)
-			binary.BigEndian.PutUint32(b, uint32(len(b)-frameLen)) //nolint:gosec // fragmentSize and some
-			if c.w.send(ctx, b, false) != nil {
+			binary.BigEndian.PutUint32(b, uint32(len(b)+len(part)-frameLen)) //nolint:gosec // fragmentSize and some
+			if c.w.send(ctx, b, part, false) != nil {
 				return // the connection is over
 			}
 		}

@@ -7,6 +7,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // maxQueued is how much may wait for a full socket before senders wait too: enough to keep the socket busy,
@@ -40,9 +42,9 @@ func newWriter(nc net.Conn) *writer {
 	return w
 }
 
-// send writes one frame (with its length), or queues it, or waits for room until ctx ends. A frame is sent
-// whole or not at all. With soon it is always queued.
-func (w *writer) send(ctx context.Context, frame []byte, soon bool) error {
+// send writes one frame, head (with the length) and body, or queues it, or waits for room until ctx ends. A frame is
+// sent whole or not at all. With soon it is always queued.
+func (w *writer) send(ctx context.Context, head, body []byte, soon bool) error {
 	for {
 		w.mu.Lock()
 		if w.err != nil {
@@ -51,8 +53,8 @@ func (w *writer) send(ctx context.Context, frame []byte, soon bool) error {
 			return err
 		}
 		if !soon && !w.flushing && w.raw != nil {
-			n, err := w.tryWrite(frame)
-			if err == nil && n == len(frame) {
+			n, err := w.tryWrite(head, body)
+			if err == nil && n == len(head)+len(body) {
 				w.wrote = true
 				w.mu.Unlock()
 				return nil
@@ -62,12 +64,12 @@ func (w *writer) send(ctx context.Context, frame []byte, soon bool) error {
 				w.mu.Unlock()
 				return err
 			}
-			w.queueLocked(frame[n:])
+			w.queueLocked(head[min(n, len(head)):], body[max(n-len(head), 0):])
 			w.mu.Unlock()
 			return nil
 		}
 		if len(w.pending) < maxQueued {
-			w.queueLocked(frame)
+			w.queueLocked(head, body)
 			w.mu.Unlock()
 			return nil
 		}
@@ -81,8 +83,8 @@ func (w *writer) send(ctx context.Context, frame []byte, soon bool) error {
 	}
 }
 
-func (w *writer) queueLocked(b []byte) {
-	w.pending = append(w.pending, b...)
+func (w *writer) queueLocked(head, body []byte) {
+	w.pending = append(append(w.pending, head...), body...)
 	w.wrote = true
 	w.flushing = true
 	select {
@@ -92,10 +94,14 @@ func (w *writer) queueLocked(b []byte) {
 }
 
 // tryWrite writes what the socket takes at once.
-func (w *writer) tryWrite(b []byte) (n int, err error) {
+func (w *writer) tryWrite(head, body []byte) (n int, err error) {
 	rawErr := w.raw.Write(func(fd uintptr) bool {
 		for {
-			n, err = syscall.Write(int(fd), b)
+			if len(body) == 0 {
+				n, err = syscall.Write(int(fd), head)
+			} else {
+				n, err = unix.Writev(int(fd), [][]byte{head, body})
+			}
 			if err != syscall.EINTR { //nolint:errorlint // an errno
 				return true
 			}
@@ -119,7 +125,7 @@ func (w *writer) tick() {
 	if idle {
 		ctx, cancel := context.WithCancel(context.Background())
 		cancel() // never wait: a full queue is proof enough of life
-		_ = w.send(ctx, []byte{0, 0, 0, 0}, false)
+		_ = w.send(ctx, []byte{0, 0, 0, 0}, nil, false)
 		w.mu.Lock()
 		w.wrote = false // a tick is not a reason to skip the next one
 		w.mu.Unlock()

@@ -209,7 +209,7 @@ func (l *link) abandon(p *pending, ref etf.Ref) {
 
 // outcome reads the exit reason of a call's process.
 func outcome(raw []byte, tag int64) (etf.Term, error) {
-	t, _, err := etf.Decode(raw)
+	t, _, err := etf.DecodeOwned(raw)
 	if err != nil {
 		return nil, fmt.Errorf("result: %w", err)
 	}

@@ -186,7 +186,10 @@ func (l *link) Receive(_ *dist.Conn, ctl *dist.Control, payload []byte) error {
 		return l.spawnRequest(ctl, payload)
 	case dist.OpPayloadMonitorExit:
 		if p := l.called(ctl.Ref); p != nil {
-			p.deliver(reply{raw: append([]byte(nil), payload...)})
+			if !ctl.Owned {
+				payload = append([]byte(nil), payload...)
+			}
+			p.deliver(reply{raw: payload})
 			return nil
 		}
 	case dist.OpMonitorExit: // peers without EXIT_PAYLOAD

@@ -34,11 +34,23 @@ func DecodeWithAtoms(b []byte, cache []Atom) (t Term, rest []byte, err error) {
 	return t, b[d.pos:], nil
 }
 
+// DecodeOwned is Decode for a buffer that the caller gives away and does not touch again: a binary that makes up at least half of b is not copied
+// but stays where it is. Smaller ones are copied, so that none keeps much more than itself alive.
+func DecodeOwned(b []byte) (t Term, rest []byte, err error) {
+	d := decoder{in: b, owned: true}
+	t = d.term()
+	if d.err != nil {
+		return nil, nil, d.err
+	}
+	return t, b[d.pos:], nil
+}
+
 // decoder reads one term. The first failure sticks in err; methods that yield a term then yield nil, which no term is.
 type decoder struct {
 	in    []byte
 	pos   int
 	atoms []Atom
+	owned bool // see DecodeOwned
 	depth int
 	// owed counts the elements promised by the containers being read whose first byte has not been reached. Each
 	// takes a byte at least, so a container that promises more than remains beyond them is refused before it allocates.

@@ -33,6 +33,9 @@ func (d *decoder) binary() Term {
 	if n == 0 {
 		return emptyBinary
 	}
+	if d.owned && n >= len(d.in)/2 {
+		return d.take(n)
+	}
 	b, t := newBytes(n)
 	copy(b, d.take(n))
 	return t
