@@ -51,7 +51,16 @@ func (c *Conn) transmit(ctx context.Context, ctl *Control, payload []byte, soon 
 	b = append(b, payload...)
 	*bp = b
 	binary.BigEndian.PutUint32(b, uint32(len(b)-frameLen)) //nolint:gosec // below fragmentSize and some
-	return c.w.send(ctx, b, nil, soon)
+	return c.write(ctx, b, nil, soon)
+}
+
+// write is the writer's send; a write that fails is the end of the connection, known before its error is returned.
+func (c *Conn) write(ctx context.Context, head, body []byte, soon bool) error {
+	err := c.w.send(ctx, head, body, soon)
+	if err != nil && ctx.Err() == nil {
+		c.end(err)
+	}
+	return err
 }
 
 // sendThrough sends a message in the form that nodes without fragments (C nodes) read: one frame, however large.
@@ -69,7 +78,7 @@ func (c *Conn) sendThrough(ctx context.Context, bp *[]byte, ctl *Control, payloa
 		return fmt.Errorf("dist: a message of %d bytes for a node that takes no fragments (the limit is %d)", len(payload), MaxFrame)
 	}
 	binary.BigEndian.PutUint32(b, uint32(len(b)-frameLen)) //nolint:gosec // bounded above
-	return c.w.send(ctx, b, nil, false)
+	return c.write(ctx, b, nil, false)
 }
 
 func (c *Conn) sendFragments(ctx context.Context, bp *[]byte, ctl *Control, payload []byte) error {
@@ -91,7 +100,7 @@ func (c *Conn) sendFragments(ctx context.Context, bp *[]byte, ctl *Control, payl
 		payload = payload[len(part):]
 		*bp = b
 		binary.BigEndian.PutUint32(b, uint32(len(b)+len(part)-frameLen)) //nolint:gosec // fragmentSize and some
-		if err := c.w.send(ctx, b, part, false); err != nil {
+		if err := c.write(ctx, b, part, false); err != nil {
 			if n < num && ctx.Err() != nil {
 				c.finishFragments(context.WithoutCancel(ctx), seq, n, part, payload)
 			}
@@ -112,7 +121,7 @@ func (c *Conn) finishFragments(ctx context.Context, seq, n uint64, part, rest []
 			part := rest[:min(fragmentSize, len(rest))]
 			rest = rest[len(part):]
 			binary.BigEndian.PutUint32(b, uint32(len(b)+len(part)-frameLen)) //nolint:gosec // fragmentSize and some
-			if c.w.send(ctx, b, part, false) != nil {
+			if c.write(ctx, b, part, false) != nil {
 				return // the connection is over
 			}
 		}
