@@ -22,11 +22,8 @@ import (
 func TestUsersOwnEPMD(t *testing.T) {
 	standard := listens(epmd.DefaultPort)
 
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	addr := l.Addr().String()
-	require.NoError(t, l.Close())
-	_, port, _ := strings.Cut(addr, ":")
+	port := freePort(t)
+	addr := "127.0.0.1:" + port
 	home := t.TempDir()
 	client := &epmd.Client{Addr: addr}
 	names := func() []epmd.NamePort {
@@ -81,4 +78,56 @@ func listens(port int) bool {
 		_ = conn.Close()
 	}
 	return err == nil
+}
+
+// TestEPMD: real nodes and Erlang's own epmd command take ours for epmd.
+func TestEPMD(t *testing.T) {
+	w := newWorld(t, "")
+	port := freePort(t)
+	daemon := w.cmd("epmd", "--daemon", "--relaxed-command-check", "--port", port)
+	out, err := daemon.CombinedOutput()
+	require.NoError(t, err, "%s", out)
+	again := w.run("epmd", "--daemon", "--port", port)
+	assert.Equal(t, exitOK, again.code)
+	assert.Contains(t, again.err, "answers already")
+	taken := w.run("epmd", "--port", port)
+	assert.Equal(t, exitNoStart, taken.code)
+	assert.Contains(t, taken.err, "is held by pid")
+
+	w.env = append(w.env, "ERL_EPMD_PORT="+port)
+	names := func() string {
+		cmd := exec.CommandContext(t.Context(), "epmd", "-names")
+		cmd.Env = w.env
+		out, err := cmd.CombinedOutput()
+		require.NoError(t, err, "%s", out)
+		return string(out)
+	}
+	assert.Contains(t, names(), "up and running on port "+port)
+	erl := exec.CommandContext(t.Context(), "erl", "-name", "real@127.0.0.1", "-setcookie", "x", "-start_epmd", "false", "-noinput")
+	erl.Env = append(w.env, "HOME="+t.TempDir())
+	require.NoError(t, erl.Start())
+	t.Cleanup(func() { _ = erl.Process.Kill(); _ = erl.Wait() })
+	eventually(t, "the node is registered", func() bool { return strings.Contains(names(), "name real at port ") })
+	assert.Contains(t, w.ok("epmd", "names"), "real  ")
+	assert.Contains(t, w.ok("epmd", "names", "-o", "json"), `"name": "real"`)
+
+	kill := exec.CommandContext(t.Context(), "epmd", "-kill")
+	kill.Env = w.env
+	out, err = kill.CombinedOutput()
+	require.NoError(t, err, "%s", out)
+	number, err := strconv.Atoi(port)
+	require.NoError(t, err)
+	eventually(t, "it is gone", func() bool { return !listens(number) })
+	gone := w.run("epmd", "names")
+	assert.Equal(t, exitNoCluster, gone.code)
+	assert.Contains(t, gone.err, "no EPMD answers")
+}
+
+// freePort returns a port on which nothing listens.
+func freePort(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	defer l.Close()
+	return strconv.Itoa(l.Addr().(*net.TCPAddr).Port)
 }
