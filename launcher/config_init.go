@@ -71,7 +71,7 @@ var initKeys = []struct{ key, comment string }{
 	{"sys_config", ""},
 	{"ebin", "for the code path"},
 	{"apps", "have to run before a node is ready"},
-	{"mesh", "who connects the nodes: beamctl, app or none"},
+	{"mesh", "who connects the nodes: app with libcluster, else beamctl; or app, beamctl, none"},
 }
 
 func initText(res *Resolved) string {
@@ -82,9 +82,12 @@ func initText(res *Resolved) string {
 			if s.Key != k.key {
 				continue
 			}
+			if s.Key == "mesh" {
+				s.Value = MeshAuto // what it comes to may change with the project
+			}
 			line := s.Key + ": " + flow(s.Value)
 			comment := k.comment
-			if s.From != "default" {
+			if s.From != byDefault {
 				comment = strings.TrimPrefix(comment+"; from "+s.From, "; ")
 			}
 			if comment != "" {

@@ -32,8 +32,8 @@ func (e *ConfigError) Error() string {
 	return e.Where + ": " + e.Key + ": " + e.Text
 }
 
-// Unwrap says what it is.
-func (e *ConfigError) Unwrap() error { return ErrConfig }
+// Unwrap says what it is: what cannot be read cannot be a cluster either.
+func (e *ConfigError) Unwrap() []error { return []error{ErrConfig, ErrSpec} }
 
 // maxConfig bounds a configuration file; a thousand nodes written out take a tenth of it.
 const maxConfig = 1 << 20
@@ -88,16 +88,15 @@ func (f *configFile) parse(data []byte) error {
 	}
 	values := make(map[position]string)
 	f.index(&docs[0], "", values)
-	var errs *multierror.Error
 	if len(docs) > 1 {
-		errs = multierror.Append(errs, &ConfigError{
+		return &ConfigError{
 			Where: fmt.Sprintf("%s:%d:%d", f.shown, docs[1].Line, docs[1].Column), Text: "a second document begins here; there can be one",
-		})
+		}
 	}
 	if err := yaml.Load(data, &f.config, yaml.WithKnownFields()); err != nil {
-		errs = multierror.Append(errs, f.faults(err, values))
+		return f.faults(err, values)
 	}
-	return errs.ErrorOrNil()
+	return nil
 }
 
 // maxYAMLDepth bounds the recursion; the deepest key is nodes[1].env.PORT.
@@ -182,7 +181,7 @@ func reword(msg string) string {
 		return fmt.Sprintf("is %s where %s is wanted", yamlKind(m[1]), goKind(m[2]))
 	}
 	if strings.HasPrefix(msg, "mapping key ") {
-		return "is there already" + msg[strings.LastIndex(msg, " at line "):]
+		return "this key is there already, " + msg[strings.LastIndex(msg, "at line "):]
 	}
 	return quotedText.ReplaceAllString(msg, "…")
 }

@@ -45,7 +45,7 @@ type resolver struct {
 	listed []int // of each node of the Spec its index in config.Nodes, -1: none; nil: they are the same
 }
 
-// Resolve finds out what cluster is wanted. It runs nothing. Errors: all faults at once, each an ErrSpec or ErrConfig; ErrNoProject.
+// Resolve finds out what cluster is wanted. It runs nothing. Errors: all faults at once, each a *ConfigError; ErrNoProject.
 func Resolve(src Sources) (*Resolved, error) {
 	dir, file, err := src.place()
 	if err != nil {
@@ -78,7 +78,11 @@ func Resolve(src Sources) (*Resolved, error) {
 		faults = append(faults, fault{r.fileKey(f.key), f.text})
 	}
 	for _, f := range slices.Compact(faults) {
-		errs = multierror.Append(errs, fmt.Errorf("%w %w", ErrSpec, &ConfigError{Where: r.from(f.key), Key: f.key, Text: f.text}))
+		where := r.from(f.key)
+		if where == byDefault && file != "" { // what is missing is nowhere
+			where = filepath.Base(file)
+		}
+		errs = multierror.Append(errs, &ConfigError{Where: where, Key: f.key, Text: f.text})
 	}
 	if err := errs.ErrorOrNil(); err != nil {
 		return nil, err
@@ -129,8 +133,11 @@ func (r *resolver) from(key string) string {
 	if from, ok := r.origin["nodes"]; ok && strings.HasPrefix(key, "nodes[") {
 		return from
 	}
-	return "default"
+	return byDefault
 }
+
+// byDefault is where a setting comes from that nobody has set.
+const byDefault = "default"
 
 // leaf is one key of a Config that can be set.
 type leaf struct {
@@ -262,6 +269,10 @@ func (r *resolver) detect(dir string) error {
 			r.overlay(&Config{Launch: Launch{Runtime: "release"}}, func(string) string { return "as there is a release" })
 		}
 	}
+	if r.config.Mesh == MeshAuto { // which leaves it open
+		r.config.Mesh = ""
+		delete(r.origin, "mesh")
+	}
 	found, err := detect(dir, r.config.Runtime, &r.config.Launch)
 	if err != nil {
 		return err
@@ -301,7 +312,7 @@ func (r *resolver) defaults(dir string) {
 	if rt := runtimes[r.config.Runtime]; rt != nil {
 		d.Distribution = rt.distribution()
 	}
-	r.overlay(&d, func(string) string { return "default" })
+	r.overlay(&d, func(string) string { return byDefault })
 }
 
 // spec makes the specification of the merged configuration.
@@ -340,6 +351,7 @@ func (r *resolver) spec(dir string) (Spec, []fault) {
 			var err error
 			if name, err = sc.expand(c.Name); err != nil {
 				faults = append(faults, fault{"name", err.Error()})
+				name = n.Name + "@127.0.0.1" // one fault is enough
 			}
 		}
 		label, _, _ := strings.Cut(n.Name, "@")

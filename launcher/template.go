@@ -53,20 +53,18 @@ func (s scope) expand(text string) (string, error) {
 	return b.String(), nil
 }
 
-// templateReason keeps of an error of text/template what it says of fields and functions; the rest quotes the text.
+// templateReason says what is wrong in words that quote nothing of the text.
 func templateReason(err error) string {
-	msg := err.Error()
-	for _, known := range []string{"can't evaluate field ", "function "} {
-		if i := strings.Index(msg, known); i >= 0 {
-			word, _, _ := strings.Cut(strings.TrimPrefix(msg[i:], known), " ")
-			return fmt.Sprintf("it knows no %s; there are .Node .Index .Name .Host .Cluster .Dir .Project .Nodes, .Port \"NAME\" and join LIST SEP", strings.Trim(word, `"`))
-		}
-	}
 	var unknown unknownPortError
-	if errors.As(err, &unknown) {
+	msg := err.Error()
+	switch {
+	case errors.As(err, &unknown):
 		return unknown.Error()
+	case strings.Contains(msg, "can't evaluate field "), strings.Contains(msg, " not defined"):
+		return "it asks for something that isn't there; there are .Node .Index .Name .Host .Cluster .Dir .Project .Nodes, .Port \"NAME\" and join LIST SEP"
+	default:
+		return "check its braces and quotes; a literal {{ is written {{\"{{\"}}"
 	}
-	return "check its braces and quotes; a literal {{ is written {{\"{{\"}}"
 }
 
 // unknownPortError says that a template asks for a port that nobody has declared.
