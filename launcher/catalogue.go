@@ -192,7 +192,10 @@ func readEvidence(name, log, from string) evidence {
 	}
 	text := strings.TrimRight(strings.ToValidUTF8(string(b), "?"), "\n")
 	if text != "" {
-		e.lines = strings.Split(text, "\n")
+		for line := range strings.SplitSeq(text, "\n") {
+			_, words := stamped(line)
+			e.lines = append(e.lines, words)
+		}
 	}
 	return e
 }

@@ -39,8 +39,14 @@ type Event struct {
 type eventLog struct {
 	mu        sync.Mutex
 	file      *os.File
+	path      string
+	size      int64
 	followers map[chan Event]struct{}
 }
+
+// maxEvents is how large the file becomes before it is rotated as a log is: some ten thousand events, a node that crashes every
+// half a minute for a day.
+const maxEvents = 2 << 20
 
 // followerBacklog is how many events a follower may be behind before it misses some: the whole start of 100 nodes.
 const followerBacklog = 1024
@@ -55,7 +61,7 @@ func (l *eventLog) open(path string) error {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.file = f
+	l.file, l.path = f, path
 	return nil
 }
 
@@ -65,13 +71,25 @@ func (l *eventLog) emit(node string, stage Stage, detail string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if b, err := json.Marshal(e); err == nil && l.file != nil {
-		_, _ = l.file.Write(append(b, '\n'))
+		n, _ := l.file.Write(append(b, '\n'))
+		l.rotate(n)
 	}
 	for ch := range l.followers {
 		select {
 		case ch <- e:
 		default:
 		}
+	}
+}
+
+// rotate begins a new file once n more bytes have made this one too large.
+func (l *eventLog) rotate(n int) {
+	if l.size += int64(n); l.size < maxEvents || os.Rename(l.path, l.path+oldSuffix) != nil {
+		return
+	}
+	if f, err := os.OpenFile(l.path, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600); err == nil {
+		_ = l.file.Close()
+		l.file, l.size = f, 0
 	}
 }
 

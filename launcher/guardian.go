@@ -29,7 +29,7 @@ type order struct {
 	Argv   []string       `json:"argv,omitempty"`   // spawn
 	Env    []string       `json:"env,omitempty"`    // spawn
 	Dir    string         `json:"dir,omitempty"`    // spawn
-	Log    string         `json:"log,omitempty"`    // spawn: file to which stdout and stderr are appended
+	Log    string         `json:"log,omitempty"`    // spawn: file to which stdout and stderr are appended, each line with its time
 	Signal syscall.Signal `json:"signal,omitempty"` // signal: to the process group
 }
 
@@ -66,6 +66,9 @@ type guardian struct {
 	mu   sync.Mutex // held from fork to registration, so that no child is reaped before it is known
 	keys map[int]string
 	pids map[string]int
+
+	logs  map[string]*logFile // by path
+	pipes map[string]*logPipe // by key
 }
 
 // runGuardian is the whole life of a guardian process; conn leads to its supervisor. It returns when its family is gone.
@@ -73,7 +76,10 @@ func runGuardian(conn net.Conn) error {
 	if err := proc.Subreaper(); err != nil {
 		return err
 	}
-	g := &guardian{out: json.NewEncoder(conn), keys: make(map[int]string), pids: make(map[string]int)}
+	g := &guardian{
+		out: json.NewEncoder(conn), keys: make(map[int]string), pids: make(map[string]int),
+		logs: make(map[string]*logFile), pipes: make(map[string]*logPipe),
+	}
 	died := make(chan os.Signal, 1) // one pending SIGCHLD stands for any number of children
 	signal.Notify(died, syscall.SIGCHLD)
 	defer signal.Stop(died)
@@ -127,7 +133,7 @@ func (g *guardian) spawn(o order) (proc.ID, error) {
 	if err != nil {
 		return proc.ID{}, err
 	}
-	log, err := os.OpenFile(o.Log, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
+	pipe, log, err := g.logPipe(o.Log)
 	if err != nil {
 		return proc.ID{}, err
 	}
@@ -146,10 +152,23 @@ func (g *guardian) spawn(o order) (proc.ID, error) {
 	if err != nil {
 		return proc.ID{}, err
 	}
-	g.keys[p.Pid], g.pids[o.Key] = o.Key, p.Pid
+	g.keys[p.Pid], g.pids[o.Key], g.pipes[o.Key] = o.Key, p.Pid, pipe
 	id := proc.Identify(p.Pid)
 	_ = p.Release() // reap waits for it, as for everybody
 	return id, nil
+}
+
+// logPipe opens a pipe into the log at path, and returns the end to write to as well.
+func (g *guardian) logPipe(path string) (*logPipe, *os.File, error) {
+	l := g.logs[path]
+	if l == nil {
+		l = &logFile{path: path}
+		g.logs[path] = l
+	}
+	if err := l.reopen(); err != nil {
+		return nil, nil, err
+	}
+	return newLogPipe(l)
 }
 
 // reap collects every child that has ended, our own and those that fell to us, and reports our own.
@@ -175,6 +194,8 @@ func (g *guardian) reap() {
 		if ws.Signaled() {
 			e = exit{Code: -1, Signal: ws.Signal()}
 		}
+		g.pipes[key].drain() // its last words explain it
+		delete(g.pipes, key)
 		g.tell(notice{Kind: "exited", Key: key, Exit: e})
 	}
 }

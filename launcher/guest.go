@@ -60,8 +60,8 @@ func (c *Cluster) guestNode(ctx context.Context, cfg ExecConfig) (*guest, error)
 			What: "the command cannot be node " + g.name, Saw: "EPMD has a node of that name", Fix: "give another name with --as-node", Err: ErrSpec,
 		}
 	}
-	g.events = tail{path: c.place.events()}
-	_, err = g.events.read() // what comes from now on is of interest
+	g.events = tail{path: c.place.events(), fresh: true}
+	_, err = g.events.rest() // what comes from now on is of interest
 	return g, err
 }
 
@@ -102,7 +102,7 @@ func (g *guest) argv(argv []string) []string {
 
 // check turns the result of a command that never was the node into an error.
 func (g *guest) check(status int, err error) (int, error) {
-	lines, rerr := g.events.read()
+	lines, rerr := g.events.rest()
 	g.events.close()
 	alive, _, _ := strings.Cut(g.name, "@")
 	for _, l := range lines {

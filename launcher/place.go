@@ -24,7 +24,7 @@ const StateDirName = ".beamctl"
 //	boot.erl           what the nodes read to join
 //	supervisor.log     what supervisor and guardian had to say
 //	build.log          output of the build step
-//	events.jsonl       every Event
+//	events.jsonl       every Event; this and the logs have a predecessor with the suffix .1 when they were rotated
 //	nodes/NODE/        console.log, erl_crash.dump, the files of its spec; where erl nodes run
 //	nodes/NODE/home/   HOME of a node that reads its cookie there: .erlang.cookie leads to the cookie
 type place string
@@ -169,7 +169,7 @@ func (p place) ours() bool {
 	}
 	for _, e := range entries {
 		switch e.Name() {
-		case ".gitignore", "lock", "cluster.json", "cluster.json.new", "cookie", "boot.erl", "supervisor.log", "build.log", "events.jsonl", "nodes":
+		case ".gitignore", "lock", "cluster.json", "cluster.json.new", "cookie", "boot.erl", "supervisor.log", "build.log", "events.jsonl", "events.jsonl" + oldSuffix, "build.log" + oldSuffix, "nodes":
 		default:
 			return false
 		}

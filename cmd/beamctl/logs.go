@@ -1,8 +1,13 @@
 package main
 
 import (
+	"encoding/json"
 	"fmt"
 	"io"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -11,39 +16,152 @@ import (
 
 func (a *app) logsCmd() *cobra.Command {
 	var (
-		follow bool
-		last   int
+		cfg   launcher.LogConfig
+		since string
+		grep  string
+		times bool
 	)
 	cmd := &cobra.Command{
 		Use:   "logs [NODE...]",
 		Short: "Show what the nodes print",
-		Long: `Logs shows the console output of the nodes, each line with its node's name in front. It works as well for a cluster
-that could not start, until that is cleaned or started again.`,
-		Example: "  beamctl logs -n 20\n  beamctl logs -f node2",
+		Long: `Logs shows the console output of the nodes, merged in the order of time, each line with its node's name in front. It works as
+well for a cluster that could not start, until that is cleaned or started again.
+
+A log is rotated when it has 8 MiB; the one before it is kept. With -o json each line is one JSON value.`,
+		Example: `  beamctl logs -n 20
+  beamctl logs -f node2
+  beamctl logs --since 5m --grep 'error|crash'`,
 		RunE: func(cmd *cobra.Command, nodes []string) error {
+			var err error
+			if cfg.Since, err = parseSince(since); err != nil {
+				return err
+			}
+			if grep != "" {
+				if cfg.Grep, err = regexp.Compile(grep); err != nil {
+					return usagef("--grep: %w", err)
+				}
+			}
+			if cfg.Last < 0 {
+				return usagef("--lines %d: at least 1, or 0 for all", cfg.Last)
+			}
+			cfg.Nodes = nodes
 			ctx, cancel := a.context(cmd.Context(), 0)
 			defer cancel()
 			c, err := launcher.Find(a.where())
 			if err != nil {
 				return err
 			}
-			return c.Logs(ctx, launcher.LogConfig{Nodes: nodes, Last: last, Follow: follow}, a.logPrinter(c, a.out, a.color(a.outTTY)))
+			show := a.logPrinter(c, a.out, a.color(a.outTTY))
+			switch {
+			case a.output == "json":
+				show = func(l launcher.LogLine) error { return a.jsonLine(l) }
+			case times:
+				plain := show
+				show = func(l launcher.LogLine) error {
+					l.Text = l.Time.Local().Format("15:04:05.000 ") + l.Text
+					return plain(l)
+				}
+			}
+			return c.Logs(ctx, cfg, show)
 		},
 	}
-	cmd.Flags().BoolVarP(&follow, "follow", "f", false, "go on until Ctrl-C or the end of the cluster")
-	cmd.Flags().IntVarP(&last, "lines", "n", -1, "only the last lines of each node (default: all)")
+	f := cmd.Flags()
+	f.BoolVarP(&cfg.Follow, "follow", "f", false, "go on until Ctrl-C or the end of the cluster")
+	f.IntVarP(&cfg.Last, "lines", "n", 0, "only the last lines of each node (default: all)")
+	f.StringVar(&since, "since", "", "only lines since a time (2006-01-02T15:04:05Z) or for so long (5m)")
+	f.StringVar(&grep, "grep", "", "only lines that match a regular expression")
+	f.BoolVarP(&times, "times", "t", false, "show when each line was printed")
 	return cmd
 }
 
-// logPrinter writes lines of nodes to w, each with its node in front, in the node's colour.
-func (a *app) logPrinter(c *launcher.Cluster, w io.Writer, colored bool) func(node, line string) error {
-	width, colors := 0, make(map[string]color)
-	for i, n := range c.Record().Spec.Nodes {
-		width = max(width, len(n.Short()))
-		colors[n.Short()] = nodeColors[i%len(nodeColors)]
+// parseSince reads a duration before now, or a time.
+func parseSince(s string) (time.Time, error) {
+	if s == "" {
+		return time.Time{}, nil
 	}
-	return func(node, line string) error {
-		_, err := fmt.Fprintf(w, "%s %s\n", paint(colored, colors[node], fmt.Sprintf("%-*s |", width, node)), line)
+	if d, err := time.ParseDuration(s); err == nil && d >= 0 {
+		return time.Now().Add(-d), nil
+	}
+	t, err := time.Parse(time.RFC3339, s)
+	if err != nil {
+		return t, usagef("--since %q is neither a duration (5m) nor a time (2006-01-02T15:04:05Z)", s)
+	}
+	return t, nil
+}
+
+// logPrinter writes lines to w, each with its node in front, in the node's colour.
+func (a *app) logPrinter(c *launcher.Cluster, w io.Writer, colored bool) func(launcher.LogLine) error {
+	nodes := c.Record().Spec.Nodes
+	width := 0
+	for _, n := range nodes {
+		width = max(width, len(n.Short()))
+	}
+	return func(l launcher.LogLine) error {
+		i := slices.IndexFunc(nodes, func(n launcher.NodeSpec) bool { return n.Short() == l.Node })
+		_, err := fmt.Fprintf(w, "%s %s\n", paint(colored, nodeColor(i), fmt.Sprintf("%-*s |", width, l.Node)), l.Text)
 		return err
 	}
+}
+
+// nodeColor returns the colour of the i-th node.
+func nodeColor(i int) color { return nodeColors[max(i, 0)%len(nodeColors)] }
+
+func (a *app) eventsCmd() *cobra.Command {
+	var (
+		cfg   launcher.EventConfig
+		since string
+	)
+	cmd := &cobra.Command{
+		Use:   "events [NODE...]",
+		Short: "Show what has happened to the nodes",
+		Long: `Events shows when nodes were started, registered with EPMD, connected, became ready, crashed (and why), and were stopped.
+With -o json each event is one JSON value.`,
+		Example: "  beamctl events\n  beamctl events -f -o json\n  beamctl events --since 1h node2",
+		RunE: func(cmd *cobra.Command, nodes []string) error {
+			var err error
+			if cfg.Since, err = parseSince(since); err != nil {
+				return err
+			}
+			cfg.Nodes = nodes
+			ctx, cancel := a.context(cmd.Context(), 0)
+			defer cancel()
+			c, err := launcher.Find(a.where())
+			if err != nil {
+				return err
+			}
+			return c.Events(ctx, cfg, a.eventPrinter(c))
+		},
+	}
+	cmd.Flags().BoolVarP(&cfg.Follow, "follow", "f", false, "go on until Ctrl-C or the end of the cluster")
+	cmd.Flags().StringVar(&since, "since", "", "only events since a time (2006-01-02T15:04:05Z) or for so long (5m)")
+	return cmd
+}
+
+// eventPrinter writes events to stdout.
+func (a *app) eventPrinter(c *launcher.Cluster) func(launcher.Event) error {
+	if a.output == "json" {
+		return func(e launcher.Event) error { return a.jsonLine(e) }
+	}
+	nodes := c.Record().Spec.Nodes
+	width := 0
+	for _, n := range nodes {
+		width = max(width, len(n.Name))
+	}
+	colored := a.color(a.outTTY)
+	return func(e launcher.Event) error {
+		i := slices.IndexFunc(nodes, func(n launcher.NodeSpec) bool { return n.Name == e.Node })
+		node := fmt.Sprintf("%-*s", width, e.Node)
+		if i >= 0 {
+			node = paint(colored, nodeColor(i), node)
+		}
+		_, err := fmt.Fprintln(a.out, strings.TrimRight(fmt.Sprintf("%s  %s  %s", e.Time.Local().Format("15:04:05.000"), node, stageText(e, colored)), " "))
+		return err
+	}
+}
+
+// jsonLine writes one of a stream of JSON values, which takes one line.
+func (a *app) jsonLine(v any) error {
+	enc := json.NewEncoder(a.out)
+	enc.SetEscapeHTML(false)
+	return enc.Encode(v)
 }

@@ -100,13 +100,13 @@ func (a *app) run(ctx context.Context, spec launcher.Spec, command launcher.Exec
 // lastLogs shows the end of every node's log on stderr.
 func (a *app) lastLogs(c *launcher.Cluster) {
 	printLine := a.logPrinter(c, a.err, a.color(a.errTTY))
-	var last string
-	err := c.Logs(context.Background(), launcher.LogConfig{Last: runLogLines}, func(node, line string) error {
-		if node != last {
-			fmt.Fprintf(a.err, "last lines of %s:\n", node)
-			last = node
+	first := true
+	err := c.Logs(context.Background(), launcher.LogConfig{Last: runLogLines}, func(l launcher.LogLine) error {
+		if first {
+			fmt.Fprintf(a.err, "the last lines of the nodes' logs:\n")
+			first = false
 		}
-		return printLine(node, line)
+		return printLine(l)
 	})
 	if err != nil {
 		fmt.Fprintln(a.err, err)

@@ -74,7 +74,7 @@ func TestRunExitCodes(t *testing.T) {
 		{125, []string{"-C", "test", "--", "touch", "ran"}, "no Erlang or Elixir project here"},
 		{126, []string{"--", "/"}, ""},
 		{127, []string{"--", "no-such-program"}, ""},
-		{128 + 9, []string{"--", "sh", "-c", "kill -9 $$"}, "last lines of node1"},
+		{128 + 9, []string{"--", "sh", "-c", "kill -9 $$"}, "the last lines of the nodes' logs"},
 		{3, []string{"--", "sh", "-c", `trap "exit 3" TERM; kill -TERM $PPID; while :; do sleep 0.05; done`}, ""},
 		{0, []string{"--", "sh", "-c", `setsid sleep 1001 & (env -i setsid sleep 1002 >/dev/null 2>&1 &) ; true`}, ""},
 	} {

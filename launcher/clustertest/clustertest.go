@@ -79,8 +79,8 @@ const logLines = 50
 
 func (c *Cluster) showLogs(t testing.TB) {
 	t.Helper()
-	err := c.Logs(context.Background(), launcher.LogConfig{Last: logLines}, func(node, line string) error {
-		t.Logf("%s | %s", node, line)
+	err := c.Logs(context.Background(), launcher.LogConfig{Last: logLines}, func(l launcher.LogLine) error {
+		t.Logf("%s | %s", l.Node, l.Text)
 		return nil
 	})
 	if err != nil {
