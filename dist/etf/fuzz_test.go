@@ -2,6 +2,7 @@ package etf_test
 
 import (
 	"bytes"
+	"math"
 	"runtime/metrics"
 	"testing"
 
@@ -68,9 +69,14 @@ func FuzzDecode(f *testing.F) {
 			rest []byte
 			err  error
 		)
-		before := heapAllocated()
-		term, rest, err = etf.DecodeWithAtoms(b, cache)
-		require.Less(t, heapAllocated()-before, maxAllocation(b)+1<<16, "the test's own workers allocate too")
+		// The fuzzer's own goroutines allocate, too, now and then a lot: what the decoder takes it takes every time.
+		cost := uint64(math.MaxUint64)
+		for try := 0; try < 10 && cost >= maxAllocation(b)+1<<16; try++ {
+			before := heapAllocated()
+			term, rest, err = etf.DecodeWithAtoms(b, cache)
+			cost = min(cost, heapAllocated()-before)
+		}
+		require.Less(t, cost, maxAllocation(b)+1<<16)
 		if err != nil {
 			require.Nil(t, term)
 			return
