@@ -212,6 +212,9 @@ func (c *Cluster) call(ctx context.Context, op string, args any, onEvent func(Ev
 	if err != nil && ctx.Err() != nil {
 		return nil, fmt.Errorf("%w (pid %d): %w", ErrNoAnswer, c.record.Supervisor.Pid, err)
 	}
+	if errors.Is(err, control.ErrHungUp) || errors.Is(err, control.ErrNoServer) {
+		return nil, fmt.Errorf("cluster %s %w: it has just ended, or its supervisor was killed: %w", c.Name(), ErrNotRunning, err)
+	}
 	return raw, fromWire(err)
 }
 

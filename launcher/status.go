@@ -9,10 +9,12 @@ import (
 	"time"
 
 	"github.com/beamctl/beamctl/dist/etf"
+	"github.com/beamctl/beamctl/launcher/internal/proc"
 )
 
 // Status is a cluster as it was found to be. Nothing in it comes from bookkeeping but names and the start time.
 type Status struct {
+	Time       time.Time    `json:"time"` // of the measurement
 	Cluster    string       `json:"cluster"`
 	ID         string       `json:"id"`
 	State      State        `json:"state"`
@@ -33,6 +35,8 @@ type NodeStatus struct {
 	Port    int      `json:"port"`    // of its distribution, as registered with EPMD; 0: not registered
 	Ping    float64  `json:"ping_ms"` // round trip to its net_kernel
 	Uptime  int64    `json:"uptime_s"`
+	Memory  int64    `json:"memory"` // resident bytes of the VM's process
+	CPU     float64  `json:"cpu_s"`  // time of a CPU that it has taken
 	OTP     string   `json:"otp"`
 	Apps    []string `json:"apps"` // running, the project's own
 	Missing []string `json:"missing_apps"`
@@ -62,7 +66,7 @@ func (s *supervisor) measure(ctx context.Context) Status {
 	r := s.record
 	s.recordMu.Unlock()
 	st := Status{
-		Cluster: s.Spec.Cluster, ID: s.ID, State: r.State, Since: r.Since, StateDir: string(s.Place), EPMD: r.EPMD,
+		Time: time.Now().UTC(), Cluster: s.Spec.Cluster, ID: s.ID, State: r.State, Since: r.Since, StateDir: string(s.Place), EPMD: r.EPMD,
 		Supervisor: r.Supervisor.Pid, Guardian: r.Guardian.Pid,
 		Nodes: make([]NodeStatus, len(r.Nodes)),
 	}
@@ -147,6 +151,9 @@ func (s *supervisor) measureNode(ctx context.Context, m *member, port int) NodeS
 
 	n.OTP, n.Uptime = otp, clock[0]/1000
 	n.OSPid, _ = strconv.Atoi(osPid) // 0 is unknown
+	var cpu time.Duration
+	n.Memory, cpu = proc.Usage(n.OSPid)
+	n.CPU = cpu.Seconds()
 	have := make(map[string]bool)
 	for _, r := range running {
 		if app, ok := r.App.(etf.Atom); ok {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"strings"
 	"time"
 
@@ -93,7 +94,10 @@ func (a *app) showStatus(ctx context.Context, c *launcher.Cluster) error {
 }
 
 // nodeTable shows a status as a table, a row for each node.
-func (a *app) nodeTable(st *launcher.Status) error {
+func (a *app) nodeTable(st *launcher.Status) error { return a.statusTable(a.out, st, nil) }
+
+// statusTable is nodeTable on w. With an earlier status of the same cluster, it shows how busy the nodes were since then.
+func (a *app) statusTable(w io.Writer, st, before *launcher.Status) error {
 	colored := a.color(a.outTTY)
 	var rows [][]string
 	for _, n := range st.Nodes {
@@ -122,14 +126,37 @@ func (a *app) nodeTable(st *launcher.Status) error {
 				note = fmt.Sprintf("restarted %d times", n.Restart)
 			}
 		}
-		ping, uptime := "", ""
+		ping, uptime, mem, cpu := "", "", "", ""
 		if n.State == launcher.NodeUp {
 			ping, uptime = fmt.Sprintf("%.2fms", n.Ping), ago(time.Duration(n.Uptime)*time.Second)
+			mem, cpu = megabytes(n.Memory), cpuText(n, st, before)
 		}
 		rows = append(rows, []string{
-			n.Name, state, orDash(fmt.Sprint(n.Pid)), orDash(fmt.Sprint(n.Port)), orDash(n.OTP), orDash(ping), orDash(uptime),
+			n.Name, state, orDash(fmt.Sprint(n.Pid)), orDash(fmt.Sprint(n.Port)), orDash(n.OTP), orDash(ping), orDash(uptime), orDash(mem), orDash(cpu),
 			fmt.Sprint(len(n.Peers)), orDash(apps), note,
 		})
 	}
-	return table(a.out, []string{"NODE", "STATE", "PID", "PORT", "OTP", "PING", "UPTIME", "PEERS", "APPS", ""}, rows)
+	return table(w, []string{"NODE", "STATE", "PID", "PORT", "OTP", "PING", "UPTIME", "MEM", "CPU", "PEERS", "APPS", ""}, rows)
+}
+
+func megabytes(n int64) string {
+	if n == 0 {
+		return ""
+	}
+	return fmt.Sprintf("%dM", n>>20)
+}
+
+// cpuText is the time that a node has had of a CPU, or how much of one it has taken since before.
+func cpuText(n launcher.NodeStatus, st, before *launcher.Status) string {
+	if before != nil {
+		for _, b := range before.Nodes {
+			if elapsed := st.Time.Sub(before.Time).Seconds(); b.Name == n.Name && b.OSPid == n.OSPid && elapsed > 0 {
+				return fmt.Sprintf("%.0f%%", 100*(n.CPU-b.CPU)/elapsed)
+			}
+		}
+	}
+	if n.CPU == 0 {
+		return ""
+	}
+	return fmt.Sprintf("%.1fs", n.CPU)
 }

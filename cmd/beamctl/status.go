@@ -1,7 +1,12 @@
 package main
 
 import (
+	"bytes"
+	"context"
+	"errors"
 	"fmt"
+	"io"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -13,14 +18,25 @@ import (
 const statusTimeout = 5 * time.Second
 
 func (a *app) statusCmd() *cobra.Command {
-	return &cobra.Command{
+	var (
+		watch bool
+		every time.Duration
+	)
+	cmd := &cobra.Command{
 		Use:   "status",
 		Short: "Show the nodes of a cluster as they are found to be now",
 		Long: `Status looks at every node: is its process alive, is it registered with EPMD, does it answer, since when is it up,
-which OTP release is it, how many nodes does it see, does the application run. A "!" marks an application that doesn't.`,
-		Example: "  beamctl status\n  beamctl status --cluster five -o json",
+which OTP release is it, how much memory and time does its process take, how many nodes does it see, does the application run. A "!"
+marks an application that doesn't. Of nodes that are down it shows how they ended.
+
+With -w it goes on until Ctrl-C or the end of the cluster: a live view on a terminal, one snapshot after the other elsewhere. CPU is then how
+much of one a node has taken since the last look.`,
+		Example: "  beamctl status\n  beamctl status -w\n  beamctl status --cluster five -o json",
 		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if watch {
+				return a.watchStatus(cmd.Context(), every)
+			}
 			ctx, cancel := a.context(cmd.Context(), statusTimeout)
 			defer cancel()
 			c, err := a.open()
@@ -34,11 +50,89 @@ which OTP release is it, how many nodes does it see, does the application run. A
 			if a.output == "json" {
 				return a.json(st)
 			}
-			a.say("cluster %s: %s for %s, EPMD %s, %s", paint(a.color(a.errTTY), bold, st.Cluster), st.State,
-				ago(time.Since(st.Since)), st.EPMD, st.StateDir)
+			a.say("%s", a.headline(st))
 			return a.nodeTable(st)
 		},
 	}
+	cmd.Flags().BoolVarP(&watch, "watch", "w", false, "go on looking")
+	cmd.Flags().DurationVar(&every, "every", time.Second, "how often -w looks")
+	return cmd
+}
+
+func (a *app) headline(st *launcher.Status) string {
+	return fmt.Sprintf("cluster %s: %s for %s, EPMD %s, %s", paint(a.color(a.errTTY), bold, st.Cluster), st.State,
+		ago(time.Since(st.Since)), st.EPMD, st.StateDir)
+}
+
+// The sequences of a live view: to the top left, and erase what is below.
+const (
+	cursorHome = "\x1b[H"
+	eraseBelow = "\x1b[J"
+	eraseAll   = "\x1b[2J"
+)
+
+// watchStatus shows one status after the other.
+func (a *app) watchStatus(parent context.Context, every time.Duration) error {
+	if every < minEvery {
+		return usagef("--every %s: at least %s", every, minEvery)
+	}
+	ctx, cancel := a.context(parent, 0)
+	defer cancel()
+	c, err := a.open()
+	if err != nil {
+		return err
+	}
+	if a.outTTY && a.output != "json" {
+		fmt.Fprint(a.out, eraseAll)
+	}
+	var before *launcher.Status
+	for {
+		one, cancel := context.WithTimeout(ctx, statusTimeout)
+		st, err := c.Status(one)
+		cancel()
+		switch {
+		case ctx.Err() != nil:
+			return nil // which is how one stops looking
+		case errors.Is(err, launcher.ErrNotRunning):
+			a.say("the cluster has ended")
+			return nil
+		case err != nil:
+			return err
+		case a.output == "json":
+			err = a.jsonLine(st)
+		default:
+			err = a.snapshot(st, before)
+		}
+		if err != nil {
+			return err
+		}
+		before = st
+		select {
+		case <-time.After(every):
+		case <-ctx.Done():
+			return nil
+		}
+	}
+}
+
+// minEvery keeps the looking from being the load that is looked at.
+const minEvery = 100 * time.Millisecond
+
+// snapshot shows a status: in the place of the last one, on a terminal.
+func (a *app) snapshot(st, before *launcher.Status) error {
+	var b bytes.Buffer
+	fmt.Fprintf(&b, "%s  %s\n", st.Time.Local().Format("15:04:05"), a.headline(st))
+	if err := a.statusTable(&b, st, before); err != nil {
+		return err
+	}
+	text := b.String()
+	if a.outTTY { // a line may be shorter than the one before
+		text = cursorHome + strings.ReplaceAll(text, "\n", "\x1b[K\n") + eraseBelow
+	} else {
+		text += "\n"
+	}
+	_, err := io.WriteString(a.out, text)
+	return err
 }
 
 // listed is one line of list.

@@ -81,3 +81,26 @@ func TestKillAllNamesSurvivors(t *testing.T) {
 	require.ErrorIs(t, err, context.DeadlineExceeded)
 	assert.ErrorContains(t, err, "still running: 1 (")
 }
+
+func TestUsage(t *testing.T) {
+	page := int64(os.Getpagesize())
+	begin, before := proc.Usage(os.Getpid())
+	ballast := make([]byte, 64<<20)
+	for i := 0; i < len(ballast); i += int(page) {
+		ballast[i] = 1
+	}
+	var cpu time.Duration
+	require.Eventually(t, func() bool {
+		for range 10_000_000 {
+			ballast[0]++
+		}
+		_, cpu = proc.Usage(os.Getpid())
+		return cpu > before
+	}, 5*time.Second, time.Millisecond)
+	after, _ := proc.Usage(os.Getpid())
+	assert.InDelta(t, 64<<20, after-begin, 16<<20)
+	resident, cpu := proc.Usage(-1)
+	assert.Zero(t, resident)
+	assert.Zero(t, cpu)
+	assert.Equal(t, byte(1), ballast[page])
+}
