@@ -128,7 +128,7 @@ func (x *examination) run(ctx context.Context) {
 	}
 	start := time.Now()
 	// A cookie is only proven by a handshake, so each examination makes one.
-	x.n.Disconnect(x.t.Name)
+	x.n.Disconnect(x.t.Name) //nolint:contextcheck // it has a deadline of its own
 	if err := x.n.Connect(ctx, x.t.Name); err != nil {
 		// The handshake is where a cookie shows; everything before it is reachability.
 		name := "ping"

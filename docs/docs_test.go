@@ -124,7 +124,7 @@ func TestEveryCommandBlock(t *testing.T) {
 // shortDir is a runtime directory in which a unix socket's path fits.
 func shortDir(t *testing.T) string {
 	t.Helper()
-	dir, err := os.MkdirTemp("", "bd")
+	dir, err := os.MkdirTemp("", "bd") //nolint:usetesting // t.TempDir has the test's name in it, which is too long
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
 	return dir

@@ -119,8 +119,8 @@ func (a *app) epmdDaemon(ctx context.Context, port int) error {
 	if err := daemon.Start(); err != nil {
 		return startError{err}
 	}
-	ended := make(chan error, 1)
-	go func() { ended <- daemon.Wait() }()
+	ended := make(chan struct{})
+	go func() { _ = daemon.Wait(); close(ended) }()
 	for {
 		_, err := client.Names(ctx)
 		if err == nil {

@@ -56,7 +56,7 @@ func TestUsersOwnEPMD(t *testing.T) {
 	w.ok("stop", "-q")
 
 	assert.Equal(t, mine, names(), "afterwards")
-	assert.NoError(t, own.Process.Signal(syscall.Signal(0)), "the user's node")
+	require.NoError(t, own.Process.Signal(syscall.Signal(0)), "the user's node")
 	assert.Empty(t, w.epmds(), "no other epmd")
 	assert.Equal(t, standard, listens(epmd.DefaultPort))
 }

@@ -55,7 +55,7 @@ A node that doesn't answer costs --timeout (3s), and delays no other.`,
 			if err != nil {
 				return err
 			}
-			defer n.Close() //nolint:errcheck // nothing to lose
+			defer n.Close() //nolint:errcheck,contextcheck // nothing to lose; it has a deadline of its own
 			report := checks.Health(ctx, n, targets, perNode)
 			if a.output == "json" {
 				err = a.json(report)

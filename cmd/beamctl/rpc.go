@@ -86,7 +86,7 @@ func (a *app) rpc(ctx context.Context, targets []checks.Target, call etf.Call, a
 	if err != nil {
 		return err
 	}
-	defer n.Close() //nolint:errcheck // nothing to lose
+	defer n.Close() //nolint:errcheck,contextcheck // nothing to lose; it has a deadline of its own
 	results := make([]rpcResult, len(targets))
 	var wg sync.WaitGroup
 	for i, t := range targets {
