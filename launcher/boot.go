@@ -108,13 +108,13 @@ func (p *planner) plan(n *NodeSpec, ip, epmdPort string) (*nodePlan, error) {
 	if l, err = sc.launch(l); err != nil {
 		return nil, err
 	}
-	if err := writeFiles(dir, l.Files); err != nil {
+	rt := runtimes[l.Runtime]
+	ownEnv, ownFiles := rt.node(&l, nodeFacts{name: n.Name, short: p.spec.ShortNames, dir: dir})
+	if err := writeFiles(dir, merged(ownFiles, l.Files)); err != nil {
 		return nil, err
 	}
-	rt := runtimes[l.Runtime]
 	env := projectEnv(p.base, &l)
-	maps.Copy(env, rt.nodeEnv(nodeFacts{name: n.Name, short: p.spec.ShortNames, dir: dir}))
-	maps.Copy(env, l.Env) // what the user says of such things counts
+	maps.Copy(env, merged(ownEnv, l.Env)) // what the user says of such things counts
 	user := env["ERL_AFLAGS"]
 	flags := quoted(l.VMArgs)
 	maps.Copy(env, map[string]string{

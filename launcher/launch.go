@@ -4,30 +4,31 @@ import "maps"
 
 // Launch says how a node is started. That of a Spec is for all nodes; that of a NodeSpec says what is different for one.
 //
+// A list that is empty says that there are none; one that is nil says nothing. (omitzero keeps the difference.)
 // The values of Env and Files, and the words of Command, Args and VMArgs, are templates: see scope.
 type Launch struct {
 	// What starts a node: mix, rebar3, release, erl or command.
 	Runtime string `json:"runtime,omitempty" yaml:"runtime"`
 	// The command, word by word, that builds the project, once before the nodes start; [] for none.
-	Build []string `json:"build,omitempty" yaml:"build"`
+	Build []string `json:"build,omitzero" yaml:"build"`
 	// Applications that have to run before a node is ready. Runtimes erl and rebar3 start them.
-	Apps []string `json:"apps,omitempty" yaml:"apps"`
+	Apps []string `json:"apps,omitzero" yaml:"apps"`
 	// Environment of the build and of the nodes.
 	Env map[string]string `json:"env,omitempty" yaml:"env"`
 	// Runtime command: what to run, word by word, in the project's directory.
-	Command []string `json:"command,omitempty" yaml:"command"`
+	Command []string `json:"command,omitzero" yaml:"command"`
 	// Further arguments of whatever starts a node.
-	Args []string `json:"args,omitempty" yaml:"args"`
+	Args []string `json:"args,omitzero" yaml:"args"`
 	// Flags of the emulator, word by word, before all others: [+S, "1:1"].
-	VMArgs []string `json:"vm_args,omitempty" yaml:"vm_args"`
+	VMArgs []string `json:"vm_args,omitzero" yaml:"vm_args"`
 	// Runtimes erl and rebar3: directories for the code path; * stands for anything.
-	Ebin []string `json:"ebin,omitempty" yaml:"ebin"`
+	Ebin []string `json:"ebin,omitzero" yaml:"ebin"`
 	// Runtimes erl and rebar3: the file with the applications' configuration (sys.config).
 	SysConfig string `json:"sys_config,omitempty" yaml:"sys_config"`
 	// Runtime release: the directory of a release made by mix release or by relx.
 	Release string `json:"release,omitempty" yaml:"release"`
 	// Directories to be searched for programs before PATH: another OTP's bin, for example.
-	Bin []string `json:"bin,omitempty" yaml:"bin"`
+	Bin []string `json:"bin,omitzero" yaml:"bin"`
 	// Files that are written into the node's own directory before it starts, by name.
 	Files map[string]string `json:"files,omitempty" yaml:"files"`
 	// Ports, by name, for templates to use: 4100-4199, 4000 or any. Each node gets one of each that it asks for; dist is that of its distribution.

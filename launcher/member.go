@@ -198,7 +198,7 @@ func (s *supervisor) recordNodes() error {
 	var specs []NodeSpec
 	for _, m := range s.all() {
 		m.mu.Lock()
-		nodes = append(nodes, NodeRecord{Name: m.name, EPMD: m.epmd, Process: m.life.process})
+		nodes = append(nodes, NodeRecord{Name: m.name, EPMD: m.epmd, Process: m.life.process, Ports: s.ports.of(m.name)})
 		m.mu.Unlock()
 		specs = append(specs, *m.spec)
 	}

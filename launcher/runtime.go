@@ -3,6 +3,7 @@ package launcher
 import (
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 )
@@ -18,8 +19,8 @@ type runtime interface {
 	workDir(project, nodeDir string) string
 	// env is added to the environment of the build and of the nodes, given what the user has.
 	env(user map[string]string) map[string]string
-	// nodeEnv is added to that of a node.
-	nodeEnv(n nodeFacts) map[string]string
+	// node is added to the environment and the files of a node.
+	node(l *Launch, n nodeFacts) (env, files map[string]string)
 	// bootStarts tells whether boot.erl has to start the applications, because argv doesn't.
 	bootStarts() bool
 	// distribution is how distribution starts if l doesn't say.
@@ -44,12 +45,12 @@ var runtimes = map[string]runtime{
 // plain is what most runtimes have in common.
 type plain struct{}
 
-func (plain) fault(*Launch) (key, text string)        { return "", "" }
-func (plain) workDir(project, _ string) string        { return project }
-func (plain) env(map[string]string) map[string]string { return nil }
-func (plain) nodeEnv(nodeFacts) map[string]string     { return nil }
-func (plain) bootStarts() bool                        { return false }
-func (plain) distribution() string                    { return distBoot }
+func (plain) fault(*Launch) (key, text string)                       { return "", "" }
+func (plain) workDir(project, _ string) string                       { return project }
+func (plain) env(map[string]string) map[string]string                { return nil }
+func (plain) node(*Launch, nodeFacts) (env, files map[string]string) { return nil, nil }
+func (plain) bootStarts() bool                                       { return false }
+func (plain) distribution() string                                   { return distBoot }
 
 // erlRuntime runs plain Erlang: ebin directories on the code path of a bare erl.
 type erlRuntime struct{ plain }
@@ -151,28 +152,53 @@ func (releaseRuntime) workDir(_, nodeDir string) string { return nodeDir }
 // starts, and applications do, before anything else could be evaluated.
 func (releaseRuntime) distribution() string { return distOwn }
 
-func (releaseRuntime) nodeEnv(n nodeFacts) map[string]string {
+// node tells Mix releases by variables who the node is, and relx's by a vm.args of its own.
+func (releaseRuntime) node(l *Launch, n nodeFacts) (env, files map[string]string) {
 	kind := "name"
 	if n.short {
 		kind = "sname"
 	}
-	return map[string]string{
-		"RELEASE_DISTRIBUTION": kind,
-		"RELEASE_NODE":         n.name,
-		"RELEASE_COOKIE":       decoyCookie,
-		"RELEASE_TMP":          filepath.Join(n.dir, "tmp"),
-		// relx: what its start script writes (sys.config and vm.args with variables filled in) is the node's own.
-		"RELX_OUT_FILE_PATH": n.dir,
+	if _, mix, _ := releaseScript(l.Release); mix {
+		return map[string]string{
+			"RELEASE_DISTRIBUTION": kind,
+			"RELEASE_NODE":         n.name,
+			"RELEASE_COOKIE":       decoyCookie,
+			"RELEASE_TMP":          filepath.Join(n.dir, "tmp"),
+		}, nil
 	}
+	version, _ := releaseVersion(l.Release)
+	file := "vm.args"
+	text := readFile(filepath.Join(version, file+".src")) // in which the script fills in variables
+	if text != "" {
+		file += ".src"
+	} else {
+		text = readFile(filepath.Join(version, file))
+	}
+	text = vmArgsIdentity.ReplaceAllString(text, "") + "\n-" + kind + " " + n.name + "\n-setcookie " + decoyCookie + "\n"
+	return map[string]string{
+		"VMARGS_PATH":        filepath.Join(n.dir, "vm.args"),
+		"RELX_OUT_FILE_PATH": n.dir, // where the script puts what it has filled in
+	}, map[string]string{file: text}
+}
+
+// vmArgsIdentity matches the lines of a vm.args that say who the node is.
+var vmArgsIdentity = regexp.MustCompile(`(?m)^\s*-(s?name|setcookie)\b.*$`)
+
+// releaseVersion returns the directory of a release's current version.
+func releaseVersion(dir string) (version string, ok bool) {
+	data := strings.Fields(readFile(filepath.Join(dir, "releases", "start_erl.data"))) // ERTS and release version
+	if len(data) != 2 || !filepath.IsLocal(data[1]) {
+		return "", false
+	}
+	return filepath.Join(dir, "releases", data[1]), true
 }
 
 // releaseScript finds the start script of a release, and which tool has made it.
 func releaseScript(dir string) (script string, mix, ok bool) {
-	data := strings.Fields(readFile(filepath.Join(dir, "releases", "start_erl.data"))) // ERTS and release version
-	if len(data) != 2 || !filepath.IsLocal(data[1]) {
+	version, ok := releaseVersion(dir)
+	if !ok {
 		return "", false, false
 	}
-	version := filepath.Join(dir, "releases", data[1])
 	for _, rel := range glob(version, "*.rel") {
 		script = filepath.Join(dir, "bin", strings.TrimSuffix(filepath.Base(rel), ".rel"))
 		if executable(script) == nil {

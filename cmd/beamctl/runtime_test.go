@@ -1,0 +1,230 @@
+package main
+
+import (
+	"bufio"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/beamctl/beamctl/launcher"
+)
+
+// rebar3Project makes the Erlang example a rebar3 project.
+func rebar3Project(t *testing.T) *world {
+	t.Helper()
+	w := newWorld(t, "erlang-kv")
+	require.NoError(t, os.Remove(filepath.Join(w.dir, "Emakefile")))
+	app, err := os.ReadFile(filepath.Join(w.dir, "ebin", "kv.app"))
+	require.NoError(t, err)
+	w.write("src/kv.app.src", string(app))
+	require.NoError(t, os.RemoveAll(filepath.Join(w.dir, "ebin")))
+	w.write("config/sys.config", `[{kv, [{greeting, "from sys.config"}]}].`)
+	w.write("rebar.config", `{shell, [{config, "config/sys.config"}]}.
+{relx, [{release, {kv, "1.0.0"}, [kv, runtime_tools]}, {dev_mode, false}, {include_erts, false}, {extended_start_script, true}, {sys_config, "config/sys.config"}]}.
+`)
+	return w
+}
+
+// tool runs a build tool in the project, with nothing of a cluster.
+func (w *world) tool(env string, argv ...string) {
+	w.t.Helper()
+	cmd := exec.CommandContext(w.t.Context(), argv[0], argv[1:]...)
+	cmd.Dir, cmd.Env = w.dir, append(slices.Clone(w.env), env)
+	out, err := cmd.CombinedOutput()
+	require.NoError(w.t, err, "%v: %s", argv, out)
+}
+
+// cluster starts what there is, looks at it, and returns what it found. Everything is to be up, to run the application and to
+// see the others, on loopback alone and on the ports reserved for it.
+func (w *world) started(apps ...string) launcher.Status {
+	w.t.Helper()
+	w.ok("start")
+	st := w.status()
+	for i, n := range st.Nodes {
+		assert.Equal(w.t, launcher.NodeUp, n.State, n.Problem)
+		assert.Equal(w.t, apps, n.Apps)
+		assert.Len(w.t, n.Peers, len(st.Nodes)-1)
+		assertLoopbackOnly(w.t, n.Port)
+		assert.Equal(w.t, n.Port, w.record().Nodes[i].Ports["dist"])
+	}
+	return st
+}
+
+// secret returns the running cluster's cookie.
+func (w *world) secret() string {
+	w.t.Helper()
+	b, err := os.ReadFile(filepath.Join(w.status().StateDir, "cookie"))
+	require.NoError(w.t, err)
+	return strings.TrimSpace(string(b))
+}
+
+// stopped stops it, and looks whether anything is left.
+func (w *world) stopped() {
+	w.t.Helper()
+	id := w.record().ID
+	w.ok("stop")
+	assert.Empty(w.t, marked(id))
+	assert.NoDirExists(w.t, filepath.Join(w.dir, ".beamctl"))
+}
+
+func TestRebar3(t *testing.T) {
+	w := rebar3Project(t)
+	w.started("kv")
+	assert.Equal(t, `{ok,"from sys.config"}`, w.inNode(`application:get_env(kv, greeting)`))
+	assert.Equal(t, "ok", w.inNode(`kv:put(a, 1)`))
+	w.stopped()
+}
+
+// TestReleases starts releases by their own scripts. What they would put into their command line is a decoy.
+func TestReleases(t *testing.T) {
+	for name, c := range map[string]struct {
+		build func(t *testing.T) (w *world, release string)
+		app   string
+	}{
+		"mix": {func(t *testing.T) (*world, string) {
+			w := newWorld(t, "elixir-counter")
+			w.tool("MIX_ENV=prod", "mix", "release", "--quiet")
+			return w, "_build/prod/rel/counter"
+		}, "counter"},
+		"relx": {func(t *testing.T) (*world, string) {
+			w := rebar3Project(t)
+			w.tool("", "rebar3", "release")
+			return w, "_build/default/rel/kv"
+		}, "kv"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w, release := c.build(t)
+			w.write("beamctl.yaml", "release: "+release+"\nready: {timeout: 60s}\n")
+			before := files(t, filepath.Join(w.dir, release))
+			s := sample(t)
+			w.started(c.app)
+			secret := w.secret()
+			w.stopped()
+			assert.Contains(t, s.seen(), "not-the-cookie")
+			assert.NotContains(t, s.seen(), secret)
+			assert.Equal(t, before, files(t, filepath.Join(w.dir, release)), "the release itself is left alone")
+
+			// In the release's own directory nothing needs to be said.
+			inside := newWorld(t, "")
+			require.NoError(t, os.RemoveAll(inside.dir))
+			require.NoError(t, os.CopyFS(inside.dir, os.DirFS(filepath.Join(w.dir, release))))
+			assert.Contains(t, inside.ok("config"), "releases/start_erl.data")
+		})
+	}
+}
+
+// TestCommand starts nodes by scripts: one that leaves all to beamctl, one that names itself, one that starts distribution and looks for the
+// cookie where Erlang does. All three are one cluster.
+func TestCommand(t *testing.T) {
+	w := newWorld(t, "")
+	w.write("run.sh", "#!/bin/sh\necho \"$GREETING from $NODE in $PWD\"\nerl -noinput \"$@\"\n")
+	require.NoError(t, os.Chmod(filepath.Join(w.dir, "run.sh"), 0o755))
+	w.write("beamctl.yaml", `
+runtime: command
+command: [./run.sh]
+args: [-config, "{{.Dir}}/etc/{{.Node}}.config"]
+env: {GREETING: hello, NODE: '{{.Node}} {{.Index}} {{.Cluster}}'}
+ports: {mqtt: any}
+files:
+  etc/{{ "node" }}.config: "unused"
+nodes:
+  - {name: plain, files: {etc/plain.config: '[{kernel, [{beamctl_port, {{.Port "mqtt"}}}]}].'}}
+  - {name: named, args: [-name, "{{.Name}}"]}
+  - {name: own, distribution: own, args: [-name, "{{.Name}}", -setcookie, visible]}
+`)
+	bad := w.run("start")
+	assert.Equal(t, exitOK, bad.code, bad.err)
+	s := sample(t)
+	st := w.status()
+	require.Len(t, st.Nodes, 3)
+	for _, n := range st.Nodes {
+		assert.Equal(t, launcher.NodeUp, n.State, n.Problem)
+		assert.Len(t, n.Peers, 2)
+		assert.NotEqual(t, n.Pid, n.OSPid, "there is a shell between")
+		assertLoopbackOnly(t, n.Port)
+	}
+	rec := w.record()
+	assert.Equal(t, fmt.Sprintf("{ok,%d}", rec.Nodes[0].Ports["mqtt"]), w.inNode(`application:get_env(kernel, beamctl_port)`))
+	assert.GreaterOrEqual(t, rec.Nodes[0].Ports["mqtt"], 20000)
+	assert.NotContains(t, rec.Nodes[1].Ports, "mqtt", "only who asks for a port gets one")
+	logs := w.ok("logs")
+	assert.Contains(t, logs, "hello from plain 1 project in "+w.dir)
+	assert.NotContains(t, s.seen(), w.secret())
+	w.stopped()
+}
+
+// TestMixedCluster has nodes of several OTP releases, by different runtimes, in one cluster.
+func TestMixedCluster(t *testing.T) {
+	w := newWorld(t, "elixir-counter")
+	var b strings.Builder
+	b.WriteString("count: 0\nnodes:\n  - {name: mix}\n")
+	want := map[string]string{}
+	for _, r := range otpReleases(t) {
+		suite, major, bin := r[0], r[1], r[2]
+		if major == "23" { // which 27 and later refuse (UNLINK_ID)
+			continue
+		}
+		fmt.Fprintf(&b, "  - {name: otp%s, runtime: erl, ebin: [], apps: [], bin: [%q], env: {SUITE: %s}}\n", major, bin, suite)
+		want["otp"+major+"@127.0.0.1"] = major
+	}
+	w.write("beamctl.yaml", strings.Replace(b.String(), "count: 0\n", "", 1))
+	w.ok("start")
+	st := w.status()
+	require.Len(t, st.Nodes, len(want)+1)
+	for _, n := range st.Nodes {
+		assert.Equal(t, launcher.NodeUp, n.State, n.Problem)
+		assert.Len(t, n.Peers, len(want))
+		if n.Name == "mix@127.0.0.1" {
+			assert.Equal(t, []string{"counter"}, n.Apps)
+		} else {
+			assert.Equal(t, want[n.Name], n.OTP)
+		}
+	}
+	w.stopped()
+}
+
+// otpReleases reads what scripts/otp-releases.sh says there is: suite, release, directory.
+func otpReleases(t *testing.T) [][3]string {
+	t.Helper()
+	f, err := os.Open(filepath.Join("..", "..", ".cache", "otp", "releases"))
+	require.NoError(t, err, "make otp-releases")
+	defer f.Close()
+	var out [][3]string
+	for sc := bufio.NewScanner(f); sc.Scan(); {
+		words := strings.Fields(sc.Text())
+		require.Len(t, words, 3)
+		out = append(out, [3]string(words))
+	}
+	require.GreaterOrEqual(t, len(out), 3)
+	return out
+}
+
+func TestShortNames(t *testing.T) {
+	w := newWorld(t, "erlang-kv")
+	w.write("beamctl.yaml", "names: short\nname: '{{.Node}}@localhost'\n")
+	st := w.started("kv")
+	assert.Equal(t, "node1@localhost", st.Nodes[0].Name)
+	w.stopped()
+}
+
+func TestMeshModes(t *testing.T) {
+	w := newWorld(t, "erlang-kv")
+	w.ok("start", "--mesh", "none")
+	for _, n := range w.status().Nodes {
+		assert.Equal(t, launcher.NodeUp, n.State)
+		assert.Empty(t, n.Peers)
+	}
+	w.stopped()
+
+	r := w.run("start", "--mesh", "app", "--timeout", "3s")
+	assert.Equal(t, exitTimeout, r.code)
+	assert.Contains(t, r.err, "does not see", "the application was to make the mesh, and doesn't")
+	w.ok("clean")
+}
