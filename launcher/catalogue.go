@@ -7,7 +7,6 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"regexp"
 	"strings"
 
 	"github.com/beamctl/beamctl/checks"
@@ -28,7 +27,7 @@ type evidence struct {
 // known is one failure that beamctl understands. It matches by the output; its texts may refer to the expression's
 // submatches as $1.
 type known struct {
-	match *regexp.Regexp
+	match pattern
 	what  string // completes "NODE did not start: …"
 	cause string
 	fix   string
@@ -38,74 +37,74 @@ type known struct {
 // explained by the former. The texts matched are those of OTP 23 to 29.
 var catalogue = []known{
 	{
-		match: regexp.MustCompile(`the name (\S+) seems to be in use by another Erlang node`),
+		match: lazy(`the name (\S+) seems to be in use by another Erlang node`),
 		what:  "its name is taken",
 		cause: "another node of this cluster's EPMD, perhaps a shell started by `beamctl exec`, is called $1",
 		fix:   "end that node or give it another name; `beamctl start --name` changes those of the cluster",
 	},
 	{
-		match: regexp.MustCompile(`(?i)Can't set (long|short) node name|hostname \S+ is illegal`),
+		match: lazy(`(?i)Can't set (long|short) node name|hostname \S+ is illegal`),
 		what:  "its distribution refused the name",
 		cause: "a long name needs a host with a dot in it that is this machine's",
 		fix:   "use 127.0.0.1 as the host: --name '{{.Node}}@127.0.0.1'",
 	},
 	{
-		match: regexp.MustCompile(`\beaddrinuse\b`),
+		match: lazy(`\beaddrinuse\b`),
 		what:  "a port that it wants is taken",
 		cause: "the application listens on a fixed port, which another node of the cluster or another program holds",
 		fix:   "give each node a port of its own in the application's configuration (0 takes any free one)",
 	},
 	{
-		match: regexp.MustCompile(`\{app_failed,\s*(\w+),\s*\{(\w+),\s*\{"no such file or directory",\s*"([^"]+)\.app"\}\}\}`),
+		match: lazy(`\{app_failed,\s*(\w+),\s*\{(\w+),\s*\{"no such file or directory",\s*"([^"]+)\.app"\}\}\}`),
 		what:  "application $2 is missing",
 		cause: "$1 needs $2, and there is no $3.app on the code path",
 		fix:   "build or install $2, or take it out of `applications` in $1.app",
 	},
 	{
-		match: regexp.MustCompile(`\{bad_return,\{\{(\w+),start,\[.*?\]\},\{'EXIT',\{undef,\[\{(\w+),`),
+		match: lazy(`\{bad_return,\{\{(\w+),start,\[.*?\]\},\{'EXIT',\{undef,\[\{(\w+),`),
 		what:  "its application could not start",
 		cause: "$1:start called module $2, which is not on the code path",
 		fix:   "build the project, and see that $2 is part of it",
 	},
 	{
-		match: regexp.MustCompile(`\{app_failed,\s*(\w+),`),
+		match: lazy(`\{app_failed,\s*(\w+),`),
 		what:  "application $1 failed to start",
 		cause: "its start function returned an error, or one of the processes below its supervisor did; the reason is in the line seen",
 	},
 	{
-		match: regexp.MustCompile(`\*\* \(Mix\) Could not start application (\w+): (.+)`),
+		match: lazy(`\*\* \(Mix\) Could not start application (\w+): (.+)`),
 		what:  "application $1 failed to start",
 		cause: "$2",
 	},
 	{
-		match: regexp.MustCompile(`\{cookie_file,`),
+		match: lazy(`\{cookie_file,`),
 		what:  "it could not read the cluster's cookie",
 		cause: "the state directory was removed or changed while the cluster started",
 		fix:   "start again",
 	},
 	{
-		match: regexp.MustCompile(`\{distribution,`),
+		match: lazy(`\{distribution,`),
 		what:  "its distribution did not start",
 		cause: "net_kernel refused; the lines before say why",
 	},
 	{
-		match: regexp.MustCompile(`(?i)Too many open files|\bemfile\b`),
+		match: lazy(`(?i)Too many open files|\bemfile\b`),
 		what:  "it ran out of file descriptors",
 		cause: "the limit of open files per process is too low for this node",
 		fix:   "raise it: ulimit -n",
 	},
 	{
-		match: regexp.MustCompile(`(?i)No space left on device|\benospc\b`),
+		match: lazy(`(?i)No space left on device|\benospc\b`),
 		what:  "the disk is full",
 		fix:   "free some space, or choose another place with --state-dir",
 	},
 	{
-		match: regexp.MustCompile(`\*\* \((\w*Error|Mix)\) (.+)`),
+		match: lazy(`\*\* \((\w*Error|Mix)\) (.+)`),
 		what:  "an Elixir error ended it",
 		cause: "$2",
 	},
 	{
-		match: regexp.MustCompile(`init terminating in do_boot`),
+		match: lazy(`init terminating in do_boot`),
 		what:  "it crashed while it booted",
 		cause: "an expression or module that its command line names failed; the line seen has the reason",
 	},
@@ -128,11 +127,11 @@ func (e evidence) explain() *checks.Finding {
 	f.Saw += e.dump
 	for _, k := range catalogue {
 		for i, line := range e.lines {
-			m := k.match.FindStringSubmatchIndex(line)
+			m := k.match().FindStringSubmatchIndex(line)
 			if m == nil {
 				continue
 			}
-			expand := func(text string) string { return string(k.match.ExpandString(nil, text, line, m)) }
+			expand := func(text string) string { return string(k.match().ExpandString(nil, text, line, m)) }
 			f.What = e.name + " did not start: " + expand(k.what)
 			f.Cause, f.Fix = expand(k.cause), expand(k.fix)
 			f.Saw = fmt.Sprintf("%s  (%s:%d)", shorten(line), e.file, e.first+i) + e.dump

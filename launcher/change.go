@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -183,7 +182,7 @@ func (s *supervisor) removeNodes(ctx context.Context, members []*member) error {
 }
 
 // numbered splits node3 into node and 3.
-var numbered = regexp.MustCompile(`^(.*?)(\d*)$`)
+var numbered = lazy(`^(.*?)(\d*)$`)
 
 // NextNames makes n names for further nodes, as the last one of the cluster goes on: after node3@host comes node4@host.
 func (c *Cluster) NextNames(n int) []string {
@@ -192,7 +191,7 @@ func (c *Cluster) NextNames(n int) []string {
 	for _, last = range c.record.Spec.Nodes {
 		taken[last.Short()] = true
 	}
-	m := numbered.FindStringSubmatch(last.Short())
+	m := numbered().FindStringSubmatch(last.Short())
 	number, err := strconv.Atoi(m[2])
 	if err != nil { // no number, or one that is none
 		m[1], number = last.Short(), 1

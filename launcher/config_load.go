@@ -7,7 +7,6 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -155,13 +154,13 @@ func (f *configFile) faults(err error, values map[position]string) error {
 }
 
 var (
-	unknownField = regexp.MustCompile(`^field (.+) not found in type launcher\.(\w+)$`)
-	wrongType    = regexp.MustCompile(`(?s)^cannot construct !!(\w+)(?: .*)? into (\S+)(?: \(TextUnmarshaler\))?$`)
-	quotedText   = regexp.MustCompile("(?s)[`'\"].*[`'\"]")
+	unknownField = lazy(`^field (.+) not found in type launcher\.(\w+)$`)
+	wrongType    = lazy(`(?s)^cannot construct !!(\w+)(?: .*)? into (\S+)(?: \(TextUnmarshaler\))?$`)
+	quotedText   = lazy("(?s)[`'\"].*[`'\"]")
 )
 
 func matchUnknown(msg string) (key string, ok bool) {
-	m := unknownField.FindStringSubmatch(msg)
+	m := unknownField().FindStringSubmatch(msg)
 	if m == nil {
 		return "", false
 	}
@@ -170,20 +169,20 @@ func matchUnknown(msg string) (key string, ok bool) {
 
 // reword says in words of the file what package yaml says in words of Go, and leaves out what it quotes.
 func reword(msg string) string {
-	if m := unknownField.FindStringSubmatch(msg); m != nil {
+	if m := unknownField().FindStringSubmatch(msg); m != nil {
 		text := fmt.Sprintf("unknown key %q", m[1])
 		if like := nearest(m[1], keysOf(m[2])); like != "" {
 			text += fmt.Sprintf("; is it %q?", like)
 		}
 		return text
 	}
-	if m := wrongType.FindStringSubmatch(msg); m != nil {
+	if m := wrongType().FindStringSubmatch(msg); m != nil {
 		return fmt.Sprintf("is %s where %s is wanted", yamlKind(m[1]), goKind(m[2]))
 	}
 	if strings.HasPrefix(msg, "mapping key ") {
 		return "this key is there already, " + msg[strings.LastIndex(msg, "at line "):]
 	}
-	return quotedText.ReplaceAllString(msg, "…")
+	return quotedText().ReplaceAllString(msg, "…")
 }
 
 func yamlKind(tag string) string {

@@ -6,7 +6,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"regexp"
 	"strings"
 )
 
@@ -67,8 +66,8 @@ func detect(dir, want string, l *Launch) (detected, error) {
 // mixApp finds `app: :name` in a mix.exs, and appsPath `apps_path: "apps"` of an umbrella. Reading is enough for what is a
 // literal in every generated project, and it spares booting a BEAM to evaluate the file.
 var (
-	mixApp   = regexp.MustCompile(`(?m)^[^#\n]*\bapp:\s*:([a-z][a-zA-Z0-9_]*)`)
-	appsPath = regexp.MustCompile(`(?m)^[^#\n]*\bapps_path:\s*"([^"]+)"`)
+	mixApp   = lazy(`(?m)^[^#\n]*\bapp:\s*:([a-z][a-zA-Z0-9_]*)`)
+	appsPath = lazy(`(?m)^[^#\n]*\bapps_path:\s*"([^"]+)"`)
 )
 
 func detectMix(dir string) (detected, error) {
@@ -92,7 +91,7 @@ func mixApps(dir string) (apps []string, err error) {
 	if err != nil {
 		return nil, err
 	}
-	if m := appsPath.FindSubmatch(b); m != nil {
+	if m := appsPath().FindSubmatch(b); m != nil {
 		for _, f := range glob(dir, filepath.Join(string(m[1]), "*", "mix.exs")) {
 			child, err := mixApps(filepath.Dir(f))
 			if err != nil {
@@ -102,7 +101,7 @@ func mixApps(dir string) (apps []string, err error) {
 		}
 		return apps, nil
 	}
-	if m := mixApp.FindSubmatch(b); m != nil {
+	if m := mixApp().FindSubmatch(b); m != nil {
 		apps = []string{string(m[1])}
 	}
 	return apps, nil
@@ -130,7 +129,7 @@ func clusteringLibrary(dir string) string {
 }
 
 // shellConfig finds {config, "config/sys.config"}, the file that rebar3 shell takes.
-var shellConfig = regexp.MustCompile(`(?m)^[^%\n]*\{\s*config\s*,\s*"([^"]+)"\s*\}`)
+var shellConfig = lazy(`(?m)^[^%\n]*\{\s*config\s*,\s*"([^"]+)"\s*\}`)
 
 func detectRebar3(dir string) detected {
 	d := detected{marker: "rebar.config"}
@@ -140,7 +139,7 @@ func detectRebar3(dir string) detected {
 			d.config.Apps = append(d.config.Apps, strings.TrimSuffix(filepath.Base(f), ".app.src"))
 		}
 	}
-	if m := shellConfig.FindStringSubmatch(readFile(filepath.Join(dir, "rebar.config"))); m != nil && isFile(dir, m[1]) {
+	if m := shellConfig().FindStringSubmatch(readFile(filepath.Join(dir, "rebar.config"))); m != nil && isFile(dir, m[1]) {
 		d.config.SysConfig = m[1]
 	}
 	return d

@@ -40,7 +40,7 @@ func (c *Cluster) guestNode(ctx context.Context, cfg ExecConfig) (*guest, error)
 		_, host, _ = strings.Cut(first, "@")
 		g.name = alive + "@" + host
 	}
-	if !aliveName.MatchString(alive) || host == "" {
+	if !aliveName().MatchString(alive) || host == "" {
 		return nil, fmt.Errorf("%w: node name %q: letters, digits, _ and - before the @", ErrSpec, cfg.AsNode)
 	}
 	ctx, cancel := context.WithTimeout(ctx, lookupTimeout)

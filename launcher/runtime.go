@@ -3,7 +3,6 @@ package launcher
 import (
 	"os"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 )
@@ -174,7 +173,7 @@ func (releaseRuntime) node(l *Launch, n nodeFacts) (env, files map[string]string
 	} else {
 		text = readFile(filepath.Join(version, file))
 	}
-	text = vmArgsIdentity.ReplaceAllString(text, "") + "\n-" + kind + " " + n.name + "\n-setcookie " + decoyCookie + "\n"
+	text = vmArgsIdentity().ReplaceAllString(text, "") + "\n-" + kind + " " + n.name + "\n-setcookie " + decoyCookie + "\n"
 	return map[string]string{
 		"VMARGS_PATH":        filepath.Join(n.dir, "vm.args"),
 		"RELX_OUT_FILE_PATH": n.dir, // where the script puts what it has filled in
@@ -182,7 +181,7 @@ func (releaseRuntime) node(l *Launch, n nodeFacts) (env, files map[string]string
 }
 
 // vmArgsIdentity matches the lines of a vm.args that say who the node is.
-var vmArgsIdentity = regexp.MustCompile(`(?m)^\s*-(s?name|setcookie)\b.*$`)
+var vmArgsIdentity = lazy(`(?m)^\s*-(s?name|setcookie)\b.*$`)
 
 // releaseVersion returns the directory of a release's current version.
 func releaseVersion(dir string) (version string, ok bool) {

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"maps"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -60,10 +59,10 @@ const maxNodes = 200
 const maxClusterName = 64
 
 var (
-	clusterName = regexp.MustCompile(`^[a-zA-Z0-9][a-zA-Z0-9_-]*$`)
-	aliveName   = regexp.MustCompile(`^[a-zA-Z0-9_-]+$`) // what OTP's net_kernel accepts before the @
-	envName     = regexp.MustCompile(`^[a-zA-Z_][a-zA-Z0-9_]*$`)
-	portName    = regexp.MustCompile(`^[a-z][a-z0-9_]*$`)
+	clusterName = lazy(`^[a-zA-Z0-9][a-zA-Z0-9_-]*$`)
+	aliveName   = lazy(`^[a-zA-Z0-9_-]+$`) // what OTP's net_kernel accepts before the @
+	envName     = lazy(`^[a-zA-Z_][a-zA-Z0-9_]*$`)
+	portName    = lazy(`^[a-z][a-z0-9_]*$`)
 )
 
 // Short returns the part of the name before the @.
@@ -114,7 +113,7 @@ func (s *Spec) faults() []fault {
 	add := func(key, format string, args ...any) {
 		faults = append(faults, fault{key, fmt.Sprintf(format, args...)})
 	}
-	if !clusterName.MatchString(s.Cluster) || len(s.Cluster) > maxClusterName {
+	if !clusterName().MatchString(s.Cluster) || len(s.Cluster) > maxClusterName {
 		add("cluster", "cluster name %q: letters, digits, _ and -, at most %d", s.Cluster, maxClusterName)
 	}
 	if !filepath.IsAbs(s.Dir) {
@@ -162,7 +161,7 @@ func (s *Spec) nameFault(n *NodeSpec) string {
 	alive, host, ok := strings.Cut(n.Name, "@")
 	dotted := strings.ContainsAny(host, ".:")
 	switch {
-	case !ok || !aliveName.MatchString(alive) || host == "":
+	case !ok || !aliveName().MatchString(alive) || host == "":
 		return "is not of the form name@host"
 	case s.ShortNames && dotted:
 		return "is not short: the host of a short name has no dot"
@@ -186,12 +185,12 @@ func (l *Launch) faults(prefix string) []fault {
 		add("distribution", "%q is neither boot nor own", l.Distribution)
 	}
 	for _, k := range slices.Sorted(maps.Keys(l.Env)) {
-		if !envName.MatchString(k) || strings.HasPrefix(k, "BEAMCTL_") {
+		if !envName().MatchString(k) || strings.HasPrefix(k, "BEAMCTL_") {
 			add("env."+k, "environment variable %q: letters, digits and _, not BEAMCTL_…", k)
 		}
 	}
 	for _, k := range slices.Sorted(maps.Keys(l.Ports)) {
-		if !portName.MatchString(k) {
+		if !portName().MatchString(k) {
 			add("ports."+k, "port name %q: lower-case letters, digits and _", k)
 		}
 	}
