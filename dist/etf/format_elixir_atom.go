@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"regexp"
 	"strings"
+	"sync"
 	"unicode"
 	"unicode/utf8"
 )
@@ -12,8 +13,10 @@ import (
 const elixirPrefix = "Elixir."
 
 // elixirOperators are the atoms besides identifiers that Elixir writes without quotes (Macro.classify_atom/1).
-var elixirOperators = wordSet(`! != !== && &&& & * ** + ++ +++ - -- --- -> . .. ... / < <- <<< <<>> <<~ <= <> <|> <~ <~>
-	= == === =~ > >= >>> @ \\ ^ ^^^ {} %{} % | |> || ||| ~> ~>> ~~~ ..//`)
+var elixirOperators = sync.OnceValue(func() map[Atom]bool {
+	return wordSet(`! != !== && &&& & * ** + ++ +++ - -- --- -> . .. ... / < <- <<< <<>> <<~ <= <> <|> <~ <~>
+		= == === =~ > >= >>> @ \\ ^ ^^^ {} %{} % | |> || ||| ~> ~>> ~~~ ..//`)
+})
 
 func wordSet(words string) map[Atom]bool {
 	set := map[Atom]bool{}
@@ -23,11 +26,12 @@ func wordSet(words string) map[Atom]bool {
 	return set
 }
 
-var aliasPattern = regexp.MustCompile(`^Elixir(\.[A-Z][A-Za-z0-9_]*)*$`)
+// aliasPattern is compiled when it is first used: a program that prints no Elixir starts faster.
+var aliasPattern = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^Elixir(\.[A-Z][A-Za-z0-9_]*)*$`) })
 
 // isAlias reports whether a is a module name that Elixir writes as one.
 func isAlias(a Atom) bool {
-	return strings.HasPrefix(string(a), "Elixir") && aliasPattern.MatchString(string(a))
+	return strings.HasPrefix(string(a), "Elixir") && aliasPattern().MatchString(string(a))
 }
 
 // isElixirIdentifier reports whether a needs no quotes: a letter or _, then letters, digits, _ and, in atoms, @; ? or !
@@ -85,7 +89,7 @@ func appendElixirAtom(dst []byte, a Atom) []byte {
 		return append(dst, a...)
 	case isAlias(a):
 		return append(dst, a[len(elixirPrefix):]...)
-	case isElixirIdentifier(a, true) || elixirOperators[a]:
+	case isElixirIdentifier(a, true) || elixirOperators()[a]:
 		return append(append(dst, ':'), a...)
 	}
 	return appendElixirQuoted(append(dst, ':'), string(a))
@@ -93,7 +97,7 @@ func appendElixirAtom(dst []byte, a Atom) []byte {
 
 // appendElixirKey writes a as the key of a keyword list: name and colon.
 func appendElixirKey(dst []byte, a Atom) []byte {
-	if isElixirIdentifier(a, true) && a != "Elixir" || elixirOperators[a] && a != "..//" && a != "->" {
+	if isElixirIdentifier(a, true) && a != "Elixir" || elixirOperators()[a] && a != "..//" && a != "->" {
 		return append(append(dst, a...), ':')
 	}
 	return append(appendElixirQuoted(dst, string(a)), ':')
@@ -105,7 +109,7 @@ var notCallable = wordSet(`. .. ... ..// -> {} %{} <<>> %`)
 // appendElixirFunction writes a as a function's name behind a dot.
 func appendElixirFunction(dst []byte, a Atom) []byte {
 	first, _ := utf8.DecodeRuneInString(string(a))
-	if isElixirIdentifier(a, false) && !unicode.IsUpper(first) || elixirOperators[a] && !notCallable[a] {
+	if isElixirIdentifier(a, false) && !unicode.IsUpper(first) || elixirOperators()[a] && !notCallable[a] {
 		return append(dst, a...)
 	}
 	return appendElixirQuoted(dst, string(a))

@@ -168,7 +168,7 @@ func (p *elixirParser) name(at bool) string {
 func (p *elixirParser) operator() string {
 	const longest = 4
 	for n := min(longest, len(p.s)-p.pos); n > 0; n-- {
-		if op := p.s[p.pos : p.pos+n]; elixirOperators[Atom(op)] {
+		if op := p.s[p.pos : p.pos+n]; elixirOperators()[Atom(op)] {
 			p.pos += n
 			return op
 		}
