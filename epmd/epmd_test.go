@@ -1,7 +1,6 @@
 package epmd_test
 
 import (
-	"fmt"
 	"io"
 	"net"
 	"os/exec"
@@ -191,6 +190,6 @@ func portOf(t testing.TB, addr string) int {
 	_, port, err := net.SplitHostPort(addr)
 	require.NoError(t, err)
 	p, err := strconv.Atoi(port)
-	require.NoError(t, err, fmt.Sprintf("address %q", addr))
+	require.NoError(t, err, "address %q", addr)
 	return p
 }

@@ -105,7 +105,7 @@ func (p *peer) alive(n Node) {
 		n, ok = p.s.register(n, p)
 	}
 	p.limitTime() // anew: the hook may have taken its time
-	_, err := p.conn.Write(appendAliveReply(nil, n.HighestVersion, n.Creation))
+	_, err := p.conn.Write(aliveReply(n.HighestVersion, n.Creation))
 	if !ok {
 		return
 	}

@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -163,9 +164,9 @@ func TestRealNodes(t *testing.T) {
 }
 
 func homeOf(env []string) string {
-	for i := len(env) - 1; i >= 0; i-- {
-		if strings.HasPrefix(env[i], "HOME=") {
-			return env[i]
+	for _, v := range slices.Backward(env) {
+		if strings.HasPrefix(v, "HOME=") {
+			return v
 		}
 	}
 	return ""

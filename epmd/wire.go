@@ -158,16 +158,16 @@ func parseNode(b []byte) (Node, error) {
 	return n, nil
 }
 
-// appendAliveReply appends the answer to a registration; creation 0 stands for a refusal.
-func appendAliveReply(dst []byte, version uint16, creation uint32) []byte {
+// aliveReply is the answer to a registration; creation 0 stands for a refusal.
+func aliveReply(version uint16, creation uint32) []byte {
 	result := byte(resultOK)
 	if creation == 0 {
 		result, creation = resultError, 99 // epmd's number; nobody reads it
 	}
 	if version >= extendedVersion {
-		return binary.BigEndian.AppendUint32(append(dst, tagAliveX, result), creation)
+		return binary.BigEndian.AppendUint32([]byte{tagAliveX, result}, creation)
 	}
-	return binary.BigEndian.AppendUint16(append(dst, tagAlive, result), uint16(creation)) //nolint:gosec // 1..3 or 99
+	return binary.BigEndian.AppendUint16([]byte{tagAlive, result}, uint16(creation)) //nolint:gosec // 1..3 or 99
 }
 
 // parseAliveReply returns the creation, ErrNameTaken, or errShort.

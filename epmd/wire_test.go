@@ -73,7 +73,7 @@ func TestReplyRoundTrip(t *testing.T) {
 		if n.HighestVersion < extendedVersion {
 			want = want%3 + 1
 		}
-		b = appendAliveReply(nil, n.HighestVersion, want)
+		b = aliveReply(n.HighestVersion, want)
 		given, err := parseAliveReply(b)
 		require.NoError(t, err)
 		assert.Equal(t, want, given)
@@ -81,7 +81,7 @@ func TestReplyRoundTrip(t *testing.T) {
 			_, err := parseAliveReply(b[:i])
 			require.ErrorIs(t, err, errShort)
 		}
-		_, err = parseAliveReply(appendAliveReply(nil, n.HighestVersion, 0))
+		_, err = parseAliveReply(aliveReply(n.HighestVersion, 0))
 		require.ErrorIs(t, err, ErrNameTaken)
 	})
 }
@@ -159,7 +159,9 @@ func (forever) Read(b []byte) (int, error) {
 func FuzzRequest(f *testing.F) {
 	for _, r := range []request{
 		{op: opAlive, node: Node{Name: "x", Port: 4711, Type: TypeNormal, HighestVersion: 6, LowestVersion: 5, Extra: []byte{1}}},
-		{op: opPort, name: "x"}, {op: opNames}, {op: opStop, name: "é"},
+		{op: opPort, name: "x"},
+		{op: opNames},
+		{op: opStop, name: "é"},
 	} {
 		b, err := appendRequest(nil, r)
 		require.NoError(f, err)
@@ -183,15 +185,15 @@ func FuzzRequest(f *testing.F) {
 }
 
 func FuzzAliveReply(f *testing.F) {
-	f.Add(appendAliveReply(nil, 6, 77))
-	f.Add(appendAliveReply(nil, 5, 0))
+	f.Add(aliveReply(6, 77))
+	f.Add(aliveReply(5, 0))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		if creation, err := parseAliveReply(b); err == nil && creation != 0 {
 			version := uint16(5)
 			if b[0] == tagAliveX {
 				version = extendedVersion
 			}
-			require.True(t, bytes.HasPrefix(b, appendAliveReply(nil, version, creation)))
+			require.True(t, bytes.HasPrefix(b, aliveReply(version, creation)))
 		}
 	})
 }

@@ -74,7 +74,7 @@ func (n *Node) Listen(ctx context.Context, cfg ListenConfig) (net.Addr, error) {
 		return nil, &OpError{"listen", n.cfg.Name, err}
 	}
 	n.listener = ln
-	n.owned.Go(func() { n.acceptLoop(ln) })
+	n.owned.Go(func() { n.acceptLoop(ln) }) //nolint:contextcheck // it lives as long as the node, not as this call
 	return nl.Addr(), nil
 }
 

@@ -77,7 +77,7 @@ func (n *Node) connected(ctx context.Context, name string) (*link, error) {
 func (n *Node) attempt(ctx context.Context, p *peer) (*link, error) {
 	dialCtx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	stop := context.AfterFunc(n.ctx, func() { cancel(ErrClosed) })
+	stop := context.AfterFunc(n.ctx, func() { cancel(ErrClosed) }) //nolint:contextcheck // whichever ends first
 	defer stop()
 	p.mu.Lock()
 	how, changed := p.how, p.changed

@@ -2,8 +2,6 @@ package node_test
 
 import (
 	"context"
-	"maps"
-	"slices"
 	"testing"
 	"time"
 
@@ -15,28 +13,14 @@ import (
 	"github.com/beamctl/beamctl/node/nodetest"
 )
 
-type bind = map[etf.Atom]etf.Term
+type bind = nodetest.Bindings
 
 // eval evaluates Erlang expressions on the node, with variables, and returns the value of the last.
 func eval(t *testing.T, n *node.Node, name, code string, vars bind) etf.Term {
 	t.Helper()
-	got, err := tryEval(t.Context(), t, n, name, code, vars)
+	got, err := nodetest.Eval(t.Context(), n, name, code, vars)
 	require.NoError(t, err)
 	return got
-}
-
-func tryEval(ctx context.Context, t *testing.T, n *node.Node, name, code string, vars bind) (etf.Term, error) {
-	t.Helper()
-	forms := parsed(t, n, name, code+".")
-	bindings := etf.List{}
-	for _, k := range slices.Sorted(maps.Keys(vars)) { // an orddict
-		bindings = append(bindings, etf.Tuple{k, vars[k]})
-	}
-	got, err := n.Call(ctx, name, "erl_eval", "exprs", forms, bindings)
-	if err != nil {
-		return nil, err
-	}
-	return got.(etf.Tuple)[1], nil
 }
 
 func process(t *testing.T, n *node.Node) *node.Process {

@@ -202,7 +202,7 @@ func TestFunctions(t *testing.T) {
 				`try erpc:call(N, go, wait, [], 20) catch error:{erpc, timeout} -> timeout end`:                       `timeout`,
 				`erpc:cast(N, go, cast, [hi])`: `ok`,
 			} {
-				got, err := tryEval(t.Context(), t, n, e.Name, code, vars)
+				got, err := nodetest.Eval(t.Context(), n, e.Name, code, vars)
 				require.NoError(t, err, code)
 				assert.Equal(t, want, etf.Format(got), code)
 			}

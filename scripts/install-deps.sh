@@ -2,8 +2,8 @@
 # Installs what is missing of what the demo or the tests need, and only that.
 #
 #   scripts/install-deps.sh demo    Erlang and Elixir
-#   scripts/install-deps.sh test    … and the OTP applications, rebar3, a C compiler (for go test -race) and patchelf
-#                                   (for other OTP releases)
+#   scripts/install-deps.sh test    … and the OTP applications, rebar3, a C compiler (for go test -race), patchelf
+#                                   (for other OTP releases), Java (for jinterface) and RabbitMQ (not as a service)
 #
 # Asks for tools, not for packages: an Erlang from elsewhere on PATH will do. Installs with apt-get, where there is one.
 set -euo pipefail
@@ -14,9 +14,10 @@ demo)
     applications=()
     ;;
 test)
-    commands=(erl erlc epmd escript elixir mix rebar3 gcc patchelf)
+    commands=(erl erlc epmd escript elixir mix rebar3 gcc patchelf java javac
+        /usr/lib/rabbitmq/bin/rabbitmq-server) # where Debian has the plain script; the one on PATH is for root
     applications=(crypto ssl public_key asn1 syntax_tools tools runtime_tools inets mnesia parsetools eunit common_test
-        erl_interface)
+        erl_interface jinterface)
     ;;
 *)
     echo "usage: $0 demo|test" >&2
@@ -48,7 +49,9 @@ package() {
     elixir | mix) echo elixir ;;
     rebar3 | patchelf) echo "$1" ;;
     gcc) printf '%s\n' gcc libc6-dev ;;
+    */rabbitmq-server) echo rabbitmq-server ;;
     erl_interface) echo erlang-dev ;;
+    java | javac) echo default-jdk-headless ;;
     *) echo "erlang-${1//_/-}" ;;
     esac
 }
@@ -88,12 +91,12 @@ retry() {
     "$@"
 }
 
-# Where systemd runs, Debian's erlang-base starts an epmd daemon when it is installed. Nobody asked for that:
-# for this installation a policy says no to epmd, unless the machine has a policy of its own.
+# Debian starts services when they are installed: erlang-base an epmd daemon, rabbitmq-server itself. Nobody asked for that:
+# for this installation a policy says no to both, unless the machine has a policy of its own.
 policy=/usr/sbin/policy-rc.d
-if [[ -d /run/systemd/system && ! -e $policy ]]; then
+if [[ ! -e $policy ]]; then
     # shellcheck disable=SC2016 # $* is for the policy to expand
-    printf '#!/bin/sh\ncase "$*" in *epmd*) exit 101 ;; esac\n' | "${as_root[@]}" tee $policy >/dev/null
+    printf '#!/bin/sh\ncase "$*" in *epmd*|*rabbitmq*) exit 101 ;; esac\n' | "${as_root[@]}" tee $policy >/dev/null
     "${as_root[@]}" chmod 755 $policy
     trap '"${as_root[@]}" rm -f $policy' EXIT
 fi

@@ -141,7 +141,13 @@ func (c *Cluster) Home() string {
 // Run runs a VM with the given arguments, which need not make it a node, until it ends, and returns what it prints.
 func (c *Cluster) Run(args ...string) string {
 	c.t.Helper()
-	return c.start("", args).finished()
+	return c.RunOf("", args...)
+}
+
+// RunOf is Run with the OTP whose programs are in the folder bin.
+func (c *Cluster) RunOf(bin string, args ...string) string {
+	c.t.Helper()
+	return c.start(bin, args).finished()
 }
 
 // finished waits for the VM to end well.
