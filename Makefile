@@ -12,7 +12,7 @@ export LC_ALL := C.UTF-8
 
 .DEFAULT_GOAL := help
 .PHONY: help build demo test test-go test-examples test-unprivileged otp-releases \
-	test-matrix test-matrix-long compatibility lint fmt fuzz-short bench clean
+	test-matrix test-matrix-long compatibility lint fmt fuzz-short fuzz-long soak-wire bench clean
 
 help: ## Show this help
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 26
@@ -72,8 +72,18 @@ $(GOLANGCI_LINT):
 fuzz-short: ## Run every fuzz target for FUZZTIME (5s)
 	scripts/fuzz.sh $(FUZZTIME)
 
-bench: ## Run all benchmarks
-	go test -run='^$$' -bench=. -benchmem ./...
+fuzz-long: ## Run every fuzz target for ten minutes
+	scripts/fuzz.sh 10m
+
+soak-wire: ## Ten minutes of a thousand calls a second to a node that is paused, killed and restarted
+	go test -run='^TestSoak$$' -v -timeout=20m ./node -soak=10m
+
+BENCHTIME ?= 9x
+bench: build ## Compare with epmd, erl, erl_call and a C node, by turns in one run; BENCHTIME=9x is the number of rounds
+	go test -run='^$$' -bench='Call|Bulk' -benchtime=$(BENCHTIME) ./node
+	taskset -c 0 go test -run='^$$' -bench=Call -benchtime=$(BENCHTIME) ./node
+	go test -run='^$$' -bench=. -benchtime=$(BENCHTIME) ./cmd/beamctl
+	go test -run='^$$' -bench=. -benchmem ./dist/etf ./epmd
 
 clean: ## Remove what was built; running clusters are not touched
 	rm -rf bin examples/*/_build examples/*/ebin/*.beam
