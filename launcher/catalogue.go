@@ -43,10 +43,40 @@ var catalogue = []known{
 		fix:   "end that node or give it another name; `beamctl start --name` changes those of the cluster",
 	},
 	{
-		match: lazy(`(?i)Can't set (long|short) node name|hostname \S+ is illegal`),
+		match: lazy(`(?i)Can't set short node name`),
+		what:  "its distribution refused the name",
+		cause: "a short name (-sname) may not have a host with a dot in it; something on its command line, or its start script, asked for one",
+		fix:   "leave the name to beamctl: no -sname and -name; or give hosts without a dot, with `names: short`",
+	},
+	{
+		match: lazy(`(?i)Can't set long node name|hostname \S+ is illegal`),
 		what:  "its distribution refused the name",
 		cause: "a long name needs a host with a dot in it that is this machine's",
 		fix:   "use 127.0.0.1 as the host: --name '{{.Node}}@127.0.0.1'",
+	},
+	{
+		match: lazy(`register/listen error: \w+`),
+		what:  "it found no EPMD",
+		cause: "ERL_EPMD_PORT is not the port of the cluster's EPMD: a start script or the project's environment has changed it",
+		fix:   "leave ERL_EPMD_PORT, ERL_EPMD_ADDRESS and -start_epmd alone: beamctl sets them for each node",
+	},
+	{
+		match: lazy(`Invalid challenge reply|attempt from disallowed node`),
+		what:  "its cookie is not the cluster's",
+		cause: "the node has another cookie than beamctl gave it: it was set by code (erlang:set_cookie) or by a flag (-setcookie, vm.args)",
+		fix:   "take that out; nodes with a cookie of their own choice are started without beamctl, and looked at with --attach",
+	},
+	{
+		match: lazy(`(?i)Too many open files|\bemfile\b`),
+		what:  "it ran out of file descriptors",
+		cause: "the limit of open files per process is too low for this node",
+		fix:   "raise it: ulimit -n",
+	},
+	{
+		match: lazy(`(?i)No space left on device|\benospc\b`),
+		what:  "the disk is full",
+		cause: "it could not write a file; the line seen says which, or what failed for it",
+		fix:   "free some space, or choose another place with --state-dir",
 	},
 	{
 		match: lazy(`\beaddrinuse\b`),
@@ -86,17 +116,6 @@ var catalogue = []known{
 		match: lazy(`\{distribution,`),
 		what:  "its distribution did not start",
 		cause: "net_kernel refused; the lines before say why",
-	},
-	{
-		match: lazy(`(?i)Too many open files|\bemfile\b`),
-		what:  "it ran out of file descriptors",
-		cause: "the limit of open files per process is too low for this node",
-		fix:   "raise it: ulimit -n",
-	},
-	{
-		match: lazy(`(?i)No space left on device|\benospc\b`),
-		what:  "the disk is full",
-		fix:   "free some space, or choose another place with --state-dir",
 	},
 	{
 		match: lazy(`\*\* \((\w*Error|Mix)\) (.+)`),
