@@ -3,6 +3,8 @@ package conformance
 import (
 	"bytes"
 	"crypto/md5" //nolint:gosec // to compare with erlang:md5/1
+	"math"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -20,11 +22,32 @@ var largeCases = []Case{
 	{"16 MB both ways, four times at once", largeBoth},
 	{"200,000 small terms in one", manySmall},
 	{"sizes around a fragment's", fragmentSizes},
+	{"100 MB to the node: pings take at most 10 × their idle time, or 50 ms", hugeOut},
+	{"100 MB from the node: pings take at most 10 × their idle time, or 50 ms", hugeIn},
 }
 
 const large = 16 << 20
 
 func blob(size int) []byte { return bytes.Repeat([]byte("0123456789abcdef"), size/16) }
+
+// pings measures pings, one after the other, until over is closed or there are so many.
+func (p *Peer) pings(over <-chan struct{}, most int) (times []time.Duration) {
+	p.t.Helper()
+	for len(times) < most {
+		begun := time.Now()
+		if err := p.Node.Ping(p.t.Context(), p.Name); err != nil {
+			p.t.Errorf("after %d pings: %v", len(times), err)
+			return times
+		}
+		times = append(times, time.Since(begun))
+		select {
+		case <-over:
+			return times
+		default:
+		}
+	}
+	return times
+}
 
 // pinging counts the pings that begin and end while f runs.
 func (p *Peer) pinging(f func()) int64 {
@@ -129,4 +152,60 @@ func fragmentSizes(t *testing.T, e *Env) {
 			require.Equal(t, etf.List{data, data}, got, size)
 		}
 	}
+}
+
+const (
+	huge = 100_000_000
+	// latencyFloor is what a ping may take in any case: on a busy machine its parts wait for a CPU, each for some milliseconds. Behind
+	// a whole term it would wait for ten times as long.
+	latencyFloor = 50 * time.Millisecond
+)
+
+// oneHuge lets one release at a time move its hundred megabytes: each is held several times over.
+var oneHuge sync.Mutex
+
+func (p *Peer) stayQuick(transfer func()) {
+	p.t.Helper()
+	oneHuge.Lock()
+	defer oneHuge.Unlock()
+	idle := median(p.pings(nil, 200))
+	over := make(chan struct{})
+	go func() {
+		defer close(over)
+		for range 3 {
+			transfer()
+		}
+	}()
+	times := p.pings(over, math.MaxInt)
+	<-over
+	busy := median(times)
+	idle = max(idle, median(p.pings(nil, 200)))
+	p.t.Logf("median of %d pings: %v, idle: %v", len(times), busy, idle)
+	assert.Less(p.t, busy, max(10*idle, latencyFloor))
+}
+
+func median(times []time.Duration) time.Duration {
+	if len(times) == 0 {
+		return math.MaxInt64
+	}
+	slices.Sort(times)
+	return times[len(times)/2]
+}
+
+func hugeOut(t *testing.T, e *Env) {
+	p := e.Peer()
+	data := blob(huge)
+	p.stayQuick(func() {
+		got, err := p.Try("erlang", "byte_size", data)
+		assert.Equal(t, int64(huge), got, "%v", err)
+	})
+}
+
+func hugeIn(t *testing.T, e *Env) {
+	p := e.Peer()
+	p.stayQuick(func() {
+		got, err := p.Try("conformance", "blob", huge)
+		data, _ := got.([]byte)
+		assert.True(t, len(data) == huge, "%d bytes, %v", len(data), err) //nolint:testifylint // too long to print
+	})
 }

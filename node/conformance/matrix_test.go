@@ -41,6 +41,10 @@ var groups = []Group{
 	{"Terms, both ways and through every encoding the node makes", termCases},
 	{"Large terms", largeCases},
 	{"Connections", connectionCases},
+	{"Processes of ours", processCases},
+	{"gen_servers and functions of ours", serverCases},
+	{"Connections from the node", listenCases},
+	{"TLS (`-proto_dist inet_tls`) and IPv6 (`inet6_tcp`)", secureCases},
 	{"Other releases in the same cluster", mixedCases},
 	{"EPMD", epmdCases},
 }
@@ -90,6 +94,9 @@ func releases(t *testing.T) []Release {
 
 // caseTime bounds one case, boots included, on a busy machine.
 const caseTime = 2 * time.Minute
+
+// tick is how often a case looks whether what it waits for has come.
+const tick = 5 * time.Millisecond
 
 func TestMatrix(t *testing.T) {
 	rs := releases(t)
