@@ -49,8 +49,9 @@ otp-releases: ## Unpack the OTP releases that the matrix tests, under .cache
 CONFORMANCE = CGO_ENABLED=1 go test -race -count=1 -parallel=6 -timeout=$(TEST_TIMEOUT) ./node/conformance \
 	-releases=$(CURDIR)/.cache/otp/releases
 
-test-matrix: otp-releases ## Run the conformance suite with every supported OTP release
+test-matrix: otp-releases ## Run the conformance suite with every supported OTP release, and all of them as one cluster
 	$(CONFORMANCE)
+	go test -count=1 -tags=matrix -run='^TestMixedReleases$$' ./cmd/beamctl -releases=$(CURDIR)/.cache/otp/releases
 
 test-matrix-long: otp-releases ## The same, with connections that are idle for five minutes
 	$(CONFORMANCE) -long=5m

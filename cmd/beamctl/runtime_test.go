@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bufio"
 	"fmt"
 	"os"
 	"os/exec"
@@ -160,50 +159,33 @@ nodes:
 	w.stopped()
 }
 
-// TestMixedCluster has nodes of several OTP releases, by different runtimes, in one cluster.
+// TestMixedCluster has nodes of different runtimes in one cluster, each with what it is to run.
 func TestMixedCluster(t *testing.T) {
 	w := newWorld(t, "elixir-counter")
-	var b strings.Builder
-	b.WriteString("count: 0\nnodes:\n  - {name: mix}\n")
-	want := map[string]string{}
-	for _, r := range otpReleases(t) {
-		suite, major, bin := r[0], r[1], r[2]
-		if major == "23" { // which 27 and later refuse (UNLINK_ID)
-			continue
-		}
-		fmt.Fprintf(&b, "  - {name: otp%s, runtime: erl, ebin: [], apps: [], bin: [%q], env: {SUITE: %s}}\n", major, bin, suite)
-		want["otp"+major+"@127.0.0.1"] = major
-	}
-	w.write("beamctl.yaml", strings.Replace(b.String(), "count: 0\n", "", 1))
+	kv := newWorld(t, "erlang-kv")
+	kv.tool("", "erl", "-make")
+	w.write("beamctl.yaml", `
+nodes:
+  - {name: mix, vm_args: [+S, "1:1"]}
+  - {name: erl, runtime: erl, ebin: [`+kv.dir+`/ebin], apps: [kv], env: {ROLE: "{{.Node}}'s"}}
+  - {name: bare, runtime: erl, ebin: [], apps: [], bin: [wrapped]}
+`)
+	erl, err := exec.LookPath("erl")
+	require.NoError(t, err)
+	w.write("wrapped/erl", "#!/bin/sh\nexec "+erl+" -kernel wrapped yes \"$@\"\n")
+	require.NoError(t, os.Chmod(filepath.Join(w.dir, "wrapped", "erl"), 0o755))
 	w.ok("start")
 	st := w.status()
-	require.Len(t, st.Nodes, len(want)+1)
-	for _, n := range st.Nodes {
-		assert.Equal(t, launcher.NodeUp, n.State, n.Problem)
-		assert.Len(t, n.Peers, len(want))
-		if n.Name == "mix@127.0.0.1" {
-			assert.Equal(t, []string{"counter"}, n.Apps)
-		} else {
-			assert.Equal(t, want[n.Name], n.OTP)
-		}
+	for i, apps := range [][]string{{"counter"}, {"kv"}, nil} {
+		assert.Equal(t, launcher.NodeUp, st.Nodes[i].State, st.Nodes[i].Problem)
+		assert.Len(t, st.Nodes[i].Peers, 2)
+		assert.Equal(t, apps, st.Nodes[i].Apps)
 	}
+	w.ok("health")
+	assert.Contains(t, w.ok("rpc", "mix", "erlang:system_info(schedulers)"), "1")
+	assert.Contains(t, w.ok("rpc", "erl", `os:getenv("ROLE")`), "erl's")
+	assert.Contains(t, w.ok("rpc", "bare", "application:get_env(kernel, wrapped)"), "yes")
 	w.stopped()
-}
-
-// otpReleases reads what scripts/otp-releases.sh says there is: suite, release, directory.
-func otpReleases(t *testing.T) [][3]string {
-	t.Helper()
-	f, err := os.Open(filepath.Join("..", "..", ".cache", "otp", "releases"))
-	require.NoError(t, err, "make otp-releases")
-	defer f.Close()
-	var out [][3]string
-	for sc := bufio.NewScanner(f); sc.Scan(); {
-		words := strings.Fields(sc.Text())
-		require.Len(t, words, 3)
-		out = append(out, [3]string(words))
-	}
-	require.GreaterOrEqual(t, len(out), 3)
-	return out
 }
 
 func TestShortNames(t *testing.T) {
