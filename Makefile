@@ -46,7 +46,7 @@ otp-releases: ## Unpack the OTP releases that the matrix tests, under .cache
 	scripts/otp-releases.sh >.cache/otp/releases
 
 # More at once than there are CPUs: much of the time is waiting.
-CONFORMANCE = CGO_ENABLED=1 go test -race -count=1 -parallel=6 -timeout=$(TEST_TIMEOUT) ./node/conformance \
+CONFORMANCE = CGO_ENABLED=1 go test -race -count=1 -parallel=8 -timeout=$(TEST_TIMEOUT) ./node/conformance \
 	-releases=$(CURDIR)/.cache/otp/releases
 
 test-matrix: otp-releases ## Run the conformance suite with every supported OTP release, and all of them as one cluster

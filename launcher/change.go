@@ -116,7 +116,7 @@ func (s *supervisor) stopAndClear(ctx context.Context, members []*member) error 
 	s.stopNodes(members)
 	var errs []error
 	for _, m := range members {
-		if !s.ends(m.now(), killTimeout) {
+		if !s.ends(m, m.now(), killTimeout) {
 			errs = append(errs, fmt.Errorf("%s does not end, not even by SIGKILL", m.name))
 			continue
 		}

@@ -65,6 +65,13 @@ func (m *member) now() *life {
 	return m.life
 }
 
+// process returns the process of a life of m's, zero if that is not known yet.
+func (m *member) process(l *life) proc.ID {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return l.process
+}
+
 // runs tells whether the process lives.
 func (l *life) runs() bool { return !closed(l.exited) }
 

@@ -172,9 +172,12 @@ func (w *world) status() launcher.Status {
 }
 
 // records reads what the clusters in the project wrote about themselves.
-func (w *world) records() []launcher.Record {
+func (w *world) records() []launcher.Record { return w.recordsIn(".beamctl") }
+
+// recordsIn is records in another state directory.
+func (w *world) recordsIn(stateDir string) []launcher.Record {
 	var out []launcher.Record
-	files, _ := filepath.Glob(filepath.Join(w.dir, ".beamctl", "*", "cluster.json"))
+	files, _ := filepath.Glob(filepath.Join(w.dir, stateDir, "*", "cluster.json"))
 	for _, f := range files {
 		var r launcher.Record
 		if b, err := os.ReadFile(f); err == nil && json.Unmarshal(b, &r) == nil {
