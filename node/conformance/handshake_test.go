@@ -24,6 +24,7 @@ var handshakeCases = []Case{
 	{"not allowed (`net_kernel:allow/1`)", notAllowed},
 	{"asked as another node", wrongName},
 	{"silence", silence},
+	{"a session as in `dist/disttest/testdata`", golden},
 }
 
 func dynamicName(t *testing.T, e *Env) {
