@@ -75,7 +75,7 @@ func Health(ctx context.Context, n *node.Node, targets []Target, perNode time.Du
 		wg.Go(func() {
 			ctx, cancel := context.WithTimeout(ctx, perNode)
 			defer cancel()
-			others := slices.DeleteFunc(slices.Clone(all), func(s string) bool { return s == t.Name })
+			others := slices.DeleteFunc(slices.Clone(all), func(s string) bool { return t.Alone || s == t.Name })
 			x := &examination{n: n, t: t, others: others, cells: map[string]Cell{}}
 			x.run(ctx)
 			rep.Rows[i] = x.row()

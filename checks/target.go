@@ -17,6 +17,7 @@ type Target struct {
 	Addr   string      // host:port of its distribution listener; set, EPMD is not asked
 	Cookie dist.Cookie // of its cluster
 	Apps   []string    // applications that have to run on it
+	Alone  bool        // it need not see the others
 }
 
 // Peer says the same to package node.

@@ -2,6 +2,7 @@ package launcher
 
 import (
 	_ "embed" // boot.erl
+	"encoding/binary"
 	"fmt"
 	"maps"
 	"net/netip"
@@ -63,8 +64,8 @@ func erlangIP(ip string) string {
 	}
 	b := addr.As16()
 	var groups []string
-	for i := 0; i < len(b); i += 2 {
-		groups = append(groups, fmt.Sprint(int(b[i])<<8|int(b[i+1])))
+	for pair := range slices.Chunk(b[:], 2) {
+		groups = append(groups, fmt.Sprint(binary.BigEndian.Uint16(pair)))
 	}
 	return "{" + strings.Join(groups, ",") + "}"
 }

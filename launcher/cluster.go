@@ -188,7 +188,7 @@ func (c *Cluster) Targets() ([]checks.Target, error) {
 		apps[n.Name] = c.record.Spec.AppsOf(n)
 	}
 	for _, n := range c.record.Nodes {
-		targets = append(targets, checks.Target{Name: n.Name, EPMD: c.record.EPMD, Cookie: cookie, Apps: apps[n.Name]})
+		targets = append(targets, checks.Target{Name: n.Name, EPMD: c.record.EPMD, Cookie: cookie, Apps: apps[n.Name], Alone: c.record.Spec.Mesh == MeshNone})
 	}
 	return targets, nil
 }

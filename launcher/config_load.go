@@ -125,6 +125,7 @@ func (f *configFile) index(n *yaml.Node, path string, values map[position]string
 			f.keys[at] = position{c.Line, c.Column}
 			f.index(c, at, values)
 		}
+	default: // a scalar holds no keys; an alias's were seen where it leads
 	}
 }
 
@@ -237,8 +238,7 @@ func keysOf(name string) []string {
 
 func yamlKeys(t reflect.Type) []string {
 	var keys []string
-	for i := range t.NumField() {
-		f := t.Field(i)
+	for f := range t.Fields() {
 		if f.Anonymous {
 			keys = append(keys, yamlKeys(f.Type)...)
 			continue

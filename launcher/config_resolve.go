@@ -188,7 +188,7 @@ func (r *resolver) overlay(layer *Config, from func(key string) string) {
 		}
 		dst.Set(l.value)
 		r.origin[l.key] = from(l.key)
-		if nodes, ok := l.value.Interface().([]NodeConfig); ok {
+		if nodes, ok := reflect.TypeAssert[[]NodeConfig](l.value); ok {
 			for i := range nodes {
 				r.noteNode(i, &nodes[i], from)
 			}
@@ -239,7 +239,7 @@ func envConfig(environ []string) (*Config, error) {
 
 // setScalar sets a value from text. Lists and mappings have no variable, and are left alone.
 func setScalar(v reflect.Value, text string) error {
-	if u, ok := v.Addr().Interface().(encoding.TextUnmarshaler); ok {
+	if u, ok := reflect.TypeAssert[encoding.TextUnmarshaler](v.Addr()); ok {
 		return u.UnmarshalText([]byte(text))
 	}
 	if v.Kind() == reflect.Pointer {

@@ -2,6 +2,7 @@ package launcher
 
 import (
 	"encoding/json"
+	"maps"
 	"os/exec"
 	"path/filepath"
 	"reflect"
@@ -196,9 +197,7 @@ func TestMeshAuto(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			files := map[string]string{"mix.exs": mixExs}
-			for k, v := range c.files {
-				files[k] = v
-			}
+			maps.Copy(files, c.files)
 			res, err := Resolve(Sources{Dir: project(t, files)})
 			require.NoError(t, err)
 			assert.Equal(t, c.want, res.Spec.Mesh)
@@ -226,7 +225,7 @@ func TestInitWritesWhatWasDetected(t *testing.T) {
 
 			_, err = InitConfig(after)
 			require.ErrorIs(t, err, ErrConfig)
-			assert.ErrorContains(t, err, "already")
+			require.ErrorContains(t, err, "already")
 
 			// What it shows in comments is right, too.
 			require.True(t, strings.HasSuffix(readFile(path), configTail))
@@ -367,7 +366,10 @@ func conforms(s map[string]any, doc any) string {
 			}
 		}
 	}
-	if !slices.Contains(types, kind) && !(kind == "integer" && slices.Contains(types, "number")) {
+	if kind == "integer" && slices.Contains(types, "number") {
+		return ""
+	}
+	if !slices.Contains(types, kind) {
 		return kind + " is none of " + strings.Join(types, ", ")
 	}
 	return ""

@@ -10,6 +10,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -230,6 +231,12 @@ func (s *supervisor) door(ctx context.Context, n NodeSpec) (*member, error) {
 	if m.listen, err = resolve(ctx, m.spec.host()); err != nil {
 		return nil, fmt.Errorf("%s: %w", m.name, err)
 	}
+	if strings.Contains(m.listen, ":") { // with IPv6 erl_epmd asks there
+		_, port, _ := net.SplitHostPort(m.epmd)
+		if _, err := s.epmd.Listen(net.JoinHostPort("::1", port), m.short); err != nil {
+			return nil, fmt.Errorf("EPMD: %w", err)
+		}
+	}
 	s.membersMu.Lock()
 	defer s.membersMu.Unlock()
 	s.members = append(slices.Clone(s.members), m)
@@ -255,11 +262,14 @@ func (s *supervisor) listen() (socket string, err error) {
 	return "", err
 }
 
-// resolve returns the IPv4 address of a node name's host part.
+// resolve returns the address of a node name's host part: IPv4, unless it has none.
 func resolve(ctx context.Context, host string) (string, error) {
 	addrs, err := net.DefaultResolver.LookupNetIP(ctx, "ip4", host)
 	if err != nil {
-		return "", err
+		var err6 error
+		if addrs, err6 = net.DefaultResolver.LookupNetIP(ctx, "ip6", host); err6 != nil {
+			return "", err
+		}
 	}
 	return addrs[0].Unmap().String(), nil
 }

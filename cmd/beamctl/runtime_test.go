@@ -196,6 +196,20 @@ func TestShortNames(t *testing.T) {
 	w.stopped()
 }
 
+// TestIPv6 has nodes that listen on ::1 only, with inet6_tcp.
+func TestIPv6(t *testing.T) {
+	w := newWorld(t, "erlang-kv")
+	w.write("beamctl.yaml", "name: '{{.Node}}@::1'\n")
+	w.ok("start")
+	for _, n := range w.status().Nodes {
+		assert.Equal(t, launcher.NodeUp, n.State, n.Problem)
+		assert.Len(t, n.Peers, 2)
+		assertNobodyListens(t, fmt.Sprintf("127.0.0.1:%d", n.Port))
+	}
+	w.ok("health")
+	w.stopped()
+}
+
 func TestMeshModes(t *testing.T) {
 	w := newWorld(t, "erlang-kv")
 	w.ok("start", "--mesh", "none")
@@ -203,6 +217,7 @@ func TestMeshModes(t *testing.T) {
 		assert.Equal(t, launcher.NodeUp, n.State)
 		assert.Empty(t, n.Peers)
 	}
+	w.ok("health")
 	w.stopped()
 
 	r := w.run("start", "--mesh", "app", "--timeout", "3s")

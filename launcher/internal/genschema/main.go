@@ -77,8 +77,7 @@ func object(t reflect.Type, docs map[string]string) schema {
 }
 
 func fields(t reflect.Type, docs map[string]string, props schema) {
-	for i := range t.NumField() {
-		f := t.Field(i)
+	for f := range t.Fields() {
 		if f.Anonymous {
 			fields(f.Type, docs, props)
 			continue
