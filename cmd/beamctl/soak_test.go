@@ -35,6 +35,7 @@ type soak struct {
 	rnd  *rand.Rand
 	base []string // files that were there before
 	ids  map[string]bool
+	hits int // processes that were signalled: moments that were too early are no test
 }
 
 // disturbances are what may go wrong in a cycle. Each returns when it is over; cli is the start command, which runs or has
@@ -86,6 +87,7 @@ func TestSoak(t *testing.T) {
 			t.Fatalf("cycle %d failed; again with -seed=%d -soak=%d", i, seed, i+1)
 		}
 	}
+	t.Logf("%d cycles, %d signals that hit, %d clusters", *soakCycles, s.hits, len(s.ids))
 }
 
 // moment is a random part of what a start takes.
@@ -95,12 +97,13 @@ func (s *soak) moment() time.Duration {
 
 func (s *soak) cycle(i int) {
 	d := disturbances[s.rnd.IntN(len(disturbances))]
+	late := s.rnd.IntN(3) == 0 // at a moment of the stop, not of the start
 	at, thief, disk := s.moment(), s.rnd.IntN(4) == 0, os.Getuid() == 0 && s.rnd.IntN(6) == 0
 	args := []string{"start", "-q", "--timeout", "20s"}
 	if s.rnd.IntN(3) == 0 {
 		args = append(args, "--restart", "on-crash")
 	}
-	name := fmt.Sprintf("cycle %d: %s after %s (ports stolen: %t, disk full: %t) %v", i, d.name, at.Round(time.Millisecond), thief, disk, args[4:])
+	name := fmt.Sprintf("cycle %d: %s after %s (of the stop: %t, ports stolen: %t, disk full: %t) %v", i, d.name, at.Round(time.Millisecond), late, thief, disk, args[4:])
 	s.t.Log(name)
 	if thief {
 		defer s.stealPorts()()
@@ -115,9 +118,11 @@ func (s *soak) cycle(i int) {
 	require.NoError(s.t, cli.Start())
 	ended := make(chan struct{})
 	go func() { _ = cli.Wait(); close(ended) }()
-	time.Sleep(at)
-	s.remember()
-	d.do(s, cli)
+	if !late {
+		time.Sleep(at)
+		s.remember()
+		d.do(s, cli)
+	}
 	s.remember()
 	select {
 	case <-ended:
@@ -139,6 +144,14 @@ func (s *soak) cycle(i int) {
 		if r.code == exitBug || r.code == exitUsage {
 			s.t.Errorf("%s: %s: exit code %d\n%s", name, verb, r.code, r.err)
 		}
+	}
+	if late {
+		first := s.cmd(append([]string{"stop", "-q"}, where...)...)
+		require.NoError(s.t, first.Start())
+		time.Sleep(at)
+		d.do(s, first)
+		_ = first.Wait() // whatever it says: it was disturbed
+		s.remember()
 	}
 	if r := s.run(append([]string{"stop"}, where...)...); r.code != 0 && r.code != exitNoCluster {
 		s.t.Errorf("%s: stop: exit code %d\n%s", name, r.code, r.err)
@@ -197,7 +210,9 @@ func (s *soak) signal(sig syscall.Signal, which ...func(launcher.Record) int) {
 	for _, r := range append(s.records(), s.recordsIn("small")...) {
 		for _, pid := range which {
 			if p := pid(r); p > 1 && slices.Contains(marked(r.ID), p) {
-				_ = syscall.Kill(p, sig)
+				if syscall.Kill(p, sig) == nil {
+					s.hits++
+				}
 			}
 		}
 	}
