@@ -25,6 +25,7 @@ demo: ## Start, check and stop the example cluster (installs Erlang and Elixir i
 
 test: build ## Run everything, against real OTP nodes (installs what is missing)
 	scripts/install-deps.sh test
+	$(MAKE) --no-print-directory otp-releases
 	go vet ./...
 	$(MAKE) --no-print-directory test-go test-examples
 

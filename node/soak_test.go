@@ -42,6 +42,7 @@ func TestSoak(t *testing.T) {
 	c := nodetest.New(t)
 	steady, shaky := c.Erl("steady"), c.Erl("shaky")
 	n := c.Node(steady, shaky)
+	steadyName, shakyName := steady.Name, shaky.Name
 
 	var good, failed, wrong atomic.Int64
 	call := func(target string, i int64, mustWork bool) {
@@ -101,9 +102,9 @@ loop:
 		}
 		for range 10 {
 			i++
-			target, must := steady.Name, true
+			target, must := steadyName, true
 			if i%2 == 0 {
-				target, must = shaky.Name, false
+				target, must = shakyName, false
 			}
 			k := i
 			calls.Go(func() { call(target, k, must) })
