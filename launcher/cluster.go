@@ -215,7 +215,25 @@ func (c *Cluster) call(ctx context.Context, op string, args any, onEvent func(Ev
 	if errors.Is(err, control.ErrHungUp) || errors.Is(err, control.ErrNoServer) {
 		return nil, fmt.Errorf("cluster %s %w: it has just ended, or its supervisor was killed: %w", c.Name(), ErrNotRunning, err)
 	}
+	if f := c.skew(op, err); f != nil {
+		return nil, f
+	}
 	return raw, fromWire(err)
+}
+
+// ErrSkew says that a cluster's supervisor is of another version of beamctl, and doesn't understand this one.
+var ErrSkew = errors.New("the supervisor is of another version of beamctl")
+
+// skew explains the answer of a supervisor that doesn't know what it was asked, or nil.
+func (c *Cluster) skew(op string, err error) error {
+	var e *control.Error
+	if !errors.As(err, &e) || (e.Code != control.CodeVersion && e.Code != control.CodeUnknown) {
+		return nil
+	}
+	return &checks.Finding{
+		What: fmt.Sprintf("cluster %s was started by another version of beamctl, which doesn't understand %q", c.Name(), op),
+		Saw:  e.Message, Fix: "end it, which `beamctl stop` can all the same, and start it with this version; or use that one", Err: ErrSkew,
+	}
 }
 
 func eventDecoder(onEvent func(Event)) func(json.RawMessage) {

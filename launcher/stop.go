@@ -47,11 +47,15 @@ func (c *Cluster) Stop(ctx context.Context, cfg StopConfig) (*StopReport, error)
 		switch {
 		case errors.Is(err, control.ErrHungUp), errors.Is(err, control.ErrNoServer):
 			rep.Forced = true // it has just died, or never got as far as its socket
+		case errors.Is(err, ErrSkew):
+			rep.Forced = true // it doesn't know how to end itself as we ask: it is ended
 		case err != nil:
 			return nil, err
 		}
-		if err := await(ctx, c.record.Supervisor); err != nil {
-			return nil, err
+		if !errors.Is(err, ErrSkew) {
+			if err := await(ctx, c.record.Supervisor); err != nil {
+				return nil, err
+			}
 		}
 		if r, err := readRecord(c.place); err == nil && r.ID == c.record.ID && !cfg.Keep {
 			rep.Forced = true // it was about to end for another reason, which keeps files
