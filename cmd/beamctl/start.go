@@ -123,7 +123,7 @@ func (a *app) statusTable(w io.Writer, st, before *launcher.Status) error {
 			}
 		case launcher.NodeUp:
 			if n.Restart > 0 && note == "" {
-				note = fmt.Sprintf("restarted %d times", n.Restart)
+				note = fmt.Sprintf("restarted %d×", n.Restart)
 			}
 		}
 		ping, uptime, mem, cpu := "", "", "", ""
