@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/binary"
 	"io"
+	"runtime/metrics"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -159,6 +160,8 @@ func TestBadFrames(t *testing.T) {
 		require.NoError(t, err)
 		return append(b, encode(t, int64(1))...)
 	}()
+	// An exit up to its reason.
+	exit := append([]byte{104, 4, 97, 3}, append(encode(t, theirPid), encode(t, ourPid)...)...)
 	for name, frames := range map[string][][]byte{
 		"not a version":       {{130, 68, 0}},
 		"atom cache":          {append([]byte{131, 68, 1}, good...)},
@@ -176,13 +179,20 @@ func TestBadFrames(t *testing.T) {
 		"no beginning":        {fragment(70, 1, 3, good)},
 		"short fragment":      {{131, 69, 0, 0}},
 		"short pass-through":  {{112, 131}},
+		"deep control":        {append([]byte{131, 68, 0}, bytes.Repeat([]byte{104, 1}, 1_000_000)...)},
+		"deep reason":         {append(append([]byte{131, 68, 0}, exit...), bytes.Repeat([]byte{108, 0, 0, 0, 1}, 1_000_000)...)},
+		"a bomb for a reason": {append(append([]byte{131, 68, 0}, exit...), 80, 0xff, 0xff, 0xff, 0xff, 0x78, 0x9c)},
+		"a list of 2^32":      {append(append([]byte{131, 68, 0}, exit...), 108, 0xff, 0xff, 0xff, 0xff, 106)},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, p, in := connected(t, dist.Config{})
+			begun, before := time.Now(), allocated()
 			for _, f := range frames {
 				_ = p.WriteFrame(f)
 			}
 			require.ErrorIs(t, <-in.closed, dist.ErrProtocol)
+			assert.Less(t, allocated()-before, uint64(64<<20), "frames of up to 5 MB, and their terms")
+			assert.Less(t, time.Since(begun), 5*time.Second)
 		})
 	}
 }
@@ -195,14 +205,21 @@ func TestHostileLengths(t *testing.T) {
 	require.ErrorIs(t, <-in.closed, dist.ErrProtocol)
 
 	_, p, in = connected(t, dist.Config{})
-	before := testing.AllocsPerRun(1, func() {})
+	before := allocated()
 	_, err = p.Write(binary.BigEndian.AppendUint32(nil, dist.MaxFrame))
 	require.NoError(t, err)
 	_, err = p.Write([]byte{131, 68, 0})
 	require.NoError(t, err)
 	require.NoError(t, p.Close())
 	require.ErrorIs(t, <-in.closed, io.ErrUnexpectedEOF)
-	_ = before
+	assert.Less(t, allocated()-before, uint64(8<<20), "of 128 MB")
+}
+
+// allocated is how much this process has allocated so far.
+func allocated() uint64 {
+	sample := []metrics.Sample{{Name: "/gc/heap/allocs:bytes"}}
+	metrics.Read(sample)
+	return sample[0].Value.Uint64()
 }
 
 func TestTooManySequences(t *testing.T) {

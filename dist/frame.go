@@ -104,7 +104,7 @@ func unexpectedEOF(err error, inside bool) error {
 // assembler puts messages together from frames. It does no I/O.
 type assembler struct {
 	open  map[uint64]*sequence
-	total int
+	total int // bytes of their buffers
 }
 
 // sequence is one message of which fragments are still missing.
@@ -114,15 +114,27 @@ type sequence struct {
 	buf    []byte
 }
 
-// add appends a fragment. What the message announces is believed more the more of it has come, so that little is copied twice
-// and nobody makes us hold much for nothing.
-func (s *sequence) add(data []byte) {
-	if need := len(s.buf) + len(data); need > cap(s.buf) {
-		grown := make([]byte, len(s.buf), max(need, min(s.expect, max(readStep, 8*need))))
+// ahead is how far what a message announces is believed: its buffer is made so many times as large as what has come. So little is copied
+// twice, and nobody makes us hold much for nothing.
+const ahead = 8
+
+// add appends a fragment. What counts is the room that it takes, not what is in it.
+func (a *assembler) add(s *sequence, data []byte) error {
+	need := len(s.buf) + len(data)
+	if have := cap(s.buf); need > have {
+		size := max(need, min(s.expect, ahead*need))
+		if a.total-have+size > MaxAssembly {
+			size = need
+		}
+		if a.total += size - have; a.total > MaxAssembly {
+			return protocolErrorf("more than %d bytes of unfinished messages", MaxAssembly)
+		}
+		grown := make([]byte, len(s.buf), size)
 		copy(grown, s.buf)
 		s.buf = grown
 	}
 	s.buf = append(s.buf, data...)
+	return nil
 }
 
 // frame takes one non-empty frame and returns a complete message (control term, then payload, each without
@@ -183,15 +195,14 @@ func (a *assembler) fragment(b []byte) ([]byte, error) {
 	if s == nil || s.next != num {
 		return nil, protocolErrorf("fragment %d of sequence %d out of order", num, seq)
 	}
-	if a.total += len(data); a.total > MaxAssembly {
-		return nil, protocolErrorf("more than %d bytes of unfinished messages", MaxAssembly)
+	if err := a.add(s, data); err != nil {
+		return nil, err
 	}
-	s.add(data)
 	if s.next--; s.next > 0 {
 		return nil, nil
 	}
 	delete(a.open, seq)
-	a.total -= len(s.buf)
+	a.total -= cap(s.buf)
 	return s.buf, nil
 }
 

@@ -50,9 +50,13 @@ func newFuzzTarget(t *testing.T) *fuzzTarget {
 		alias, refOf(n.identity(nil), 1, refOfCall), refOf(n.identity(nil), 1, refOfMonitor),
 		etf.Ref{Node: "raw@127.0.0.1", Creation: 1, Len: 3, ID: [etf.MaxRefWords]uint32{1, 2, 3}},
 		etf.Atom("monitor"), etf.Atom("link"), etf.Atom("erpc"), etf.Atom("execute_call"), etf.Atom("execute_cast"),
-		etf.Atom("go"), etf.Atom("echo"), etf.Atom("kill"), etf.Atom("normal"), int64(0), int64(4), etf.List{}, etf.List{int64(1)},
+		etf.Atom("go"), etf.Atom("echo"), etf.Atom("kill"), etf.Atom("normal"), int64(0), int64(4),
+		etf.List{},
+		etf.List{int64(1)},
 		etf.Atom("$gen_call"), etf.Atom("$gen_cast"), etf.Atom("is_auth"), etf.Atom("call"), etf.Atom("system"), etf.Atom("io_request"),
-		etf.Atom("put_chars"), etf.Atom("unicode"), []byte("text"), etf.Tuple{them, etf.Atom("tag")}, etf.Atom("init_connect"),
+		etf.Atom("put_chars"), etf.Atom("unicode"), []byte("text"),
+		etf.Tuple{them, etf.Atom("tag")},
+		etf.Atom("init_connect"),
 	}}
 }
 

@@ -138,9 +138,8 @@ const maxRun = dist.MaxFrame
 func parseHex(s string) ([]byte, error) {
 	var b []byte
 	for s != "" {
-		n, repeated := 1, s[0] == '('
-		two := s
-		if repeated {
+		n, two := 1, ""
+		if s[0] == '(' {
 			inside, rest, ok := strings.Cut(s[1:], ")*")
 			count, after, _ := strings.Cut(rest, ",")
 			var err error

@@ -197,10 +197,10 @@ func links(t *testing.T, e *Env) {
 		link := func(proc *node.Process) {
 			t.Helper()
 			if !theirs {
-				require.NoError(t, proc.Link(ctx, pid))
+				require.NoError(t, proc.Link(t.Context(), pid))
 				return
 			}
-			require.NoError(t, proc.Send(ctx, pid, etf.Tuple{etf.Atom("link"), p.PidOf(proc)}))
+			require.NoError(t, proc.Send(t.Context(), pid, etf.Tuple{etf.Atom("link"), p.PidOf(proc)}))
 			require.Equal(t, etf.Atom("linked"), receive(t, proc))
 		}
 		link(proc)
