@@ -59,6 +59,7 @@ type examination struct {
 	t      Target
 	others []string
 	cells  map[string]Cell
+	broken string // the check that failed and left the rest unasked
 }
 
 // Health examines all targets in parallel over fresh connections of n. A node that does not answer costs its own row up to
@@ -98,7 +99,7 @@ func (x *examination) row() Row {
 	for _, name := range Names() {
 		c, ok := x.cells[name]
 		if !ok {
-			c = Cell{Status: Blocked, Saw: "not asked: the node cannot be reached"}
+			c = Cell{Status: Blocked, Saw: "not asked: " + x.broken + " failed"}
 		}
 		c.Check = name
 		r.Cells = append(r.Cells, c)
@@ -118,6 +119,9 @@ func (x *examination) check(name string, f func() (saw string, err error)) bool 
 		}
 	}
 	x.cells[name] = c
+	if err != nil && x.broken == "" {
+		x.broken = name
+	}
 	return err == nil
 }
 
@@ -145,7 +149,7 @@ func (x *examination) run(ctx context.Context) {
 	if !x.check("ping", func() (string, error) { return x.ping(ctx) }) {
 		return
 	}
-	// Apps and mesh are asked even if rpc fails for a reason of its own, so that they say the same with their own words.
+	// Apps and mesh are asked by rpc.
 	if x.check("rpc", func() (string, error) { return x.rpc(ctx) }) {
 		x.check("apps", func() (string, error) { return x.apps(ctx) })
 		x.check("mesh", func() (string, error) { return x.mesh(ctx) })

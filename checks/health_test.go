@@ -143,6 +143,11 @@ func TestEveryCellBreaks(t *testing.T) {
 				assert.Equal(t, with(tc.want[alive]), m[alive+"@127.0.0.1"], alive)
 			}
 			assert.Contains(t, rep.Rows[1].Cells[tc.cell].Saw, tc.saw)
+			for _, c := range rep.Rows[1].Cells {
+				if c.Status == checks.Blocked {
+					assert.Equal(t, "not asked: "+checks.Names()[tc.cell]+" failed", c.Saw)
+				}
+			}
 			if name == "node stopped" {
 				c.nodes[1].Continue()
 			}

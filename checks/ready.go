@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/beamctl/beamctl/dist"
 	"github.com/beamctl/beamctl/dist/etf"
 	"github.com/beamctl/beamctl/node"
 )
@@ -58,7 +59,7 @@ func retry(ctx context.Context, try func(context.Context) error) error {
 		if last == nil || ctx.Err() == nil {
 			last = err
 		}
-		if errors.Is(err, node.ErrWrongCookie) || errors.Is(err, node.ErrUnresolved) || errors.Is(err, node.ErrClosed) {
+		if errors.Is(err, node.ErrWrongCookie) || errors.Is(err, dist.ErrNoCookie) || errors.Is(err, node.ErrUnresolved) || errors.Is(err, node.ErrClosed) {
 			return err
 		}
 		select {

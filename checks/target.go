@@ -68,6 +68,12 @@ func Unreachable(t Target, err error) *Finding {
 	case errors.Is(err, dist.ErrProtocol), errors.Is(err, dist.ErrMissingFlags), errors.Is(err, dist.ErrClosedInHandshake):
 		f.What = t.Name + " cannot be reached: what listens there does not speak a protocol that fits"
 		f.Cause = "something else has the port, the node wants TLS (-proto_dist inet_tls), or its OTP is older than 23"
+	case errors.Is(err, node.ErrTLS):
+		f.What = t.Name + " cannot be reached: TLS fails"
+		f.Cause = "its certificate, or ours, is not accepted by the other side, or only one side speaks TLS"
+	case errors.Is(err, dist.ErrSimultaneous):
+		f.What = t.Name + " has a connection with a node of our name already"
+		f.Fix = "use another name, or none: then the node gives one"
 	case errors.Is(err, node.ErrTimeout):
 		f.What = t.Name + " does not answer"
 		f.Cause = "the node is stopped (SIGSTOP), overloaded, or packets are dropped on the way"
