@@ -24,6 +24,7 @@ var listenCases = []Case{
 	{"a name granted by us, again when it comes back", granted},
 	{"a wrong cookie is refused", inboundWrongCookie},
 	{"both connect at the same moment", simultaneous},
+	{"`erl_call` (erl_interface) finds ours and calls a function", erlCallsUs},
 	{"a node that does not ask EPMD begins with version", withoutEPMD},
 }
 
@@ -156,6 +157,21 @@ func simultaneous(t *testing.T, e *Env) {
 				return err == nil && len(hidden) == 1
 			}, caseTime/2, tick)
 		}
+	}
+}
+
+// A C node: it has no fragments and no erpc, and asks rex.
+func erlCallsUs(t *testing.T, e *Env) {
+	n, _ := e.Open(node.Config{Name: goName}, node.ListenConfig{})
+	handle(n, nil)
+	for args, want := range map[string]string{
+		"go sum [1,2,3]": "6",
+		"go throw [x]":   "x",
+		"go nope []":     "{badrpc,{'EXIT',{undef,[{go,nope,[],[]}]}}}",
+	} {
+		out, err := e.run("erl_call", "-n", goName, "-a", args)
+		require.NoError(t, err, out)
+		assert.Equal(t, want, strings.ReplaceAll(strings.TrimSpace(out), ", ", ","), args)
 	}
 }
 
