@@ -44,8 +44,7 @@ type Acceptor struct {
 	admit      func(peer Identity) Admission
 	state      acceptState
 	peer       Identity
-	old        bool // the peer sent 'n'
-	complement bool // and must complete its flags
+	complement bool // the peer sent 'n' and must complete its flags
 }
 
 // NewAcceptor makes a handshake for whoever connects to local. admit decides once the peer has said who it is; a peer with FlagNameMe
@@ -124,7 +123,6 @@ func (h *Acceptor) name(msg []byte) error {
 		if v := binary.BigEndian.Uint16(msg[1:]); v != oldVersion {
 			return h.fail(step, protocolErrorf("handshake version %d", v))
 		}
-		h.old = true
 		h.peer.Flags = Flags(binary.BigEndian.Uint32(msg[3:])).normalize()
 		h.complement = h.peer.Flags.Has(FlagHandshake23)
 		raw = msg[oldFixed:]
@@ -193,15 +191,10 @@ func (h *Acceptor) alive(msg []byte) ([][]byte, error) {
 	return [][]byte{h.challengeMsg()}, nil
 }
 
-// challengeMsg asks the peer to prove the cookie, in the version that it speaks.
+// challengeMsg asks the peer to prove the cookie.
 func (h *Acceptor) challengeMsg() []byte {
 	h.state = acReply
 	name, _ := appendLatin1(nil, h.local.Name) // was checked when the node was made
-	if h.old && !h.complement {
-		b := []byte{tagOldName, 0, oldVersion}
-		b = binary.BigEndian.AppendUint32(b, uint32(h.local.Flags)) //nolint:gosec // version 5 has the low half
-		return append(binary.BigEndian.AppendUint32(b, h.challenge), name...)
-	}
 	b := binary.BigEndian.AppendUint64([]byte{tagName}, uint64(h.local.Flags))
 	b = binary.BigEndian.AppendUint32(b, h.challenge)
 	b = binary.BigEndian.AppendUint32(b, h.local.Creation)

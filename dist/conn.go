@@ -52,6 +52,8 @@ type Conn struct {
 	seq         atomic.Uint64
 	reads       atomic.Uint64
 	loops       sync.WaitGroup
+	loopsMu     sync.Mutex
+	over        bool          // no more loops: Close may be waiting; guarded by loopsMu
 	done        chan struct{} // closed when the connection is over, for whatever reason
 	once        sync.Once
 	err         error // why; set before done is closed
@@ -101,7 +103,11 @@ func establish(ctx context.Context, nc net.Conn, cfg Config, machine func(challe
 	if c.tickTime <= 0 {
 		c.tickTime = DefaultTickTime
 	}
-	c.loops.Go(func() { c.w.flush(c.done) })
+	c.loops.Go(func() {
+		if err := c.w.flush(c.done); err != nil {
+			c.end(err)
+		}
+	})
 	c.loops.Go(c.tickLoop)
 	c.loops.Go(c.readLoop)
 	return c, nil
@@ -116,11 +122,14 @@ func randomUint32() (uint32, error) {
 }
 
 // shake runs the handshake's state machine over nc.
-func shake(ctx context.Context, nc handshakeConn, h handshake) error {
+func shake(ctx context.Context, nc handshakeConn, h handshake) (err error) {
 	stop := context.AfterFunc(ctx, func() { _ = nc.SetDeadline(time.Unix(1, 0)) })
 	defer func() {
-		if stop() {
+		switch {
+		case stop():
 			_ = nc.SetDeadline(time.Time{})
+		case err == nil: // the last instant: nc has a deadline in the past, or is about to
+			err = shakeError(ctx, h, context.Cause(ctx))
 		}
 	}()
 	first, err := h.Start(nil)
@@ -229,22 +238,33 @@ func (c *Conn) Close() error {
 	return nil
 }
 
-// end makes the connection over, once.
+// end makes the connection over, once, and says why in the same words whoever notices it first.
 func (c *Conn) end(err error) {
 	c.once.Do(func() {
+		if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || isReset(err) {
+			err = fmt.Errorf("%s closed the connection: %w", c.peer.Name, err)
+		}
 		c.err = err
 		c.w.fail(err)
 		_ = c.nc.Close()
+		c.loopsMu.Lock()
+		c.over = true
+		c.loopsMu.Unlock()
 		close(c.done)
 	})
 }
 
-func (c *Conn) readLoop() {
-	err := c.read()
-	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || isReset(err) {
-		err = fmt.Errorf("%s closed the connection: %w", c.peer.Name, err)
+// goLoop runs f in a goroutine that Close waits for, unless the connection is over.
+func (c *Conn) goLoop(f func()) {
+	c.loopsMu.Lock()
+	defer c.loopsMu.Unlock()
+	if !c.over {
+		c.loops.Go(f)
 	}
-	c.end(err)
+}
+
+func (c *Conn) readLoop() {
+	c.end(c.read())
 	c.recv.Closed(c, c.err)
 }
 

@@ -114,7 +114,7 @@ func (c *Conn) sendFragments(ctx context.Context, bp *[]byte, ctl *Control, payl
 // sequence until the connection ends. The goroutine belongs to the connection and ends with it.
 func (c *Conn) finishFragments(ctx context.Context, seq, n uint64, part, rest []byte) {
 	rest = append(append([]byte(nil), part...), rest...)
-	c.loops.Go(func() {
+	c.goLoop(func() {
 		for ; n > 0; n-- {
 			b := binary.BigEndian.AppendUint64([]byte{0, 0, 0, 0, version, tagNextFrag}, seq)
 			b = binary.BigEndian.AppendUint64(b, n)

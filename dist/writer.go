@@ -132,26 +132,30 @@ func (w *writer) tick() {
 	}
 }
 
-// flush runs until done: it writes what was queued.
-func (w *writer) flush(done <-chan struct{}) {
+// flush writes what was queued, until done or until that fails.
+func (w *writer) flush(done <-chan struct{}) error {
 	for {
 		select {
 		case <-done:
-			return
+			return nil
 		case <-w.wake:
 		}
 		runtime.Gosched() // senders that are ready to run add theirs first
-		for w.flushOnce() {
+		for more := true; more; {
+			var err error
+			if more, err = w.flushOnce(); err != nil {
+				return err
+			}
 		}
 	}
 }
 
-func (w *writer) flushOnce() (more bool) {
+func (w *writer) flushOnce() (more bool, err error) {
 	w.mu.Lock()
 	if len(w.pending) == 0 || w.err != nil {
 		w.flushing = false
 		w.mu.Unlock()
-		return false
+		return false, nil
 	}
 	b := w.pending
 	w.pending, w.spare = w.spare[:0], nil
@@ -159,7 +163,7 @@ func (w *writer) flushOnce() (more bool) {
 	w.room = make(chan struct{})
 	w.mu.Unlock()
 
-	_, err := w.nc.Write(b)
+	_, err = w.nc.Write(b)
 
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -168,9 +172,9 @@ func (w *writer) flushOnce() (more bool) {
 	}
 	if err != nil {
 		w.failLocked(err)
-		return false
+		return false, err
 	}
-	return true
+	return true, nil
 }
 
 func (w *writer) failLocked(err error) {
