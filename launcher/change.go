@@ -52,6 +52,7 @@ func (s *supervisor) change(ctx context.Context, a changeArgs) error {
 		if i < 0 {
 			return fmt.Errorf("%w in cluster %s: %s", ErrNoNode, s.Spec.Cluster, name)
 		}
+		s.all()[i].catchUp(ctx)
 		members = append(members, s.all()[i])
 	}
 	switch a.Do {

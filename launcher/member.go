@@ -75,6 +75,24 @@ func (m *member) process(l *life) proc.ID {
 // runs tells whether the process lives.
 func (l *life) runs() bool { return !closed(l.exited) }
 
+// newsTimeout is how long the guardian's word on a process that has ended may be behind: it comes at once.
+const newsTimeout = 2 * time.Second
+
+// catchUp waits for that word if m's process has ended, so that what follows is not about a node that died a moment ago.
+func (m *member) catchUp(ctx context.Context) {
+	m.mu.Lock()
+	l, process := m.life, m.life.process
+	m.mu.Unlock()
+	if process.Pid == 0 || process.Alive() {
+		return
+	}
+	select {
+	case <-l.exited:
+	case <-time.After(newsTimeout):
+	case <-ctx.Done():
+	}
+}
+
 // up tells whether it lives and is a node of the cluster.
 func (l *life) up() bool { return l.runs() && closed(l.joined) }
 

@@ -93,6 +93,7 @@ func (s *supervisor) measure(ctx context.Context) Status {
 }
 
 func (s *supervisor) measureNode(ctx context.Context, m *member, port int) NodeStatus {
+	m.catchUp(ctx)
 	m.mu.Lock()
 	l, process := m.life, m.life.process
 	n := NodeStatus{Name: m.name, Pid: process.Pid, Port: port, Cause: m.crash, Restart: m.restarts}
