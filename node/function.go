@@ -136,16 +136,24 @@ func (l *link) spawnRequest(ctl *dist.Control, payload []byte) error {
 		l.unreserve()
 		return refuse("system_limit")
 	}
+	pid := p.pid(l)
+	reply.Result = pid
+	p.mu.Lock()
 	p.leader = ctl.GroupLeader
-	if link {
+	ended := p.reason != nil // the node closes
+	if link && !ended {
 		reply.Flags |= spawnedLinked
 		p.links[remote{l, from}] = 0
 	}
-	if monitor {
+	if monitor && !ended {
 		reply.Flags |= spawnedMonitored
-		p.watchers[ctl.Ref] = watcher{remote{l, from}, p.pid(l)}
+		p.watchers[ctl.Ref] = watcher{remote{l, from}, pid}
 	}
-	reply.Result = p.pid(l)
+	p.mu.Unlock()
+	if ended {
+		l.unreserve()
+		return refuse("system_limit")
+	}
 	if err := l.answer(reply, nil); err != nil {
 		p.end(shutdown)
 		l.unreserve()

@@ -1,6 +1,7 @@
 package node_test
 
 import (
+	"context"
 	"encoding/binary"
 	"io"
 	"net"
@@ -8,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/beamctl/beamctl/dist"
@@ -28,11 +30,16 @@ type raw struct{ *disttest.Peer }
 // rawPeer connects to a listening node as raw@127.0.0.1.
 func rawPeer(t *testing.T, c *nodetest.Cluster, addr string) raw {
 	t.Helper()
+	return rawPeerAs(t, c, addr, "raw@127.0.0.1")
+}
+
+func rawPeerAs(t *testing.T, c *nodetest.Cluster, addr, name string) raw {
+	t.Helper()
 	nc, err := net.Dial("tcp", addr)
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = nc.Close() })
 	x := raw{&disttest.Peer{Conn: nc, T: t}}
-	h := dist.NewInitiator(dist.Identity{Name: "raw@127.0.0.1", Creation: 1, Flags: dist.Hidden}, "", c.Cookie, 1, true)
+	h := dist.NewInitiator(dist.Identity{Name: name, Creation: 1, Flags: dist.Hidden}, "", c.Cookie, 1, true)
 	first, err := h.Start(nil)
 	require.NoError(t, err)
 	require.NoError(t, x.WriteHandshake(first))
@@ -98,5 +105,53 @@ func TestUnlinkAcknowledgedFirst(t *testing.T) {
 		require.Equal(t, i+1, ctl.ID)
 		ctl = x.receive()
 		require.Equal(t, dist.OpSend, ctl.Op)
+	}
+}
+
+// What a spawn request makes of a process is not seen half made by connections that end meanwhile (the race detector's to find).
+func TestSpawnWhileOthersGo(t *testing.T) {
+	c := nodetest.New(t)
+	n, addr := open(t, c, node.Config{Name: "go@127.0.0.1"})
+	n.Handle("go", "nothing", func(context.Context, []etf.Term) (etf.Term, error) { return nil, nil })
+	x := rawPeer(t, c, addr)
+	go func() { _, _ = io.Copy(io.Discard, x) }()
+	them := etf.Pid{Node: "raw@127.0.0.1", ID: 1, Creation: 1}
+	over := make(chan struct{})
+	go func() {
+		defer close(over)
+		for range 50 {
+			_ = rawPeerAs(t, c, addr, "other@127.0.0.1").Close()
+		}
+	}()
+	for i := uint32(1); ; i++ {
+		select {
+		case <-over:
+			return
+		default:
+		}
+		require.NoError(t, x.send(dist.Control{
+			Op: dist.OpSpawnRequest, Ref: etf.Ref{Node: "raw@127.0.0.1", Creation: 1, Len: 3, ID: [5]uint32{i & 0x3ffff, i >> 18}}, From: them, GroupLeader: them,
+			MFA: dist.MFA{Module: "go", Function: "nothing", Arity: 0}, Opts: etf.List{etf.Atom("monitor"), etf.Atom("link")},
+		}, etf.List{}))
+	}
+}
+
+// No two calls of a node have the same pid or reference, on whatever connection: both travel, and come back late.
+func TestCallsAreDistinct(t *testing.T) {
+	c := nodetest.New(t)
+	n, addr := open(t, c, node.Config{Name: "go@127.0.0.1"})
+	seen := map[etf.Term]string{}
+	for i, name := range []string{"a@127.0.0.1", "b@127.0.0.1", "a@127.0.0.1"} { // the last takes the place of the first
+		events, stop := n.Events()
+		x := rawPeerAs(t, c, addr, name)
+		for !next(t, events).Up {
+		}
+		stop()
+		ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+		require.ErrorIs(t, n.Ping(ctx, name), node.ErrTimeout)
+		cancel()
+		from := x.receive().From
+		assert.NotContains(t, seen, from, "connection %d", i)
+		seen[from] = name
 	}
 }

@@ -3,6 +3,7 @@ package conformance
 import (
 	"bytes"
 	"crypto/md5" //nolint:gosec // to compare with erlang:md5/1
+	"encoding/binary"
 	"math"
 	"slices"
 	"sync"
@@ -22,8 +23,8 @@ var largeCases = []Case{
 	{"16 MB both ways, four times at once", largeBoth},
 	{"200,000 small terms in one", manySmall},
 	{"sizes around a fragment's", fragmentSizes},
-	{"100 MB to the node: pings take at most 10 × their idle time, or a tenth of its", hugeOut},
-	{"100 MB from the node: pings take at most 10 × their idle time, or a tenth of its", hugeIn},
+	{"100 MB to the node: the median ping meanwhile takes less than half of its time", hugeOut},
+	{"100 MB from the node: the median ping meanwhile takes less than half of its time", hugeIn},
 }
 
 const large = 16 << 20
@@ -156,29 +157,36 @@ func fragmentSizes(t *testing.T, e *Env) {
 
 const huge = 100_000_000
 
-// hugeBlob is shared: it is large, and slow to make.
-var hugeBlob = sync.OnceValue(func() []byte { return blob(huge) })
+// hugeTerm is a binary ready to be sent: while it is being encoded pings are quick, and prove nothing. It is shared, being large.
+var hugeTerm = sync.OnceValue(func() etf.Raw {
+	return append(binary.BigEndian.AppendUint32([]byte{109}, huge), blob(huge)...) // BINARY_EXT
+})
 
 // oneHuge lets one release at a time move its hundred megabytes: each is held several times over.
 var oneHuge sync.Mutex
 
-// stayQuick measures pings during a transfer. On a busy machine everything waits for a CPU, and the more so while another process has work:
-// then a ping may take a tenth of the transfer's time. Behind the whole term it would take all of it.
+// stayQuick measures pings during transfers: of one, or of some more for enough pings. What they wait for are the two kernels' buffers,
+// which hold up to 10 MB, and a busy machine's CPUs. Behind the whole term they would take all of its time.
 func (p *Peer) stayQuick(transfer func()) {
 	p.t.Helper()
 	oneHuge.Lock()
 	defer oneHuge.Unlock()
+	const enough, most = 15, 5
 	idle := median(p.pings(nil, 200))
-	begun := time.Now()
-	over := make(chan struct{})
-	go func() { defer close(over); transfer() }()
-	times := p.pings(over, math.MaxInt)
-	<-over
-	took := time.Since(begun)
+	var times []time.Duration
+	var took time.Duration
+	for n := 1; n <= most && len(times) < enough; n++ {
+		begun := time.Now()
+		over := make(chan struct{})
+		go func() { defer close(over); transfer() }()
+		times = append(times, p.pings(over, math.MaxInt)...)
+		<-over
+		took = max(took, time.Since(begun))
+	}
 	busy := median(times)
 	idle = max(idle, median(p.pings(nil, 200)))
 	p.t.Logf("median of %d pings: %v, idle: %v, transfer: %v", len(times), busy, idle, took)
-	assert.Less(p.t, busy, max(10*idle, took/10))
+	assert.Less(p.t, busy, max(10*idle, took/2))
 }
 
 func median(times []time.Duration) time.Duration {
@@ -191,7 +199,7 @@ func median(times []time.Duration) time.Duration {
 
 func hugeOut(t *testing.T, e *Env) {
 	p := e.Peer()
-	data := hugeBlob()
+	data := hugeTerm()
 	p.stayQuick(func() {
 		got, err := p.Try("erlang", "byte_size", data)
 		assert.Equal(t, int64(huge), got, "%v", err)
