@@ -23,7 +23,6 @@ type link struct {
 	cancel context.CancelCauseFunc
 
 	mu      sync.Mutex
-	next    uint32
 	calls   map[uint32]*pending
 	spawned int // processes that run for the peer
 	down    error
@@ -81,8 +80,8 @@ func (l *link) form(ctl dist.Control, payload []byte) (dist.Control, []byte) {
 	return ctl, nil
 }
 
-// Numbers of what the peer knows of us: pid 0 is the node itself, the numbers below firstProcess are calls on this connection, the
-// others processes of the node. References have their kind in the third word.
+// Numbers of what the peer knows of us: pid 0 is the node itself, the numbers below firstProcess are calls, the others processes. They
+// are the node's, not the connection's: peers hand them on to each other, and they come back after a reconnect. References have their kind in the third word.
 
 const (
 	// maxNumber bounds pid numbers: what every OTP takes, 15 bits of id and 13 of serial.
@@ -124,10 +123,10 @@ func (l *link) register(p *pending) (uint32, error) {
 		return 0, l.down
 	}
 	for {
-		l.next = l.next%(firstProcess-1) + 1
-		if l.calls[l.next] == nil {
-			l.calls[l.next] = p
-			return l.next, nil
+		n := uint32(l.node.called.Add(1)%(firstProcess-1)) + 1 //nolint:gosec // cut on purpose
+		if l.calls[n] == nil {
+			l.calls[n] = p
+			return n, nil
 		}
 	}
 }

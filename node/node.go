@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/beamctl/beamctl/dist"
@@ -56,6 +57,7 @@ type Node struct {
 	ctx      context.Context // ends with Close
 	cancel   context.CancelCauseFunc
 	owned    sync.WaitGroup // all goroutines
+	called   atomic.Uint64  // calls ever: the source of their numbers
 
 	mu        sync.Mutex
 	peers     map[string]*peer
