@@ -155,3 +155,46 @@ func TestCallsAreDistinct(t *testing.T) {
 		seen[from] = name
 	}
 }
+
+// While our unlink is not acknowledged a link from the other side does not bring the old one back (erl_dist_protocol, "Link Protocol").
+func TestLinkWhileUnlinking(t *testing.T) {
+	c := nodetest.New(t)
+	n, addr := open(t, c, node.Config{Name: "go@127.0.0.1"})
+	p := process(t, n)
+	x := rawPeer(t, c, addr)
+	them := etf.Pid{Node: "raw@127.0.0.1", ID: 1, Creation: 1}
+	require.Eventually(t, func() bool { return len(n.Nodes()) == 1 }, 5*time.Second, time.Millisecond)
+	require.NoError(t, p.Link(t.Context(), them))
+	require.Equal(t, dist.OpLink, x.receive().Op)
+
+	require.NoError(t, p.Unlink(t.Context(), them))
+	unlink := x.receive()
+	require.Equal(t, dist.OpUnlinkID, unlink.Op)
+	require.NoError(t, x.send(dist.Control{Op: dist.OpLink, From: them, To: p.Self()}, nil))
+	require.NoError(t, x.send(dist.Control{Op: dist.OpUnlinkIDAck, ID: unlink.ID, From: them, To: p.Self()}, nil))
+	require.NoError(t, x.send(dist.Control{Op: dist.OpExit, From: them, To: p.Self(), Reason: etf.Atom("boom")}, nil))
+	require.NoError(t, x.send(dist.Control{Op: dist.OpSend, To: p.Self()}, etf.Atom("still_here")))
+	assert.Equal(t, etf.Atom("still_here"), receive(t, p))
+}
+
+// An unlink that could not be sent leaves the link as it was: it can be tried again.
+func TestUnlinkThatIsNotSent(t *testing.T) {
+	c := nodetest.New(t)
+	n, addr := open(t, c, node.Config{Name: "go@127.0.0.1"})
+	p := process(t, n)
+	x := rawPeer(t, c, addr)
+	them := etf.Pid{Node: "raw@127.0.0.1", ID: 1, Creation: 1}
+	require.Eventually(t, func() bool { return len(n.Nodes()) == 1 }, 5*time.Second, time.Millisecond)
+	require.NoError(t, p.Link(t.Context(), them))
+	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+	defer cancel()
+	for p.Send(ctx, them, make([]byte, 10_000)) == nil { // until the peer's window is full
+	}
+	require.ErrorIs(t, p.Unlink(ctx, them), node.ErrTimeout)
+	again := make(chan error, 1)
+	go func() { again <- p.Unlink(t.Context(), them) }()
+	_ = x.SetReadDeadline(time.Now().Add(5 * time.Second))
+	for x.receive().Op != dist.OpUnlinkID {
+	}
+	require.NoError(t, <-again)
+}

@@ -118,7 +118,12 @@ func (n *Node) monitored(via *link, ctl *dist.Control) error {
 
 func (n *Node) linked(via *link, ctl *dist.Control) error {
 	from, p := n.pair(via, ctl)
-	alive, full := p.relate(func() int { p.links[from] = 0; return len(p.links) })
+	alive, full := p.relate(func() int {
+		if _, ok := p.links[from]; !ok { // also one that we are unlinking stays what it is
+			p.links[from] = 0
+		}
+		return len(p.links)
+	})
 	if !alive {
 		return n.owe(via, dist.Control{Op: dist.OpPayloadExit, From: ctl.To, To: ctl.From}, noproc)
 	}
