@@ -265,7 +265,15 @@ func (p *Process) Unlink(ctx context.Context, pid etf.Pid) error {
 	if !linked {
 		return nil
 	}
-	return opError("unlink", pid.Node, p.send(ctx, d, dist.Control{Op: dist.OpUnlinkID, ID: id, From: p.pid(d.via), To: d.to}, nil))
+	err = p.send(ctx, d, dist.Control{Op: dist.OpUnlinkID, ID: id, From: p.pid(d.via), To: d.to}, nil)
+	if err != nil {
+		p.mu.Lock()
+		if p.links[other] == id {
+			p.links[other] = 0
+		}
+		p.mu.Unlock()
+	}
+	return opError("unlink", pid.Node, err)
 }
 
 // Alias makes a reference that messages to the process can be sent to, by the node with the given name and those it passes it on to,
