@@ -67,7 +67,7 @@ func TestRunExitCodes(t *testing.T) {
 		reads string
 	}{
 		{0, []string{"true"}, "ready in"},
-		{7, []string{"sh", "-c", "exit 7"}, "node1 | I was here"},
+		{7, []string{"--", "sh", "-c", "sleep 1; exit 7"}, "node1 | I was here"},
 		{124, []string{"--timeout", "5s", "--", "sleep", "60"}, "timed out after 5s"},
 		{124, []string{"--timeout", "1ms", "--", "touch", "ran"}, "timed out after 1ms"},
 		{125, []string{"--count", "0", "--", "touch", "ran"}, "0 nodes"},
