@@ -249,6 +249,20 @@ func (s *supervisor) nodeFinding(ctx context.Context, m *member, seen error) err
 	return f
 }
 
+// rejection explains, from the logs of the others, why they don't let m in; nil if they say nothing of that.
+func (s *supervisor) rejection(m *member) *checks.Finding {
+	for _, other := range s.all() {
+		e := s.evidence(other)
+		for i, line := range e.lines {
+			if other != m && strings.Contains(line, "from node '"+m.name+"' rejected") {
+				e.name, e.lines, e.first, e.dump = m.name, e.lines[i:i+1], e.first+i, ""
+				return e.explain()
+			}
+		}
+	}
+	return nil
+}
+
 // crashCause says in a line why m, which had been started, is down: what the catalogue knows, else its last words; and where the
 // crash dump is.
 func (s *supervisor) crashCause(m *member, l *life) string {

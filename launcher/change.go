@@ -126,10 +126,16 @@ func (s *supervisor) stopAndClear(ctx context.Context, members []*member) error 
 	return errors.Join(append(errs, s.recordNodes())...)
 }
 
-// clearMember ends what a node that has ended left running: port programs, daemons.
+// clearMember ends what a node that has ended left running: port programs, daemons. When it returns, the guardian has told of the
+// node's end, so that it cannot be taken for that of the next life.
 func (s *supervisor) clearMember(ctx context.Context, m *member) error {
 	ctx, cancel := context.WithTimeout(ctx, killTimeout)
 	defer cancel()
+	select {
+	case <-m.now().exited:
+	case <-ctx.Done():
+		return fmt.Errorf("the guardian does not say that %s has ended: %w", m.name, context.Cause(ctx))
+	}
 	return proc.KillAll(ctx, func() ([]proc.ID, error) {
 		all, err := marked(s.ID)
 		return slices.DeleteFunc(all, func(id proc.ID) bool { return proc.Getenv(id.Pid, memberEnv) != m.short }), err

@@ -324,6 +324,10 @@ func (s *supervisor) await(ctx context.Context, m *member, mesh *mesh) error {
 		case <-time.After(lastBreath):
 		case <-ctx.Done():
 		}
+		if f, ok := errors.AsType[*checks.Finding](err); ok && ctx.Err() == nil { // it is explained already
+			s.events.emit(m.name, StageFailed, f.What)
+			return f
+		}
 		return s.nodeFinding(ctx, m, err)
 	}
 	s.events.emit(m.name, StageReady, "")
@@ -341,6 +345,9 @@ func (s *supervisor) awaitPeers(ctx context.Context, m *member, mesh *mesh) erro
 		cancel()
 		if err == nil || ctx.Err() != nil || !errors.Is(try.Err(), context.DeadlineExceeded) {
 			return err
+		}
+		if f := s.rejection(m); f != nil {
+			return f
 		}
 	}
 }

@@ -54,9 +54,23 @@ func TestFailuresAsTheyAreRead(t *testing.T) {
 		},
 		"cookie-mismatch": {
 			prepare: func(_ *testing.T, w *world) {
-				w.starting(`case node() of 'node2@127.0.0.1' -> erlang:set_cookie(node(), another), [erlang:disconnect_node(N) || N <- nodes(connected)]; _ -> ok end`)
+				w.starting("ok")
+				w.write("other-cookie", "another")
+				w.erlWrapper(`[ "$BEAMCTL_MEMBER" = node2 ] && export BEAMCTL_NODE_COOKIE=` + w.dir + `/other-cookie; exec @ERL@ "$@"`)
 			},
 			args: []string{"-n", "2"}, code: exitNoStart,
+		},
+		"cookie-mismatch-between-nodes": { // which let beamctl in
+			prepare: func(_ *testing.T, w *world) {
+				w.starting(`Other = 'node1@127.0.0.1',
+  case node() of
+    'node2@127.0.0.1' ->
+      erlang:set_cookie(Other, another), erlang:disconnect_node(Other),
+      spawn(fun Again() -> net_kernel:connect_node(Other), timer:sleep(100), Again() end);
+    _ -> ok
+  end`)
+			},
+			args: []string{"-n", "2", "--timeout", "60s"}, code: exitNoStart,
 		},
 		"port-taken": {
 			prepare: func(t *testing.T, w *world) {
