@@ -106,7 +106,7 @@ func TestFailuresAsTheyAreRead(t *testing.T) {
 		"compile-error-elixir": {
 			prepare: func(_ *testing.T, w *world) {
 				w.write("mix.exs", "defmodule A.MixProject do\n  use Mix.Project\n  def project, do: [app: :a, version: \"1.0.0\"]\nend\n")
-				w.write("lib/a.ex", "defmodule A do\n  def f, do: undefined_here\nend\n")
+				w.write("lib/a.ex", "defmodule A do\n  raise \"not today\"\nend\n")
 			},
 			code: exitNoStart,
 		},
