@@ -173,6 +173,7 @@ func TestFunctions(t *testing.T) {
 			n.Handle("go", "exit", func(_ context.Context, args []etf.Term) (etf.Term, error) {
 				return nil, &node.ExitError{Reason: args[0]}
 			})
+			n.Handle("go", "unsayable", func(context.Context, []etf.Term) (etf.Term, error) { return struct{ X chan int }{}, nil })
 			n.Handle("go", "wait", func(ctx context.Context, _ []etf.Term) (etf.Term, error) {
 				<-ctx.Done()
 				cancelled <- struct{}{}
@@ -184,14 +185,17 @@ func TestFunctions(t *testing.T) {
 				`erpc:call(N, go, sum, [1,2,3])`:     `6`,
 				`rpc:call(N, go, sum, [1,2,3])`:      `6`,
 				`erpc:call(N, go, sum, [1,2], 5000)`: `3`,
-				`[erpc:receive_response(R) || R <- [erpc:send_request(N, go, sum, [I]) || I <- lists:seq(1, 5)]]`:  `[1,2,3,4,5]`,
-				`erpc:multicall([N, node()], erlang, abs, [-1])`:                                                   `[{error,{exception,undef,[{erlang,abs,[-1],[]}]}},{ok,1}]`,
-				`gen_server:call({rex, N}, {call, go, sum, [1,2], self()})`:                                        `3`,
-				`gen_server:call({rex, N}, {call, go, nope, [], self()})`:                                          `{badrpc,{'EXIT',{undef,[{go,nope,[],[]}]}}}`,
-				`try erpc:call(N, go, sum, [x]) catch error:{exception, R, _} -> R end`:                            `<<"not a number">>`,
-				`try erpc:call(N, go, throw, [ball]) catch throw:B -> {caught, B} end`:                             `{caught,ball}`,
-				`try erpc:call(N, go, exit, [x]) catch exit:{exception, B} -> {caught, B} end`:                     `{caught,x}`,
-				`rpc:call(N, go, nope, [])`:                                                                        `{badrpc,{'EXIT',{undef,[{go,nope,[],[]}]}}}`,
+				`[erpc:receive_response(R) || R <- [erpc:send_request(N, go, sum, [I]) || I <- lists:seq(1, 5)]]`:    `[1,2,3,4,5]`,
+				`erpc:multicall([N, node()], erlang, abs, [-1])`:                                                     `[{error,{exception,undef,[{erlang,abs,[-1],[]}]}},{ok,1}]`,
+				`gen_server:call({rex, N}, {call, go, sum, [1,2], self()})`:                                          `3`,
+				`gen_server:call({rex, N}, {call, go, nope, [], self()})`:                                            `{badrpc,{'EXIT',{undef,[{go,nope,[],[]}]}}}`,
+				`gen_server:call({rex, N}, {block_call, go, sum, [1,2], self()})`:                                    `3`,
+				`{badrpc, {'EXIT', T}} = gen_server:call({rex, N}, {call, go, unsayable, [], self()}), is_binary(T)`: `true`,
+				`gen_server:call({rex, N}, {call, go, sum, nope, self()})`:                                           `{badrpc,{'EXIT',{badarg,[]}}}`,
+				`try erpc:call(N, go, sum, [x]) catch error:{exception, R, _} -> R end`:                              `<<"not a number">>`,
+				`try erpc:call(N, go, throw, [ball]) catch throw:B -> {caught, B} end`:                               `{caught,ball}`,
+				`try erpc:call(N, go, exit, [x]) catch exit:{exception, B} -> {caught, B} end`:                       `{caught,x}`,
+				`rpc:call(N, go, nope, [])`: `{badrpc,{'EXIT',{undef,[{go,nope,[],[]}]}}}`,
 				`try erpc:call(N, fun() -> 1 end) catch _:{exception, R, [{erlang, apply, [_, []], []}]} -> R end`: `undef`,
 				`R = spawn_request(N, go, nope, [], []), receive {spawn_reply, R, S, W} -> {S, W} end`:             `{error,notsup}`,
 				`R = spawn_request(N, go, sum, [1], [monitor]), receive {spawn_reply, R, ok, P} -> ok end,

@@ -70,18 +70,26 @@ func (l *link) rex(payload []byte) error {
 		return l.answer(dist.Control{Op: dist.OpSend, To: pid}, etf.Tuple{etf.Atom("features_reply"), node, etf.List{etf.Atom("erpc")}})
 	}
 	req, is := request.(etf.Tuple)
-	if !ok || !is || len(req) != 5 || req[0] != etf.Term(etf.Atom("call")) {
+	if !ok || !is || len(req) != 5 || req[0] != etf.Term(etf.Atom("call")) && req[0] != etf.Term(etf.Atom("block_call")) {
 		return nil
 	}
 	args, ok := req[3].(etf.List)
-	if !ok || !l.reserve() {
+	if !ok {
+		return l.reply(pid, tag, rexReply(nil, &ErlangError{Class: "error", Reason: etf.Atom("badarg")}))
+	}
+	if !l.reserve() {
 		return l.reply(pid, tag, etf.Tuple{etf.Atom("badrpc"), etf.Tuple{etf.Atom("EXIT"), etf.Atom("system_limit")}})
 	}
 	if l.node.own(func() {
 		defer l.unreserve()
 		result := rexReply(l.node.apply(l.ctx, req[1], req[2], args))
 		ctl, msg := replyTo(l.pid(0), pid, tag, result, l.conn.Peer().Flags)
-		if b, err := etf.Append(nil, msg); err == nil {
+		b, err := etf.Append(nil, msg)
+		if err != nil { // the function's result is no term
+			msg[1] = rexReply(nil, &ExitError{[]byte(err.Error())})
+			b, err = etf.Append(nil, msg)
+		}
+		if err == nil {
 			_ = l.send(l.ctx, &ctl, b)
 		}
 	}) != nil {
