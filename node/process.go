@@ -136,6 +136,9 @@ func (p *Process) run(fn func(ctx context.Context) etf.Term) error {
 	ctx, cancel := context.WithCancelCause(p.node.ctx)
 	p.mu.Lock()
 	p.cancel = cancel
+	if p.reason != nil { // ended before it ran
+		cancel(&ExitError{p.reason})
+	}
 	p.mu.Unlock()
 	err := p.node.own(func() {
 		defer cancel(nil)
