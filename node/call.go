@@ -48,7 +48,7 @@ func (n *Node) CallInto(ctx context.Context, name string, v any, module, functio
 		return err
 	}
 	if err := etf.Assign(t, v); err != nil {
-		return &OpError{fmt.Sprintf("call %s:%s/%d", module, function, len(args)), name, fmt.Errorf("result: %w", err)}
+		return &OpError{(&Request{Module: module, Function: function, Args: args}).String(), name, fmt.Errorf("result: %w", err)}
 	}
 	return nil
 }

@@ -46,7 +46,13 @@ type OpError struct {
 	Err  error
 }
 
-func (e *OpError) Error() string { return fmt.Sprintf("%s: %s: %v", e.Node, e.Op, e.Err) }
+func (e *OpError) Error() string {
+	if e.Node == "" { // it did not come to a node
+		return fmt.Sprintf("%s: %v", e.Op, e.Err)
+	}
+	return fmt.Sprintf("%s: %s: %v", e.Node, e.Op, e.Err)
+}
+
 func (e *OpError) Unwrap() error { return e.Err }
 
 // ErlangError is an exception that a called function raised.

@@ -166,7 +166,8 @@ func (n *Node) own(fn func()) error {
 }
 
 // Close ends the node: it stops listening, its processes end (those that are linked to them or monitor them are told shutdown), its
-// connections end, and calls under way with ErrNodeDown. It returns when none of its goroutines is left.
+// connections end, and calls under way with ErrNodeDown. It returns when none of its goroutines is left, and so
+// must not be called from a Function, a Server or what Spawn runs.
 func (n *Node) Close() error {
 	n.mu.Lock()
 	n.closed = true
