@@ -118,16 +118,33 @@ func (c *Cluster) force(ctx context.Context, keep bool) error {
 		c.record.State, c.record.Failure = Stopped, "its supervisor was gone, and it was cleared away"
 		return errors.Join(c.record.write(c.place), ignoreMissing(os.Remove(c.place.cookie())))
 	}
-	// A new cluster of that name may have begun meanwhile; then the directory is its.
-	p, lock, err := lockPlace(parentDir(c.place), c.Name())
-	if errors.Is(err, ErrRunning) {
-		return nil
+	return c.removePlace(ctx)
+}
+
+// lockPause is the time between two looks at a lock that is about to be free.
+const lockPause = 5 * time.Millisecond
+
+// removePlace removes the files. A new cluster of that name may have begun meanwhile; then the directory is its. The lock
+// may also be held by the last threads of a supervisor or guardian that is dead already by all other signs.
+func (c *Cluster) removePlace(ctx context.Context) error {
+	for {
+		p, lock, err := lockPlace(parentDir(c.place), c.Name())
+		if err == nil {
+			defer lock.Close() //nolint:errcheck // it is being removed
+			return p.remove()
+		}
+		if !errors.Is(err, ErrRunning) {
+			return err
+		}
+		if r, rerr := readRecord(c.place); rerr != nil || r.ID != c.record.ID {
+			return nil //nolint:nilerr // it is another cluster's by now
+		}
+		select {
+		case <-time.After(lockPause):
+		case <-ctx.Done():
+			return err
+		}
 	}
-	if err != nil {
-		return err
-	}
-	defer lock.Close() //nolint:errcheck // it is being removed
-	return p.remove()
 }
 
 // prove looks for what may be left.
