@@ -35,7 +35,7 @@ const (
 func (s *supervisor) change(ctx context.Context, a changeArgs) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	defer context.AfterFunc(s.up, func() { cancel(context.Cause(s.up)) })()
+	defer context.AfterFunc(s.up, func() { cancel(context.Cause(s.up)) })() //nolint:contextcheck // ctx ends with either
 	if err := s.take(ctx); err != nil {
 		return err
 	}
@@ -114,7 +114,7 @@ func (s *supervisor) startAgain(ctx context.Context, members []*member, ready ti
 
 // stopAndClear stops nodes, and ends what they have left.
 func (s *supervisor) stopAndClear(ctx context.Context, members []*member) error {
-	s.stopNodes(members)
+	s.stopNodes(members) //nolint:contextcheck // bounded by itself: a client that hangs up leaves no node half stopped
 	var errs []error
 	for _, m := range members {
 		if !s.ends(m, m.now(), killTimeout) {

@@ -35,9 +35,7 @@ var wireCodes = []struct {
 
 // toWire makes err cross the socket without losing what kind it is.
 func toWire(err error) error {
-	var f *checks.Finding
-	var e *ending
-	if errors.As(err, &e) {
+	if _, ok := errors.AsType[*ending](err); ok {
 		return &control.Error{Code: codeEnded, Message: err.Error()}
 	}
 	code := ""
@@ -47,7 +45,7 @@ func toWire(err error) error {
 		}
 	}
 	var detail json.RawMessage
-	if errors.As(err, &f) {
+	if f, ok := errors.AsType[*checks.Finding](err); ok {
 		b, merr := json.Marshal(f)
 		if merr != nil {
 			return err

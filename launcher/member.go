@@ -248,7 +248,7 @@ func (s *supervisor) spawn(ctx context.Context, m *member) error {
 	m.mu.Unlock()
 	id, err := s.guard.spawn(ctx, order{
 		Key: m.short, Argv: plan.argv, Dir: plan.dir, Log: s.Place.console(m.short), Env: plan.env,
-	}, func(e exit) {
+	}, func(e exit) { //nolint:contextcheck // a restart by policy is the cluster's own, not that of who started the node
 		l.exit = e
 		go func() { // the guardian's other news don't wait
 			<-known

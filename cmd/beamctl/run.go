@@ -81,7 +81,7 @@ func (a *app) run(ctx context.Context, spec launcher.Spec, command launcher.Exec
 			running.Store(true)
 			a.say("ready in %.2f s", time.Since(begin).Seconds())
 		},
-		Ended: func(c *launcher.Cluster, status int) {
+		Ended: func(c *launcher.Cluster, status int) { //nolint:contextcheck // ctx may be what has ended
 			if c == nil || status == 0 {
 				return
 			}

@@ -276,7 +276,9 @@ func (s *soak) fullDisk() (remove func()) {
 	}()
 	return func() {
 		<-done
-		assert.NoError(s.t, unix.Unmount(at, 0), "nothing may keep it busy")
+		if err := unix.Unmount(at, 0); err != nil { // something keeps it busy
+			s.t.Error(err)
+		}
 		_ = os.Remove(at)
 	}
 }
