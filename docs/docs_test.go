@@ -109,7 +109,7 @@ func TestEveryCommandBlock(t *testing.T) {
 				at = filepath.Dir(filepath.Join(dir, rel))
 			}
 			s := &shell{t: t, dir: at, root: root, env: append(os.Environ(),
-				"PATH="+bin+":"+os.Getenv("PATH"), "LC_ALL=C.UTF-8", "XDG_RUNTIME_DIR="+shortDir(t), "HOME="+t.TempDir())}
+				"PATH="+bin+":"+os.Getenv("PATH"), "LC_ALL=C.UTF-8", "BEAMCTL_RUNTIME_DIR="+shortDir(t)+"/run", "HOME="+t.TempDir())}
 			t.Cleanup(func() { s.run("beamctl clean --all -q") })
 			for _, b := range bs {
 				for _, st := range b.steps() {

@@ -22,6 +22,9 @@ var ErrRuntimeDir = errors.New("runtime directory is not safe")
 // long, a project's often is), the same from every shell. One shell may have XDG_RUNTIME_DIR and the next not, so
 // whoever looks for clusters looks in all of them.
 func runtimeDirs() []string {
+	if d := os.Getenv("BEAMCTL_RUNTIME_DIR"); filepath.IsAbs(d) {
+		return []string{d} // and no other: whoever says so wants to be alone
+	}
 	var dirs []string
 	if d := os.Getenv("XDG_RUNTIME_DIR"); filepath.IsAbs(d) {
 		dirs = append(dirs, filepath.Join(d, "beamctl"))

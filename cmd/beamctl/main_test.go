@@ -86,7 +86,7 @@ func newWorld(t testing.TB, example string) *world {
 	require.NoError(t, os.Mkdir(run, 0o700))
 	w.env = append(slices.DeleteFunc(os.Environ(), func(kv string) bool {
 		return strings.HasPrefix(kv, "BEAMCTL_") || strings.HasPrefix(kv, "ERL_") || strings.HasPrefix(kv, "MIX_ENV=")
-	}), "XDG_RUNTIME_DIR="+run, "NO_COLOR=1")
+	}), "XDG_RUNTIME_DIR="+run, "BEAMCTL_RUNTIME_DIR="+filepath.Join(run, "beamctl"), "NO_COLOR=1")
 	t.Cleanup(func() {
 		if t.Failed() {
 			t.Log(w.logs())
