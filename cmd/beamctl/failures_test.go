@@ -220,6 +220,7 @@ var masks = []struct {
 	{regexp.MustCompile(`<0\.\d+\.0>`), "<PID>"},
 	{regexp.MustCompile(`lookup (\S+?)( on \S+)?: .*`), "lookup $1: REASON"},
 	{regexp.MustCompile(`beamctl-probe-\d+`), "beamctl-probe-N"},
+	{regexp.MustCompile(`(?m)^(  saw   ).*\bemfile\b.*$`), "${1}SOMETHING WITH emfile"}, // whichever process met it first
 	{regexp.MustCompile(`PATH=\S*`), "PATH=PATH"},
 }
 
