@@ -116,24 +116,29 @@ func TestSpawnWhileOthersGo(t *testing.T) {
 	x := rawPeer(t, c, addr)
 	go func() { _, _ = io.Copy(io.Discard, x) }()
 	them := etf.Pid{Node: "raw@127.0.0.1", ID: 1, Creation: 1}
-	over := make(chan struct{})
+	over, done := make(chan struct{}), make(chan error, 1)
 	go func() {
-		defer close(over)
-		for range 50 {
-			_ = rawPeerAs(t, c, addr, "other@127.0.0.1").Close()
+		for i := uint32(1); ; i++ {
+			select {
+			case <-over:
+				done <- nil
+				return
+			default:
+			}
+			if err := x.send(dist.Control{
+				Op: dist.OpSpawnRequest, Ref: etf.Ref{Node: "raw@127.0.0.1", Creation: 1, Len: 3, ID: [5]uint32{i & 0x3ffff, i >> 18}}, From: them, GroupLeader: them,
+				MFA: dist.MFA{Module: "go", Function: "nothing", Arity: 0}, Opts: etf.List{etf.Atom("monitor"), etf.Atom("link")},
+			}, etf.List{}); err != nil {
+				done <- err
+				return
+			}
 		}
 	}()
-	for i := uint32(1); ; i++ {
-		select {
-		case <-over:
-			return
-		default:
-		}
-		require.NoError(t, x.send(dist.Control{
-			Op: dist.OpSpawnRequest, Ref: etf.Ref{Node: "raw@127.0.0.1", Creation: 1, Len: 3, ID: [5]uint32{i & 0x3ffff, i >> 18}}, From: them, GroupLeader: them,
-			MFA: dist.MFA{Module: "go", Function: "nothing", Arity: 0}, Opts: etf.List{etf.Atom("monitor"), etf.Atom("link")},
-		}, etf.List{}))
+	for range 50 {
+		_ = rawPeerAs(t, c, addr, "other@127.0.0.1").Close()
 	}
+	close(over)
+	require.NoError(t, <-done)
 }
 
 // No two calls of a node have the same pid or reference, on whatever connection: both travel, and come back late.
