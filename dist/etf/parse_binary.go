@@ -237,20 +237,23 @@ func (w *bitWriter) bits(g segment, b []byte, n int) error {
 }
 
 // binaryTerm reads <<...>>.
-func (p *erlangParser) binaryTerm() (Term, error) {
-	if err := p.expect("<<"); err != nil {
+func (p *erlangParser) binaryTerm() (Term, error) { return p.bits(false, p.segment) }
+
+// bits reads <<...>> with the segments of either language; trailing allows a comma behind the last one.
+func (s *scanner) bits(trailing bool, segment func() (segment, error)) (Term, error) {
+	if err := s.expect("<<"); err != nil {
 		return nil, err
 	}
 	var w bitWriter
-	err := p.list(">>", false, func() error {
-		p.space()
-		at := p.pos
-		g, err := p.segment()
+	err := s.list(">>", trailing, func() error {
+		s.space()
+		at := s.pos
+		g, err := segment()
 		if err != nil {
 			return err
 		}
 		if err := w.add(g); err != nil {
-			return p.wantAt(at, err.Error())
+			return s.wantAt(at, err.Error())
 		}
 		return nil
 	})

@@ -188,25 +188,7 @@ func (p *elixirParser) mapTerm() (Term, error) {
 }
 
 // binaryTerm reads <<...>>.
-func (p *elixirParser) binaryTerm() (Term, error) {
-	if err := p.expect("<<"); err != nil {
-		return nil, err
-	}
-	var w bitWriter
-	err := p.list(">>", true, func() error {
-		p.space()
-		at := p.pos
-		g, err := p.segment()
-		if err != nil {
-			return err
-		}
-		if err := w.add(g); err != nil {
-			return p.wantAt(at, err.Error())
-		}
-		return nil
-	})
-	return w.term(), err
-}
+func (p *elixirParser) binaryTerm() (Term, error) { return p.bits(true, p.segment) }
 
 // segment reads Value[::Type-Type], where a type may be a size: 16, size(16), unit(8).
 func (p *elixirParser) segment() (g segment, err error) {
