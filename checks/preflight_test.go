@@ -12,10 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/beamctl/beamctl/checks"
-	"github.com/beamctl/beamctl/dist/etf"
 )
-
-func atom(s string) etf.Atom { return etf.Atom(s) }
 
 func TestPreflightPasses(t *testing.T) {
 	require.NoError(t, checks.Preflight(t.Context(), checks.PreflightSpec{

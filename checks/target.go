@@ -88,6 +88,14 @@ func Unreachable(t Target, err error) *Finding {
 	return f
 }
 
+// CallFailed explains why a call on t failed: an exception of the function is left as it is, everything else becomes a finding.
+func CallFailed(t Target, err error) error {
+	if _, ok := errors.AsType[*node.ErlangError](err); ok {
+		return err
+	}
+	return Unreachable(t, err)
+}
+
 // visible is what nodes(visible) returns.
 func visible(names etf.List) map[string]bool {
 	m := make(map[string]bool, len(names))

@@ -8,11 +8,9 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/beamctl/beamctl/checks"
+	"github.com/beamctl/beamctl/checks/health"
 	"github.com/beamctl/beamctl/node"
 )
-
-// healthTimeout is what a node that doesn't answer costs.
-const healthTimeout = 3 * time.Second
 
 func (a *app) healthCmd() *cobra.Command {
 	var at attachment
@@ -45,7 +43,7 @@ A node that doesn't answer costs --timeout (3s), and delays no other.`,
 			if err != nil {
 				return err
 			}
-			perNode := healthTimeout
+			perNode := health.DefaultPerNode
 			if a.timeout > 0 {
 				perNode = a.timeout
 			}
@@ -56,7 +54,7 @@ A node that doesn't answer costs --timeout (3s), and delays no other.`,
 				return err
 			}
 			defer n.Close() //nolint:errcheck,contextcheck // nothing to lose; it has a deadline of its own
-			report := checks.Health(ctx, n, targets, perNode)
+			report := health.Run(ctx, n, targets, health.Options{PerNode: perNode})
 			if a.output == "json" {
 				err = a.json(report)
 			} else {
@@ -74,27 +72,33 @@ A node that doesn't answer costs --timeout (3s), and delays no other.`,
 }
 
 // showHealth prints the matrix, and below it what is wrong.
-func (a *app) showHealth(r *checks.Report) error {
+func (a *app) showHealth(r *health.Report) error {
 	on := a.color(a.outTTY)
 	header := []string{"NODE"}
-	for _, name := range checks.Names() {
-		header = append(header, strings.ToUpper(name))
+	for _, c := range r.Rows[0].Cells {
+		header = append(header, strings.ToUpper(c.Check))
 	}
 	var rows [][]string
 	var findings []string
 	for _, row := range r.Rows {
 		cells := []string{row.Node}
 		for _, c := range row.Cells {
+			color := red
 			switch c.Status {
-			case checks.OK:
+			case health.OK:
 				cells = append(cells, paint(on, green, c.Saw))
-			case checks.Fail:
-				cells = append(cells, paint(on, red, "FAIL"))
-				f := &checks.Finding{What: paint(on, red, row.Node+" "+c.Check), Saw: c.Saw, Cause: c.Cause, Fix: c.Fix}
-				findings = append(findings, f.Error())
-			case checks.Blocked:
+				continue
+			case health.Blocked, health.None:
 				cells = append(cells, paint(on, dim, "-"))
+				continue
+			case health.Warn:
+				color = yellow
+			case health.Fail:
 			}
+			cells = append(cells, paint(on, color, strings.ToUpper(string(c.Status))))
+			f := c.Finding(row.Node)
+			f.What = paint(on, color, f.What)
+			findings = append(findings, f.Error())
 		}
 		rows = append(rows, cells)
 	}
@@ -102,9 +106,12 @@ func (a *app) showHealth(r *checks.Report) error {
 		return err
 	}
 	if len(findings) > 0 {
-		_, err := fmt.Fprintf(a.out, "\n%s\n", strings.Join(findings, "\n"))
-		return err
+		if _, err := fmt.Fprintf(a.out, "\n%s\n", strings.Join(findings, "\n")); err != nil {
+			return err
+		}
 	}
-	a.say("%s: %d nodes in %.0f ms", paint(a.color(a.errTTY), green, "healthy"), len(r.Rows), r.Millis)
+	if r.Healthy {
+		a.say("%s: %d nodes in %.0f ms", paint(a.color(a.errTTY), green, "healthy"), len(r.Rows), r.Millis)
+	}
 	return nil
 }

@@ -14,21 +14,21 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/beamctl/beamctl/checks"
+	"github.com/beamctl/beamctl/checks/health"
 )
 
 // matrix is what health says: node → check → status.
-type matrix map[string]map[string]checks.Status
+type matrix map[string]map[string]health.Status
 
 // health runs `health -o json` with more arguments.
-func (w *world) health(args ...string) (matrix, *checks.Report, int) {
+func (w *world) health(args ...string) (matrix, *health.Report, int) {
 	w.t.Helper()
 	r := w.run(append([]string{"health", "-o", "json"}, args...)...)
-	var rep checks.Report
+	var rep health.Report
 	require.NoError(w.t, json.Unmarshal([]byte(r.out), &rep), "%s%s", r.out, r.err)
 	m := matrix{}
 	for _, row := range rep.Rows {
-		m[row.Node] = map[string]checks.Status{}
+		m[row.Node] = map[string]health.Status{}
 		for _, c := range row.Cells {
 			m[row.Node][c.Check] = c.Status
 		}
@@ -37,10 +37,10 @@ func (w *world) health(args ...string) (matrix, *checks.Report, int) {
 }
 
 // expected is the matrix of three healthy nodes, but for the given cells: "node2 apps": Fail.
-func expected(but map[string]checks.Status) matrix {
-	healthy := map[string]checks.Status{}
-	for _, name := range checks.Names() {
-		healthy[name] = checks.OK
+func expected(but map[string]health.Status) matrix {
+	healthy := map[string]health.Status{}
+	for _, c := range health.All() {
+		healthy[c.Name] = health.OK
 	}
 	m := matrix{}
 	for i := 1; i <= 3; i++ {
@@ -55,11 +55,11 @@ func expected(but map[string]checks.Status) matrix {
 
 // TestHealth breaks every kind of cell once, each by a call from a node that has nothing to do with beamctl, or by a signal.
 func TestHealth(t *testing.T) {
-	const fail, blocked = checks.Fail, checks.Blocked
+	const fail, blocked = health.Fail, health.Blocked
 	for _, tc := range []struct {
 		name, example string
 		fault         func(w *world)
-		but           map[string]checks.Status
+		but           map[string]health.Status
 		says          string // in the table
 	}{
 		{
@@ -68,7 +68,7 @@ func TestHealth(t *testing.T) {
 		{
 			name: "application stopped", example: "erlang-kv",
 			fault: func(w *world) { w.inNode(`erpc:call('node2@127.0.0.1', application, stop, [kv])`) },
-			but:   map[string]checks.Status{"node2 apps": fail},
+			but:   map[string]health.Status{"node2 apps": fail},
 			says:  "kv not running",
 		},
 		{
@@ -79,13 +79,13 @@ func TestHealth(t *testing.T) {
 					supervisor:terminate_child(kernel_sup, global_name_server), supervisor:restart_child(kernel_sup, global_name_server) end)
 					|| M <- [node() | nodes()]], true = erlang:disconnect_node('node3@127.0.0.1')`)
 			},
-			but:  map[string]checks.Status{"node1 mesh": fail, "node3 mesh": fail},
+			but:  map[string]health.Status{"node1 mesh": fail, "node3 mesh": fail},
 			says: "does not see node3@127.0.0.1",
 		},
 		{
 			name: "cookie changed", example: "erlang-kv",
 			fault: func(w *world) { w.inNode(`erpc:call('node3@127.0.0.1', erlang, set_cookie, [other])`) },
-			but: map[string]checks.Status{
+			but: map[string]health.Status{
 				"node3 cookie": fail, "node3 ping": blocked, "node3 rpc": blocked, "node3 apps": blocked, "node3 mesh": blocked,
 			},
 			says: "wrong cookie",
@@ -93,7 +93,7 @@ func TestHealth(t *testing.T) {
 		{
 			name: "node stopped", example: "erlang-kv",
 			fault: func(w *world) { w.stopProcess(w.status().Nodes[1].Pid) },
-			but: map[string]checks.Status{
+			but: map[string]health.Status{
 				"node2 ping": fail, "node2 cookie": blocked, "node2 rpc": blocked, "node2 apps": blocked, "node2 mesh": blocked,
 			},
 			says: "does not answer",
@@ -105,7 +105,7 @@ func TestHealth(t *testing.T) {
 				w.inNode(`{ok, M, B} = compile:forms([{attribute, 1, module, erpc}]), T = 'node2@127.0.0.1',
 					true = rpc:call(T, code, unstick_mod, [M]), {module, M} = rpc:call(T, code, load_binary, [M, "erpc.beam", B])`)
 			},
-			but:  map[string]checks.Status{"node2 rpc": fail, "node2 apps": blocked, "node2 mesh": blocked},
+			but:  map[string]health.Status{"node2 rpc": fail, "node2 apps": blocked, "node2 mesh": blocked},
 			says: "undef",
 		},
 	} {
@@ -161,7 +161,7 @@ func TestHealthAttached(t *testing.T) {
 	m, _, code := other.health("--attach", nodes, "--cookie-file", cookie)
 	assert.Equal(t, exitOK, code)
 	assert.Len(t, m, 2)
-	assert.Equal(t, checks.OK, m["node2@127.0.0.1"]["mesh"])
+	assert.Equal(t, health.OK, m["node2@127.0.0.1"]["mesh"])
 
 	absent := other.run("health", "--attach", "node9@127.0.0.1", "--cookie-file", cookie)
 	assert.Equal(t, exitFailed, absent.code)

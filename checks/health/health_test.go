@@ -1,4 +1,4 @@
-package checks_test
+package health_test
 
 import (
 	"context"
@@ -11,7 +11,8 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/beamctl/beamctl/checks"
-	"github.com/beamctl/beamctl/dist"
+	"github.com/beamctl/beamctl/checks/health"
+	"github.com/beamctl/beamctl/dist/etf"
 	"github.com/beamctl/beamctl/node"
 	"github.com/beamctl/beamctl/node/nodetest"
 )
@@ -40,7 +41,7 @@ func start(t *testing.T) *cluster {
 	c.n = c.Node(c.nodes...)
 	for i, name := range names {
 		for _, other := range names[:i] {
-			_, err := c.n.Call(t.Context(), name, "net_kernel", "connect_node", atom(other))
+			_, err := c.n.Call(t.Context(), name, "net_kernel", "connect_node", etf.Atom(other))
 			require.NoError(t, err)
 		}
 	}
@@ -55,12 +56,12 @@ func start(t *testing.T) *cluster {
 }
 
 // matrix is what Health says, as node → check → status.
-func (c *cluster) matrix(t *testing.T) (map[string]map[string]checks.Status, *checks.Report) {
+func (c *cluster) matrix(t *testing.T) (map[string]map[string]health.Status, *health.Report) {
 	t.Helper()
-	rep := checks.Health(t.Context(), c.n, c.targets, 2*time.Second)
-	m := map[string]map[string]checks.Status{}
+	rep := health.Run(t.Context(), c.n, c.targets, health.Options{PerNode: 2 * time.Second})
+	m := map[string]map[string]health.Status{}
 	for _, r := range rep.Rows {
-		row := map[string]checks.Status{}
+		row := map[string]health.Status{}
 		for _, cell := range r.Cells {
 			row[cell.Check] = cell.Status
 			assert.NotEmpty(t, cell.Saw, "%s %s", r.Node, cell.Check)
@@ -71,10 +72,10 @@ func (c *cluster) matrix(t *testing.T) (map[string]map[string]checks.Status, *ch
 	return m, rep
 }
 
-var healthy = map[string]checks.Status{"ping": checks.OK, "rpc": checks.OK, "cookie": checks.OK, "apps": checks.OK, "mesh": checks.OK}
+var healthy = map[string]health.Status{"ping": health.OK, "rpc": health.OK, "cookie": health.OK, "apps": health.OK, "mesh": health.OK}
 
 // with returns the healthy row with some cells changed.
-func with(changed map[string]checks.Status) map[string]checks.Status {
+func with(changed map[string]health.Status) map[string]health.Status {
 	m := maps.Clone(healthy)
 	maps.Copy(m, changed)
 	return m
@@ -93,33 +94,33 @@ func TestHealthy(t *testing.T) {
 
 // Each fault is made from outside, by an Erlang node or a signal, and shows in its own cells and nowhere else.
 func TestEveryCellBreaks(t *testing.T) {
-	const fail, blocked = checks.Fail, checks.Blocked
+	const fail, blocked = health.Fail, health.Blocked
 	for name, tc := range map[string]struct {
 		fault func(c *cluster)
-		want  map[string]map[string]checks.Status // changes by node
+		want  map[string]map[string]health.Status // changes by node
 		saw   string                              // in the broken cell of b
 		cell  int
 	}{
 		"application stopped": {
 			fault: func(c *cluster) { c.Eval(`ok = rpc:call('b@127.0.0.1', application, stop, [crypto])`) },
-			want:  map[string]map[string]checks.Status{"b": {"apps": fail}},
+			want:  map[string]map[string]health.Status{"b": {"apps": fail}},
 			saw:   "crypto not running", cell: 3,
 		},
 		"pair disconnected": {
 			fault: func(c *cluster) {
 				c.Eval(`true = rpc:call('b@127.0.0.1', erlang, disconnect_node, ['c@127.0.0.1'])`)
 			},
-			want: map[string]map[string]checks.Status{"b": {"mesh": fail}, "c": {"mesh": fail}},
+			want: map[string]map[string]health.Status{"b": {"mesh": fail}, "c": {"mesh": fail}},
 			saw:  "does not see c@127.0.0.1", cell: 4,
 		},
 		"cookie changed": {
 			fault: func(c *cluster) { c.Eval(`true = rpc:call('b@127.0.0.1', erlang, set_cookie, [other])`) },
-			want:  map[string]map[string]checks.Status{"b": {"cookie": fail, "ping": blocked, "rpc": blocked, "apps": blocked, "mesh": blocked}},
+			want:  map[string]map[string]health.Status{"b": {"cookie": fail, "ping": blocked, "rpc": blocked, "apps": blocked, "mesh": blocked}},
 			saw:   "wrong cookie", cell: 2,
 		},
 		"node stopped": {
 			fault: func(c *cluster) { c.nodes[1].Stop() },
-			want:  map[string]map[string]checks.Status{"b": {"ping": fail, "cookie": blocked, "rpc": blocked, "apps": blocked, "mesh": blocked}},
+			want:  map[string]map[string]health.Status{"b": {"ping": fail, "cookie": blocked, "rpc": blocked, "apps": blocked, "mesh": blocked}},
 			saw:   "does not answer", cell: 0,
 		},
 		"erpc gone": {
@@ -128,7 +129,7 @@ func TestEveryCellBreaks(t *testing.T) {
 				c.Eval(`N = 'b@127.0.0.1', {ok, M, B} = compile:forms([{attribute, 1, module, erpc}]),
 					true = rpc:call(N, code, unstick_mod, [M]), {module, M} = rpc:call(N, code, load_binary, [M, "erpc.beam", B])`)
 			},
-			want: map[string]map[string]checks.Status{"b": {"rpc": fail, "apps": blocked, "mesh": blocked}},
+			want: map[string]map[string]health.Status{"b": {"rpc": fail, "apps": blocked, "mesh": blocked}},
 			saw:  "undef", cell: 1,
 		},
 	} {
@@ -144,8 +145,8 @@ func TestEveryCellBreaks(t *testing.T) {
 			}
 			assert.Contains(t, rep.Rows[1].Cells[tc.cell].Saw, tc.saw)
 			for _, c := range rep.Rows[1].Cells {
-				if c.Status == checks.Blocked {
-					assert.Equal(t, "not asked: "+checks.Names()[tc.cell]+" failed", c.Saw)
+				if c.Status == health.Blocked {
+					assert.Equal(t, "not asked: "+health.All()[tc.cell].Name+" failed", c.Saw)
 				}
 			}
 			if name == "node stopped" {
@@ -160,25 +161,5 @@ func TestHealthOfAbsentNode(t *testing.T) {
 	c.nodes[1].Kill()
 	_, rep := c.matrix(t)
 	assert.Contains(t, rep.Rows[1].Cells[0].Saw, "no such name")
-	assert.Equal(t, checks.Fail, rep.Rows[0].Cells[4].Status, "a does not see b")
-}
-
-// The last cause survives the deadline.
-func TestWaitReadySaysWhatIsMissing(t *testing.T) {
-	c := start(t)
-	target := c.targets[0]
-	wait := func(target checks.Target, peers ...string) error {
-		ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
-		defer cancel()
-		return checks.WaitReady(ctx, c.n, target, peers, func(string) {})
-	}
-	require.ErrorContains(t, wait(target, "x@127.0.0.1"), "does not see x@127.0.0.1")
-	target.Apps = []string{"nosuch"}
-	require.ErrorContains(t, wait(target), "nosuch not running")
-	target.Name = "z@127.0.0.1"
-	require.ErrorIs(t, wait(target), node.ErrNoSuchName)
-	target = c.targets[0]
-	target.Cookie = dist.NewCookie("x")
-	c.n.Disconnect(target.Name)
-	require.ErrorIs(t, wait(target), node.ErrWrongCookie)
+	assert.Equal(t, health.Fail, rep.Rows[0].Cells[4].Status, "a does not see b")
 }

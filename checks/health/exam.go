@@ -1,0 +1,117 @@
+package health
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"github.com/beamctl/beamctl/checks"
+	"github.com/beamctl/beamctl/dist/etf"
+	"github.com/beamctl/beamctl/node"
+)
+
+// exam is one node under examination.
+type exam struct {
+	n       *node.Node
+	t       checks.Target
+	members []*exam // all nodes of the run, this one too, in the order of the report
+	checks  []*Check
+	limits  *Limits
+
+	mu    sync.Mutex
+	facts map[any]*answer // by *fact
+}
+
+// others are the members that this node has to see, in the order of the report.
+func (x *exam) others() []*exam {
+	if x.t.Alone {
+		return nil
+	}
+	var out []*exam
+	for _, m := range x.members {
+		if m != x && !m.t.Alone {
+			out = append(out, m)
+		}
+	}
+	return out
+}
+
+// answer is a fact that is being asked for or known.
+type answer struct {
+	done chan struct{}
+	v    any
+	err  error
+}
+
+// A fact is something that a node says, asked for at most once in a run.
+type fact[T any] struct {
+	ask func(ctx context.Context, x *exam) (T, error)
+}
+
+// of returns what x's node said. Who comes first asks, the others wait; ctx is the same for all of a node's examination.
+func (f *fact[T]) of(ctx context.Context, x *exam) (T, error) {
+	x.mu.Lock()
+	a := x.facts[f]
+	if a == nil {
+		a = &answer{done: make(chan struct{})}
+		x.facts[f] = a
+		x.mu.Unlock()
+		v, err := f.ask(ctx, x)
+		a.v, a.err = v, err
+		close(a.done)
+		return v, err
+	}
+	x.mu.Unlock()
+	<-a.done
+	v, _ := a.v.(T)
+	return v, a.err
+}
+
+// result is a fact that is one call's result, decoded as etf.Unmarshal does.
+func result[T any](module, function etf.Atom, args ...etf.Term) *fact[T] {
+	return &fact[T]{func(ctx context.Context, x *exam) (T, error) {
+		var v T
+		err := x.call(ctx, &v, module, function, args...)
+		return v, err
+	}}
+}
+
+// connected is the handshake that each examination makes: a cookie is proven by nothing else. The fact is how long it took.
+var connected = &fact[time.Duration]{func(ctx context.Context, x *exam) (time.Duration, error) {
+	if err := x.n.AddPeer(x.t.Peer()); err != nil {
+		return 0, err
+	}
+	start := time.Now()
+	x.n.Disconnect(x.t.Name) //nolint:contextcheck // it has a deadline of its own
+	err := x.n.Connect(ctx, x.t.Name)
+	return time.Since(start), err
+}}
+
+// errUnasked is a question that was not put, because the node cannot be reached; the ping and cookie checks say why.
+var errUnasked = errors.New("not asked: the node cannot be reached")
+
+// call asks the node, once there is a connection.
+func (x *exam) call(ctx context.Context, v any, module, function etf.Atom, args ...etf.Term) error {
+	if _, err := connected.of(ctx, x); err != nil {
+		return errUnasked
+	}
+	return x.n.CallInto(ctx, x.t.Name, v, module, function, args...)
+}
+
+// failed explains an error of a call on a node that is connected: mfa is what was called, cause what an exception of it means.
+func (x *exam) failed(err error, mfa, cause string) error {
+	if errors.Is(err, errUnasked) {
+		return err
+	}
+	if ex, ok := errors.AsType[*node.ErlangError](err); ok {
+		return &checks.Finding{What: x.t.Name + ": " + mfa + " failed", Saw: mfa + ": " + ex.Error(), Cause: cause, Err: err}
+	}
+	if errors.Is(err, node.ErrTimeout) {
+		return &checks.Finding{
+			What: x.t.Name + ": " + mfa + " does not return", Saw: mfa + ": no answer within the deadline",
+			Cause: "the process that should answer hangs or is overloaded", Fix: "look at the node's run queue and mailboxes", Err: err,
+		}
+	}
+	return checks.Unreachable(x.t, err)
+}

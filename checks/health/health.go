@@ -1,0 +1,103 @@
+package health
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/beamctl/beamctl/checks"
+	"github.com/beamctl/beamctl/node"
+)
+
+// Options say what is checked, and by which measure.
+type Options struct {
+	Checks  []*Check      // All() if nil
+	PerNode time.Duration // what a node that does not answer costs; 0: DefaultPerNode
+	Limits  Limits        // zero fields have their defaults
+}
+
+// DefaultPerNode is what a node that does not answer costs: a healthy one takes milliseconds, a loaded one some hundred.
+const DefaultPerNode = 3 * time.Second
+
+// Run examines all targets at once over fresh connections of n. A node that doesn't answer costs its own row up to
+// opts.PerNode, and no other's.
+func Run(ctx context.Context, n *node.Node, targets []checks.Target, opts Options) *Report {
+	start := time.Now()
+	if opts.Checks == nil {
+		opts.Checks = All()
+	}
+	if opts.PerNode == 0 {
+		opts.PerNode = DefaultPerNode
+	}
+	limits := opts.Limits.withDefaults()
+	ctx, cancel := context.WithTimeout(ctx, opts.PerNode)
+	defer cancel()
+	exams := make([]*exam, len(targets))
+	for i, t := range targets {
+		exams[i] = &exam{n: n, t: t, members: exams, limits: &limits, checks: opts.Checks, facts: map[any]*answer{}}
+	}
+	rep := &Report{Rows: make([]Row, len(targets))}
+	var wg sync.WaitGroup
+	for i, x := range exams {
+		rep.Rows[i] = Row{Node: x.t.Name, Cells: make([]Cell, len(opts.Checks))}
+		for j, c := range opts.Checks {
+			wg.Go(func() { rep.Rows[i].Cells[j] = x.examine(ctx, c) })
+		}
+	}
+	wg.Wait()
+	rep.judge()
+	rep.Millis = millis(time.Since(start))
+	return rep
+}
+
+// examine makes the cell of one check. What is wrong belongs into one cell: where a more basic check has failed, this one is blocked.
+func (x *exam) examine(ctx context.Context, c *Check) Cell {
+	start := time.Now()
+	cell, err := c.run(ctx, x)
+	if err != nil {
+		if rung, cause := x.rung(ctx, c); cause == nil {
+			cell = failure(err)
+		} else if x.asked(rung) {
+			cell = Cell{Status: Blocked, Saw: "not asked: " + rung + " failed"}
+		} else {
+			cell = failure(cause)
+		}
+	}
+	cell.Check, cell.Group, cell.Millis = c.Name, c.Group, millis(time.Since(start))
+	return cell
+}
+
+func failure(err error) Cell {
+	if f, ok := errors.AsType[*checks.Finding](err); ok {
+		return Cell{Status: Fail, Saw: f.Saw, Cause: f.Cause, Fix: f.Fix}
+	}
+	return Cell{Status: Fail, Saw: err.Error()}
+}
+
+func (x *exam) asked(check string) bool {
+	return slices.ContainsFunc(x.checks, func(c *Check) bool { return c.Name == check })
+}
+
+// rung returns the check below c that failed on this node, and why: first there is a connection, then net_kernel answers,
+// then calls are run.
+func (x *exam) rung(ctx context.Context, c *Check) (string, error) {
+	if _, err := connected.of(ctx, x); err != nil {
+		if rung := connectRung(err); rung != c.Name {
+			return rung, checks.Unreachable(x.t, err)
+		}
+		return "", nil
+	}
+	if c.Name == "ping" || c.Name == "cookie" {
+		return "", nil
+	}
+	if _, err := pinged.of(ctx, x); err != nil {
+		return "ping", checks.Unreachable(x.t, err)
+	}
+	if c.Name == "rpc" {
+		return "", nil
+	}
+	_, err := release.of(ctx, x)
+	return "rpc", err
+}

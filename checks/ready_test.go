@@ -1,0 +1,40 @@
+package checks_test
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
+
+	"github.com/beamctl/beamctl/checks"
+	"github.com/beamctl/beamctl/dist"
+	"github.com/beamctl/beamctl/node"
+	"github.com/beamctl/beamctl/node/nodetest"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// The last cause survives the deadline.
+func TestWaitReadySaysWhatIsMissing(t *testing.T) {
+	c := nodetest.New(t)
+	a := c.Erl("a")
+	n := c.Node(a)
+	target := checks.Target{Name: a.Name, EPMD: c.EPMD.Addr, Cookie: c.Cookie}
+	first := target
+	wait := func(target checks.Target, peers ...string) error {
+		ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
+		defer cancel()
+		return checks.WaitReady(ctx, n, target, peers, func(string) {})
+	}
+	require.ErrorContains(t, wait(target, "x@127.0.0.1"), "does not see x@127.0.0.1")
+	target.Apps = []string{"nosuch"}
+	require.ErrorContains(t, wait(target), "nosuch not running")
+	target.Name = "z@127.0.0.1"
+	require.ErrorIs(t, wait(target), node.ErrNoSuchName)
+	target = first
+	target.Cookie = dist.NewCookie("x")
+	n.Disconnect(target.Name)
+	require.ErrorIs(t, wait(target), node.ErrWrongCookie)
+}
