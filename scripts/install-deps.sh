@@ -3,7 +3,7 @@
 #
 #   scripts/install-deps.sh demo    Erlang and Elixir
 #   scripts/install-deps.sh test    … and the OTP applications, rebar3, a C compiler (for go test -race), patchelf
-#                                   (for other OTP releases), Java (for jinterface) and RabbitMQ (not as a service)
+#                                   (for other OTP releases), Java (for jinterface), RabbitMQ and ejabberd (not as services)
 #
 # Asks for tools, not for packages: an Erlang from elsewhere on PATH will do. Installs with apt-get, where there is one.
 set -euo pipefail
@@ -15,7 +15,8 @@ demo)
     ;;
 test)
     commands=(erl erlc epmd escript elixir mix rebar3 gcc patchelf java javac
-        /usr/lib/rabbitmq/bin/rabbitmq-server) # where Debian has the plain script; the one on PATH is for root
+        /usr/lib/rabbitmq/bin/rabbitmq-server # where Debian has the plain script; the one on PATH is for root
+        /usr/sbin/ejabberdctl)                # not on everybody's PATH
     applications=(crypto ssl public_key asn1 syntax_tools tools runtime_tools inets mnesia parsetools eunit common_test
         erl_interface jinterface)
     ;;
@@ -50,6 +51,7 @@ package() {
     rebar3 | patchelf) echo "$1" ;;
     gcc) printf '%s\n' gcc libc6-dev ;;
     */rabbitmq-server) echo rabbitmq-server ;;
+    */ejabberdctl) echo ejabberd ;;
     erl_interface) echo erlang-dev ;;
     java | javac) echo default-jdk-headless ;;
     *) echo "erlang-${1//_/-}" ;;
@@ -91,12 +93,12 @@ retry() {
     "$@"
 }
 
-# Debian starts services when they are installed: erlang-base an epmd daemon, rabbitmq-server itself. Nobody asked for that:
-# for this installation a policy says no to both, unless the machine has a policy of its own.
+# Debian starts services when they are installed: erlang-base an epmd daemon, rabbitmq-server and ejabberd themselves. Nobody
+# asked for that: for this installation a policy says no to all of them, unless the machine has a policy of its own.
 policy=/usr/sbin/policy-rc.d
 if [[ ! -e $policy ]]; then
     # shellcheck disable=SC2016 # $* is for the policy to expand
-    printf '#!/bin/sh\ncase "$*" in *epmd*|*rabbitmq*) exit 101 ;; esac\n' | "${as_root[@]}" tee $policy >/dev/null
+    printf '#!/bin/sh\ncase "$*" in *epmd*|*rabbitmq*|*ejabberd*) exit 101 ;; esac\n' | "${as_root[@]}" tee $policy >/dev/null
     "${as_root[@]}" chmod 755 $policy
     trap '"${as_root[@]}" rm -f $policy' EXIT
 fi

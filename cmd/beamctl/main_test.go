@@ -54,7 +54,7 @@ func buildAndRun(m *testing.M) (int, error) {
 		}
 	}
 	code := m.Run()
-	return code, goleak.Find()
+	return code, errors.Join(stopForeigners(), goleak.Find())
 }
 
 // world is where one test's commands run: a directory with a project, a user, an index of clusters of their own.
