@@ -1,6 +1,7 @@
 package checks
 
 import (
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"strings"
@@ -16,13 +17,14 @@ type Target struct {
 	EPMD   string      // host:port of the EPMD that knows it; default: the name's host, 4369
 	Addr   string      // host:port of its distribution listener; set, EPMD is not asked
 	Cookie dist.Cookie // of its cluster
+	TLS    *tls.Config // how to speak with a node that has -proto_dist inet_tls; nil: it has not
 	Apps   []string    // applications that have to run on it
 	Alone  bool        // it need not see the others
 }
 
 // Peer says the same to package node.
 func (t *Target) Peer() node.Peer {
-	return node.Peer{Name: t.Name, EPMD: t.EPMD, Addr: t.Addr, Cookie: t.Cookie}
+	return node.Peer{Name: t.Name, EPMD: t.EPMD, Addr: t.Addr, Cookie: t.Cookie, TLS: t.TLS}
 }
 
 // Unreachable explains why a node cannot be reached: which rung of the ladder broke, what was seen, and what to do. err is what
@@ -67,16 +69,22 @@ func Unreachable(t Target, err error) *Finding {
 		f.Cause = "its net_kernel:allow/1 list names other nodes"
 	case errors.Is(err, dist.ErrProtocol), errors.Is(err, dist.ErrMissingFlags), errors.Is(err, dist.ErrClosedInHandshake):
 		f.What = t.Name + " cannot be reached: what listens there does not speak a protocol that fits"
-		f.Cause = "something else has the port, the node wants TLS (-proto_dist inet_tls), or its OTP is older than 23"
+		f.Cause = "something else has the port, or its OTP is older than 23"
+		if t.TLS == nil {
+			f.Cause = "something else has the port, the node wants TLS (-proto_dist inet_tls), or its OTP is older than 23"
+			f.Fix = "for a node with TLS give the files that it has: --tls-optfile, or --tls-ca, --tls-cert and --tls-key"
+		}
 	case errors.Is(err, node.ErrTLS):
-		f.What = t.Name + " cannot be reached: TLS fails"
-		f.Cause = "its certificate, or ours, is not accepted by the other side, or only one side speaks TLS"
+		explainTLS(f, t, err)
 	case errors.Is(err, dist.ErrSimultaneous):
 		f.What = t.Name + " has a connection with a node of our name already"
 		f.Fix = "use another name, or none: then the node gives one"
 	case errors.Is(err, node.ErrTimeout):
 		f.What = t.Name + " does not answer"
 		f.Cause = "the node is stopped (SIGSTOP), overloaded, or packets are dropped on the way"
+		if t.TLS != nil {
+			f.Cause += "; or it has no TLS (-proto_dist inet_tls), and waits for more"
+		}
 		f.Fix = "look at its process and its log; give it longer with --timeout"
 	case errors.Is(err, node.ErrNodeDown):
 		f.What = t.Name + " went down"
