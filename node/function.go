@@ -136,6 +136,7 @@ func (l *link) spawnRequest(ctl *dist.Control, payload []byte) error {
 		l.unreserve()
 		return refuse("system_limit")
 	}
+	p.client = l
 	pid := p.pid(l)
 	reply.Result = pid
 	p.mu.Lock()
@@ -160,16 +161,13 @@ func (l *link) spawnRequest(ctl *dist.Control, payload []byte) error {
 		return err
 	}
 	raw, arity := append([]byte(nil), payload...), int(ctl.MFA.Arity)
-	if p.run(func(ctx context.Context) etf.Term {
-		defer l.unreserve()
+	_ = p.run(func(ctx context.Context) etf.Term {
 		args, err := arguments(raw, arity)
 		if err != nil {
 			return etf.Tuple{etf.Atom("badarg"), []byte(err.Error())}
 		}
 		return body(ctx, args)
-	}) != nil {
-		l.unreserve()
-	}
+	})
 	return nil
 }
 

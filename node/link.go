@@ -61,7 +61,7 @@ func (l *link) answer(ctl dist.Control, payload etf.Term) error {
 		}
 	}
 	ctl, b = l.form(ctl, b)
-	l.out.put(outgoing{ctl, b}, true)
+	l.out.put(outgoing{ctl: ctl, payload: b}, true)
 	return nil
 }
 

@@ -20,24 +20,25 @@ const (
 )
 
 // outbox is what one connection has yet to send for nobody in particular: answers, which the reader decides on and
-// must not wait for, and the last signals of processes that have ended. It keeps their order.
+// must not wait for, and the last signals of processes that have ended (but see Process.tell). It keeps their order.
 type outbox struct {
 	mu     sync.Mutex
 	queue  []outgoing
-	owed   atomic.Int64  // bytes of answers in the queue
+	owed   atomic.Int64  // bytes of answers that are not yet sent
 	queued uint64        // ever
 	sent   uint64        // ever; the rest is in the queue, or on its way
-	moved  chan struct{} // closed, and replaced, when something has left the queue
+	moved  chan struct{} // closed when something is sent; nil while nobody waits for that
 	wake   chan struct{}
 }
 
 type outgoing struct {
 	ctl     dist.Control
 	payload []byte
+	owed    int64 // what it counts for room
 }
 
 func newOutbox() *outbox {
-	return &outbox{moved: make(chan struct{}), wake: make(chan struct{}, 1)}
+	return &outbox{wake: make(chan struct{}, 1)}
 }
 
 // put queues a message, at once. Answers are counted, for room; what is none is bounded by what it is the end of: a link, a monitor, a call.
@@ -45,7 +46,8 @@ func (o *outbox) put(m outgoing, answer bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if answer {
-		o.owed.Add(outgoingSize + int64(len(m.payload)))
+		m.owed = outgoingSize + int64(len(m.payload))
+		o.owed.Add(m.owed)
 	}
 	o.queue = append(o.queue, m)
 	o.queued++
@@ -61,8 +63,6 @@ func (o *outbox) take() []outgoing {
 	defer o.mu.Unlock()
 	q := o.queue
 	o.queue = nil
-	o.owed.Store(0)
-	o.stir()
 	return q
 }
 
@@ -74,7 +74,7 @@ func (o *outbox) room(over <-chan struct{}) bool {
 	late := time.After(answerTime)
 	for {
 		o.mu.Lock()
-		moved := o.moved
+		moved := o.move()
 		o.mu.Unlock()
 		if o.owed.Load() < maxOwed {
 			return true
@@ -89,17 +89,24 @@ func (o *outbox) room(over <-chan struct{}) bool {
 	}
 }
 
-func (o *outbox) done(n int) {
+// done counts a message that was sent, and wakes all who wait for that.
+func (o *outbox) done(m *outgoing) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.sent += uint64(n) //nolint:gosec // not negative
-	o.stir()
+	o.sent++
+	o.owed.Add(-m.owed)
+	if o.moved != nil {
+		close(o.moved)
+		o.moved = nil
+	}
 }
 
-// stir wakes all who wait for the queue to move.
-func (o *outbox) stir() {
-	close(o.moved)
-	o.moved = make(chan struct{})
+// move is closed when the next message has been sent. o.mu is held.
+func (o *outbox) move() <-chan struct{} {
+	if o.moved == nil {
+		o.moved = make(chan struct{})
+	}
+	return o.moved
 }
 
 // settle waits until all that was queued before has been sent. Who sends past the queue calls it first: signals from one process
@@ -108,7 +115,7 @@ func (o *outbox) settle(ctx context.Context, over <-chan struct{}) error {
 	o.mu.Lock()
 	upTo := o.queued
 	for o.sent < upTo {
-		moved := o.moved
+		moved := o.move()
 		o.mu.Unlock()
 		select {
 		case <-moved:
@@ -136,7 +143,8 @@ func (o *outbox) run(c *dist.Conn) {
 		batch := o.take()
 		for i := range batch {
 			_ = c.Send(ctx, &batch[i].ctl, batch[i].payload) // fails only when the connection is over
+			o.done(&batch[i])
+			batch[i] = outgoing{} // the others may take long
 		}
-		o.done(len(batch))
 	}
 }

@@ -3,6 +3,7 @@ package node
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"sync"
 	"time"
@@ -20,13 +21,18 @@ type peer struct {
 	link    *link
 	dialing context.CancelCauseFunc // of our attempt under way
 	changed chan struct{}           // closed, and replaced, when link is set
+	failed  error                   // of our last attempt; nil while there is a link
 	guest   bool                    // known only because it connected to us: forgotten when it goes
 	wanted  bool                    // we connected to it, and have not disconnected since
+	trying  bool                    // to connect again: there is one goroutine that does
 }
 
 func newPeer(p Peer) *peer {
 	return &peer{name: p.Name, how: p, sem: make(chan struct{}, 1), changed: make(chan struct{})}
 }
+
+// errSetupTime ends an attempt to connect that takes longer than OTP allows for one.
+var errSetupTime = fmt.Errorf("no connection within %v: %w", handshakeTime, context.DeadlineExceeded)
 
 // errOvertaken ends our attempt to connect to a node that has meanwhile connected to us.
 var errOvertaken = errors.New("the node has connected to us")
@@ -42,14 +48,35 @@ func (p *peer) live() *link {
 
 // take makes the connection nobody's, because we end it.
 func (p *peer) take(n *Node, why error) *link {
+	n.mu.Lock()
+	defer n.mu.Unlock()
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	n.dropGuest(p)
 	p.wanted = false
 	l := p.link
 	if p.link = nil; l != nil {
 		n.events.publish(Event{Node: p.name, Err: why})
 	}
 	return l
+}
+
+// dropGuest forgets a peer whose connection is over, if that was all we knew of it. n.mu and p.mu are held.
+func (n *Node) dropGuest(p *peer) {
+	if p.guest && n.peers[p.name] == p {
+		delete(n.peers, p.name)
+	}
+}
+
+// linkTo returns the live connection with a node, nil if there is none.
+func (n *Node) linkTo(name string) *link {
+	n.mu.Lock()
+	p := n.peers[name]
+	n.mu.Unlock()
+	if p == nil {
+		return nil
+	}
+	return p.live()
 }
 
 // connected returns the link to a node, connecting if there is none.
@@ -64,7 +91,13 @@ func (n *Node) connected(ctx context.Context, name string) (*link, error) {
 	select {
 	case p.sem <- struct{}{}:
 	case <-ctx.Done():
-		return nil, timeout(ctx, "a connection attempt under way")
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		err := timeout(ctx, "a connection attempt under way")
+		if p.failed != nil {
+			err = fmt.Errorf("%w; the one before: %w", err, p.failed)
+		}
+		return nil, err
 	}
 	defer func() { <-p.sem }()
 	if l := p.live(); l != nil {
@@ -73,9 +106,11 @@ func (n *Node) connected(ctx context.Context, name string) (*link, error) {
 	return n.attempt(ctx, p)
 }
 
-// attempt dials a node. When the node connects to us meanwhile, that connection is the result.
+// attempt dials a node, for as long as OTP would. When the node connects to us meanwhile, that connection is the result.
 func (n *Node) attempt(ctx context.Context, p *peer) (*link, error) {
-	dialCtx, cancel := context.WithCancelCause(ctx)
+	setup, stopClock := context.WithTimeoutCause(ctx, handshakeTime, errSetupTime)
+	defer stopClock()
+	dialCtx, cancel := context.WithCancelCause(setup)
 	defer cancel(nil)
 	stop := context.AfterFunc(n.ctx, func() { cancel(ErrClosed) }) //nolint:contextcheck // whichever ends first
 	defer stop()
@@ -93,13 +128,15 @@ func (n *Node) attempt(ctx context.Context, p *peer) (*link, error) {
 	if errors.Is(err, dist.ErrSimultaneous) && n.listening() { // nok: the node's own attempt goes on
 		select {
 		case <-changed:
-		case <-time.After(handshakeTime):
 		case <-dialCtx.Done():
 		}
 	}
 	if l := p.live(); l != nil {
 		return l, nil
 	}
+	p.mu.Lock()
+	p.failed = err
+	p.mu.Unlock()
 	return nil, err
 }
 
@@ -139,7 +176,8 @@ func (p *peer) set(l *link, inbound bool) (old *link) {
 	if old = p.link; old != nil {
 		events.publish(Event{Node: p.name, Err: errReplaced})
 	}
-	p.link = l
+	p.link, p.failed = l, nil
+	p.guest = p.guest && inbound
 	p.wanted = p.wanted || !inbound
 	if p.dialing != nil {
 		p.dialing(errOvertaken)
@@ -162,20 +200,19 @@ func (n *Node) lost(l *link, err error) {
 	n.mu.Lock()
 	p.mu.Lock()
 	was := p.link == l
-	again := was && p.wanted && !n.closed
+	again := was && p.wanted && !p.trying && !n.closed && n.cfg.Reconnect.Min > 0
 	if was {
 		p.link = nil
 		n.events.publish(Event{Node: p.name, Err: err})
-		if p.guest {
-			delete(n.peers, p.name)
-		}
+		n.dropGuest(p)
+	}
+	if again {
+		p.trying = true
+		n.owned.Go(func() { n.reconnect(p) })
 	}
 	p.mu.Unlock()
 	n.mu.Unlock()
 	n.names.release(l.conn.Peer())
-	if again && n.cfg.Reconnect.Min > 0 {
-		_ = n.own(func() { n.reconnect(p) })
-	}
 }
 
 // Backoff says how to try again: after Min, then twice as long each time, up to Max. The zero Backoff does not try again.
@@ -189,19 +226,22 @@ func (n *Node) reconnect(p *peer) {
 			return
 		case <-time.After(wait):
 		}
-		p.mu.Lock()
-		wanted := p.wanted && p.link == nil
-		p.mu.Unlock()
-		if !wanted {
+		if p.settled() {
 			return
 		}
-		ctx, cancel := context.WithTimeout(n.ctx, handshakeTime)
-		_, err := n.connected(ctx, p.name)
-		cancel()
-		if err == nil {
+		_, _ = n.connected(n.ctx, p.name)
+		if p.settled() {
 			return
 		}
 	}
+}
+
+// settled says that there is nothing more to try; whoever then loses the connection begins anew.
+func (p *peer) settled() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.trying = p.wanted && p.link == nil
+	return !p.trying
 }
 
 // Nodes returns the names of the nodes that there is a connection with, sorted.

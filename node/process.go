@@ -26,6 +26,7 @@ const overflow = etf.Atom("mailbox_overflow")
 type Process struct {
 	node   *Node
 	number uint32
+	client *link         // that of the peer that had it spawned, nil for most
 	done   chan struct{} // closed when it has ended
 	wake   chan struct{} // a message came
 	cancel context.CancelCauseFunc
@@ -131,7 +132,7 @@ func (n *Node) Spawn(fn func(ctx context.Context, p *Process) error) (*Process, 
 	return p, nil
 }
 
-// run runs fn in the process's goroutine; its result is the exit reason.
+// run runs fn in the process's goroutine; its result is the exit reason. A process that a peer had spawned then gives its place back.
 func (p *Process) run(fn func(ctx context.Context) etf.Term) error {
 	ctx, cancel := context.WithCancelCause(p.node.ctx)
 	p.mu.Lock()
@@ -142,13 +143,34 @@ func (p *Process) run(fn func(ctx context.Context) etf.Term) error {
 	p.mu.Unlock()
 	err := p.node.own(func() {
 		defer cancel(nil)
-		p.end(fn(ctx))
+		p.finish(fn(ctx), p.tell)
+		p.free()
 	})
 	if err != nil {
 		cancel(err)
 		p.end(shutdown)
+		p.free()
 	}
 	return err
+}
+
+func (p *Process) free() {
+	if p.client != nil {
+		p.client.unreserve()
+	}
+}
+
+// tell is Node.emit for the process's own goroutine. What the peer that had it spawned is told, the result of its call, may be large: it
+// takes the goroutine's time, and so that peer's places, until the peer has read it.
+func (p *Process) tell(via *link, ctl dist.Control, payload []byte) {
+	if via == nil || via != p.client {
+		p.node.emit(via, ctl, payload)
+		return
+	}
+	if via.out.settle(via.ctx, via.conn.Done()) == nil {
+		ctl, payload = via.form(ctl, payload)
+		_ = via.send(via.ctx, &ctl, payload) // fails only when the connection is over
+	}
 }
 
 // Self returns the pid that the process has within this node. With a Config.Name it is the pid everywhere. A node without a name is
@@ -270,7 +292,10 @@ func (p *Process) deliver(m mail) {
 // Exit ends the process: those that are linked to it or monitor it get the reason.
 func (p *Process) Exit(reason etf.Term) { p.end(reason) }
 
-func (p *Process) end(reason etf.Term) {
+func (p *Process) end(reason etf.Term) { p.finish(reason, p.node.emit) }
+
+// finish ends the process, once, and has all who are concerned told.
+func (p *Process) finish(reason etf.Term, tell func(via *link, ctl dist.Control, payload []byte)) {
 	if reason == nil {
 		reason = normal
 	}
@@ -293,15 +318,15 @@ func (p *Process) end(reason etf.Term) {
 	p.node.procs.remove(p, aliases)
 	cancel(&ExitError{reason})
 	for ref, m := range monitors {
-		p.node.emit(m.via, dist.Control{Op: dist.OpDemonitor, From: p.pid(m.via), To: m.target, Ref: ref}, nil)
+		tell(m.via, dist.Control{Op: dist.OpDemonitor, From: p.pid(m.via), To: m.target, Ref: ref}, nil)
 	}
 	for r, unlinking := range links {
 		if unlinking == 0 {
-			p.node.emit(r.via, dist.Control{Op: dist.OpPayloadExit, From: p.pid(r.via), To: r.pid}, raw)
+			tell(r.via, dist.Control{Op: dist.OpPayloadExit, From: p.pid(r.via), To: r.pid}, raw)
 		}
 	}
 	for ref, w := range watchers {
-		p.node.emit(w.via, dist.Control{Op: dist.OpPayloadMonitorExit, From: w.as, To: w.pid, Ref: ref}, raw)
+		tell(w.via, dist.Control{Op: dist.OpPayloadMonitorExit, From: w.as, To: w.pid, Ref: ref}, raw)
 	}
 }
 

@@ -5,7 +5,9 @@ import (
 	"encoding/binary"
 	"io"
 	"net"
+	"runtime"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -202,4 +204,47 @@ func TestUnlinkThatIsNotSent(t *testing.T) {
 	for x.receive().Op != dist.OpUnlinkID {
 	}
 	require.NoError(t, <-again)
+}
+
+// Results that their caller does not read wait in the goroutines that made them, as many as it may have: they pile up nowhere, and
+// hold up nobody else.
+func TestResultsThatNobodyReads(t *testing.T) {
+	const size, asked, places = 60_000, 3000, 1024
+	c := nodetest.New(t)
+	n, addr := open(t, c, node.Config{Name: "go@127.0.0.1"})
+	var ran atomic.Int64
+	n.Handle("go", "big", func(context.Context, []etf.Term) (etf.Term, error) { ran.Add(1); return make([]byte, size), nil })
+	friend := c.Node()
+	require.NoError(t, friend.AddPeer(node.Peer{Name: "go@127.0.0.1", Addr: addr}))
+	p := process(t, n)
+	x := rawPeer(t, c, addr)
+	them := etf.Pid{Node: "raw@127.0.0.1", ID: 1, Creation: 1}
+	for i := range uint32(asked) {
+		require.NoError(t, x.send(dist.Control{
+			Op: dist.OpSpawnRequest, Ref: etf.Ref{Node: "raw@127.0.0.1", Creation: 1, Len: 3, ID: [5]uint32{i}}, From: them, GroupLeader: them,
+			MFA: dist.MFA{Module: "erpc", Function: "execute_call", Arity: 4}, Opts: etf.List{etf.Atom("monitor")},
+		}, etf.List{1, etf.Atom("go"), etf.Atom("big"), etf.List{}}))
+		runtime.Gosched() // the calls run while more are asked for
+	}
+	require.NoError(t, x.send(dist.Control{Op: dist.OpSend, To: p.Self()}, etf.Atom("asked")))
+	require.Equal(t, etf.Atom("asked"), receive(t, p))
+	for range 100 {
+		_, err := friend.Call(t.Context(), "go@127.0.0.1", "go", "big")
+		require.NoError(t, err)
+	}
+	waiting := ran.Load() - 100
+	assert.Less(t, waiting, int64(places+400), "with what the two kernels take")
+
+	var spawned, refused, results int64
+	for spawned+refused < asked || results < spawned {
+		switch ctl := x.receive(); {
+		case ctl.Op == dist.OpPayloadMonitorExit:
+			results++
+		case ctl.Result == etf.Term(etf.Atom("system_limit")):
+			refused++
+		default:
+			spawned++
+		}
+	}
+	assert.Equal(t, ran.Load()-100, results, "nothing is lost")
 }

@@ -14,13 +14,15 @@ var ErrDestination = errors.New("not a pid, an alias, {name, node} or a register
 
 // route returns the connection to the node, making it if need be; nil for this node itself.
 func (n *Node) route(ctx context.Context, name etf.Atom) (*link, error) {
-	if string(name) == n.identity(nil).Name {
+	if n.isUs(string(name)) {
 		return nil, nil //nolint:nilnil // see above
 	}
-	if n.cfg.Name == "" && n.namedHere(string(name)) {
-		return nil, nil //nolint:nilnil // a name that a peer has given us
-	}
 	return n.connected(ctx, string(name))
+}
+
+// isUs tells whether a node name is this node's own, or one that a peer has given it.
+func (n *Node) isUs(name string) bool {
+	return name == n.identity(nil).Name || n.cfg.Name == "" && n.namedHere(name)
 }
 
 // destination is where a signal goes.

@@ -30,13 +30,27 @@ type Caller struct {
 	p   *Process
 }
 
-// Reply answers the call. Only the first reply of a call counts.
+// Reply answers the call. Only the first reply of a call counts. It does not connect to a node for that: a caller whose node has gone
+// waits no longer, and the error is ErrNodeDown.
 func (c Caller) Reply(ctx context.Context, reply etf.Term) error {
-	d, err := c.p.node.destination(ctx, c.Pid)
+	d, err := c.destination()
 	if err == nil {
 		err = c.reply(ctx, d, reply)
 	}
 	return opError("reply", c.Pid.Node, err)
+}
+
+func (c Caller) destination() (destination, error) {
+	n := c.p.node
+	d := destination{node: c.Pid.Node, to: c.Pid}
+	if n.isUs(string(d.node)) {
+		d.to = n.ours(c.Pid)
+		return d, nil
+	}
+	if d.via = n.linkTo(string(d.node)); d.via == nil {
+		return d, ErrNodeDown
+	}
+	return d, nil
 }
 
 func (c Caller) reply(ctx context.Context, d destination, reply etf.Term) error {

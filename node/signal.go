@@ -49,7 +49,7 @@ func (n *Node) emit(via *link, ctl dist.Control, payload []byte) {
 		return
 	}
 	ctl, payload = via.form(ctl, payload)
-	via.out.put(outgoing{ctl, payload}, false)
+	via.out.put(outgoing{ctl: ctl, payload: payload}, false)
 }
 
 // signal hands a signal to the process that it is for. via is where it came from, nil for this node itself. An error
