@@ -19,8 +19,8 @@ type exam struct {
 	checks  []*Check
 	limits  *Limits
 
-	mu    sync.Mutex
-	facts map[any]*answer // by *fact
+	own    known  // what this node said
+	common *known // what all said together
 }
 
 // others are the members that this node has to see, in the order of the report.
@@ -37,6 +37,12 @@ func (x *exam) others() []*exam {
 	return out
 }
 
+// known is what was asked for so far.
+type known struct {
+	mu      sync.Mutex
+	answers map[any]*answer // by *fact
+}
+
 // answer is a fact that is being asked for or known.
 type answer struct {
 	done chan struct{}
@@ -44,28 +50,58 @@ type answer struct {
 	err  error
 }
 
+// learn returns what is known under key. Who comes first asks, the others wait; all have the same deadline.
+func learn[T any](k *known, key any, ask func() (T, error)) (T, error) {
+	k.mu.Lock()
+	a := k.answers[key]
+	if a != nil {
+		k.mu.Unlock()
+		<-a.done
+		v, _ := a.v.(T)
+		return v, a.err
+	}
+	a = &answer{done: make(chan struct{})}
+	k.answers[key] = a
+	k.mu.Unlock()
+	v, err := ask()
+	a.v, a.err = v, err
+	close(a.done)
+	return v, err
+}
+
 // A fact is something that a node says, asked for at most once in a run.
 type fact[T any] struct {
 	ask func(ctx context.Context, x *exam) (T, error)
 }
 
-// of returns what x's node said. Who comes first asks, the others wait; ctx is the same for all of a node's examination.
+// of returns what x's node said.
 func (f *fact[T]) of(ctx context.Context, x *exam) (T, error) {
-	x.mu.Lock()
-	a := x.facts[f]
-	if a == nil {
-		a = &answer{done: make(chan struct{})}
-		x.facts[f] = a
-		x.mu.Unlock()
-		v, err := f.ask(ctx, x)
-		a.v, a.err = v, err
-		close(a.done)
-		return v, err
-	}
-	x.mu.Unlock()
-	<-a.done
-	v, _ := a.v.(T)
-	return v, a.err
+	return learn(&x.own, f, func() (T, error) { return f.ask(ctx, x) })
+}
+
+// said is what one node said, or why it did not.
+type said[T any] struct {
+	x   *exam
+	v   T
+	err error
+}
+
+// everywhere returns what all members said, in their order. It takes until the last one has answered, which may be the deadline: a
+// check has to have its own node's facts before it asks for everybody's, and to judge without those who were not heard.
+func (f *fact[T]) everywhere(ctx context.Context, x *exam) []said[T] {
+	all, _ := learn(x.common, f, func() ([]said[T], error) {
+		all := make([]said[T], len(x.members))
+		var wg sync.WaitGroup
+		for i, m := range x.members {
+			wg.Go(func() {
+				v, err := f.of(ctx, m)
+				all[i] = said[T]{m, v, err}
+			})
+		}
+		wg.Wait()
+		return all, nil
+	})
+	return all
 }
 
 // result is a fact that is one call's result, decoded as etf.Unmarshal does.

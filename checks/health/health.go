@@ -35,8 +35,9 @@ func Run(ctx context.Context, n *node.Node, targets []checks.Target, opts Option
 	ctx, cancel := context.WithTimeout(ctx, opts.PerNode)
 	defer cancel()
 	exams := make([]*exam, len(targets))
+	common := &known{answers: map[any]*answer{}}
 	for i, t := range targets {
-		exams[i] = &exam{n: n, t: t, members: exams, limits: &limits, checks: opts.Checks, facts: map[any]*answer{}}
+		exams[i] = &exam{n: n, t: t, members: exams, limits: &limits, checks: opts.Checks, common: common, own: known{answers: map[any]*answer{}}}
 	}
 	rep := &Report{Rows: make([]Row, len(targets))}
 	var wg sync.WaitGroup
@@ -64,6 +65,9 @@ func (x *exam) examine(ctx context.Context, c *Check) Cell {
 		} else {
 			cell = failure(cause)
 		}
+	}
+	if cell.Fix == "" && (cell.Status == Warn || cell.Status == Fail) {
+		cell.Fix = c.Fix
 	}
 	cell.Check, cell.Group, cell.Millis = c.Name, c.Group, millis(time.Since(start))
 	return cell

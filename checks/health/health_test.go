@@ -2,7 +2,10 @@ package health_test
 
 import (
 	"context"
+	"fmt"
 	"maps"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -19,17 +22,20 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// cluster is three real nodes in a full mesh with the application crypto running.
+// cluster is three real nodes a, b and c in a full mesh, with the application crypto running, and a hidden fourth one that makes faults.
 type cluster struct {
 	*nodetest.Cluster
 	nodes   []*nodetest.Erl
 	targets []checks.Target
-	n       *node.Node
+	n       *node.Node // examines
+	hand    *nodetest.Erl
+	types   *node.Node // types into hand
+	options health.Options
 }
 
 func start(t *testing.T) *cluster {
 	t.Helper()
-	c := &cluster{Cluster: nodetest.New(t)}
+	c := &cluster{Cluster: nodetest.New(t), options: health.Options{PerNode: 2 * time.Second}}
 	var names []string
 	for _, alive := range []string{"a", "b", "c"} {
 		// One edge is to be cut alone: since OTP 25 global would otherwise cut more.
@@ -39,127 +45,195 @@ func start(t *testing.T) *cluster {
 		c.targets = append(c.targets, checks.Target{Name: e.Name, EPMD: c.EPMD.Addr, Cookie: c.Cookie, Apps: []string{"crypto"}})
 	}
 	c.n = c.Node(c.nodes...)
+	c.hand = c.Erl("hand", "-hidden")
+	c.types = c.Node(c.hand)
 	for i, name := range names {
 		for _, other := range names[:i] {
-			_, err := c.n.Call(t.Context(), name, "net_kernel", "connect_node", etf.Atom(other))
-			require.NoError(t, err)
+			c.must(t, fmt.Sprintf("true = rpc:call('%s', net_kernel, connect_node, ['%s'])", name, other))
 		}
 	}
 	for i, target := range c.targets {
-		var others []string
-		others = append(append(others, names[:i]...), names[i+1:]...)
 		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
-		require.NoError(t, checks.WaitReady(ctx, c.n, target, others, func(string) {}))
+		require.NoError(t, checks.WaitReady(ctx, c.n, target, slices.Concat(names[:i], names[i+1:]), func(string) {}))
 		cancel()
 	}
 	return c
 }
 
-// matrix is what Health says, as node → check → status.
-func (c *cluster) matrix(t *testing.T) (map[string]map[string]health.Status, *health.Report) {
+// must has the fourth node evaluate Erlang code, which reaches the others by OTP's own means: A, B and C are bound to their names.
+func (c *cluster) must(t *testing.T, code string) etf.Term {
 	t.Helper()
-	rep := health.Run(t.Context(), c.n, c.targets, health.Options{PerNode: 2 * time.Second})
-	m := map[string]map[string]health.Status{}
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	v, err := nodetest.Eval(ctx, c.types, c.hand.Name, code, nodetest.Bindings{
+		"A": etf.Atom("a@127.0.0.1"), "B": etf.Atom("b@127.0.0.1"), "C": etf.Atom("c@127.0.0.1"),
+	})
+	require.NoError(t, err, code)
+	return v
+}
+
+// erl is a fault, or what undoes it, in Erlang; see must.
+func erl(code string) func(*testing.T, *cluster) {
+	return func(t *testing.T, c *cluster) { t.Helper(); c.must(t, code) }
+}
+
+// matrix is what Run says: "b apps" → its cell.
+type matrix map[string]health.Cell
+
+func (c *cluster) matrix(t *testing.T) (matrix, *health.Report) {
+	t.Helper()
+	rep := health.Run(t.Context(), c.n, c.targets, c.options)
+	m := matrix{}
 	for _, r := range rep.Rows {
-		row := map[string]health.Status{}
+		alive, _, _ := strings.Cut(r.Node, "@")
 		for _, cell := range r.Cells {
-			row[cell.Check] = cell.Status
+			m[alive+" "+cell.Check] = cell
 			assert.NotEmpty(t, cell.Saw, "%s %s", r.Node, cell.Check)
 			assert.NotContains(t, cell.Saw+cell.Cause+cell.Fix, c.Cookie.Secret())
 		}
-		m[r.Node] = row
 	}
 	return m, rep
 }
 
-var healthy = map[string]health.Status{"ping": health.OK, "rpc": health.OK, "cookie": health.OK, "apps": health.OK, "mesh": health.OK}
+// statuses leaves of each cell its status.
+func (m matrix) statuses() map[string]health.Status {
+	out := make(map[string]health.Status, len(m))
+	for k, c := range m {
+		out[k] = c.Status
+	}
+	return out
+}
 
-// with returns the healthy row with some cells changed.
-func with(changed map[string]health.Status) map[string]health.Status {
-	m := maps.Clone(healthy)
-	maps.Copy(m, changed)
+// healthy is the matrix of the untouched cluster.
+func healthy() map[string]health.Status {
+	m := make(map[string]health.Status)
+	for _, n := range []string{"a", "b", "c"} {
+		for _, c := range health.All() {
+			m[n+" "+c.Name] = health.OK
+			if absent[c.Name] {
+				m[n+" "+c.Name] = health.None
+			}
+		}
+	}
 	return m
 }
 
-func TestHealthy(t *testing.T) {
-	c := start(t)
-	m, rep := c.matrix(t)
-	assert.True(t, rep.Healthy)
-	for _, e := range c.nodes {
-		assert.Equal(t, healthy, m[e.Name])
+// with returns the healthy matrix with some cells changed; "b *" is all of a node's that are not named.
+func with(changed map[string]health.Status) map[string]health.Status {
+	m := healthy()
+	for cell, status := range changed {
+		if n, ok := strings.CutSuffix(cell, " *"); ok {
+			for _, c := range health.All() {
+				m[n+" "+c.Name] = status
+			}
+		}
 	}
-	assert.Contains(t, rep.Rows[0].Cells[3].Saw, "crypto ")
-	assert.Equal(t, "2 of 2", rep.Rows[0].Cells[4].Saw)
+	for cell, status := range changed {
+		if !strings.HasSuffix(cell, " *") {
+			m[cell] = status
+		}
+	}
+	return m
 }
 
-// Each fault is made from outside, by an Erlang node or a signal, and shows in its own cells and nowhere else.
+// waitFor examines until the matrix is what is wanted: what was made or undone may take a moment to be seen by all nodes.
+func (c *cluster) waitFor(t *testing.T, want map[string]health.Status) (matrix, *health.Report) {
+	t.Helper()
+	for end := time.Now().Add(10 * time.Second); ; time.Sleep(50 * time.Millisecond) {
+		m, rep := c.matrix(t)
+		if maps.Equal(want, m.statuses()) || time.Now().After(end) {
+			require.Equal(t, want, m.statuses(), "%s", m.told())
+			return m, rep
+		}
+	}
+}
+
+// told is everything that is not ok, for the message of a test that fails.
+func (m matrix) told() string {
+	var b strings.Builder
+	for _, k := range slices.Sorted(maps.Keys(m)) {
+		if c := m[k]; c.Status != health.OK && c.Status != health.None {
+			fmt.Fprintf(&b, "%s %s: %s\n", k, c.Status, c.Saw)
+		}
+	}
+	return b.String()
+}
+
+// fault is one thing that is wrong, made from outside, and every cell that shows it: all others have to stay as they are.
+type fault struct {
+	name string
+	make func(t *testing.T, c *cluster)
+	undo func(t *testing.T, c *cluster) // nil: it can't be; the next fault gets a cluster of its own
+	want map[string]health.Status       // "b apps": fail; "b *": blocked
+	saw  map[string]string              // "b apps": part of what it saw
+}
+
+const (
+	warn    = health.Warn
+	fail    = health.Fail
+	blocked = health.Blocked
+	none    = health.None
+	fine    = health.OK
+)
+
+// absent are the checks which have nothing to check on the untouched cluster.
+var absent = map[string]bool{}
+
+// faults are in files beside the checks that they break.
+func faults() []fault {
+	return slices.Concat(reachFaults, appFaults, clusterFaults, codeFaults, resourceFaults, alarmFaults)
+}
+
+// TestEveryCellBreaks makes every fault, and looks at the whole matrix.
 func TestEveryCellBreaks(t *testing.T) {
-	const fail, blocked = health.Fail, health.Blocked
-	for name, tc := range map[string]struct {
-		fault func(c *cluster)
-		want  map[string]map[string]health.Status // changes by node
-		saw   string                              // in the broken cell of b
-		cell  int
-	}{
-		"application stopped": {
-			fault: func(c *cluster) { c.Eval(`ok = rpc:call('b@127.0.0.1', application, stop, [crypto])`) },
-			want:  map[string]map[string]health.Status{"b": {"apps": fail}},
-			saw:   "crypto not running", cell: 3,
-		},
-		"pair disconnected": {
-			fault: func(c *cluster) {
-				c.Eval(`true = rpc:call('b@127.0.0.1', erlang, disconnect_node, ['c@127.0.0.1'])`)
-			},
-			want: map[string]map[string]health.Status{"b": {"mesh": fail}, "c": {"mesh": fail}},
-			saw:  "does not see c@127.0.0.1", cell: 4,
-		},
-		"cookie changed": {
-			fault: func(c *cluster) { c.Eval(`true = rpc:call('b@127.0.0.1', erlang, set_cookie, [other])`) },
-			want:  map[string]map[string]health.Status{"b": {"cookie": fail, "ping": blocked, "rpc": blocked, "apps": blocked, "mesh": blocked}},
-			saw:   "wrong cookie", cell: 2,
-		},
-		"node stopped": {
-			fault: func(c *cluster) { c.nodes[1].Stop() },
-			want:  map[string]map[string]health.Status{"b": {"ping": fail, "cookie": blocked, "rpc": blocked, "apps": blocked, "mesh": blocked}},
-			saw:   "does not answer", cell: 0,
-		},
-		"erpc gone": {
-			fault: func(c *cluster) {
-				// Another module of that name takes its place, one that can do nothing.
-				c.Eval(`N = 'b@127.0.0.1', {ok, M, B} = compile:forms([{attribute, 1, module, erpc}]),
-					true = rpc:call(N, code, unstick_mod, [M]), {module, M} = rpc:call(N, code, load_binary, [M, "erpc.beam", B])`)
-			},
-			want: map[string]map[string]health.Status{"b": {"rpc": fail, "apps": blocked, "mesh": blocked}},
-			saw:  "undef", cell: 1,
-		},
-	} {
-		t.Run(name, func(t *testing.T) {
-			c := start(t)
-			tc.fault(c)
-			began := time.Now()
-			m, rep := c.matrix(t)
-			assert.False(t, rep.Healthy)
-			assert.Less(t, time.Since(began), 4*time.Second)
-			for _, alive := range []string{"a", "b", "c"} {
-				assert.Equal(t, with(tc.want[alive]), m[alive+"@127.0.0.1"], alive)
+	c := start(t)
+	c.waitFor(t, healthy())
+	for _, f := range faults() {
+		t.Run(f.name, func(t *testing.T) {
+			f.make(t, c)
+			m, rep := c.waitFor(t, with(f.want))
+			for cell, saw := range f.saw {
+				assert.Contains(t, m[cell].Saw, saw, cell)
 			}
-			assert.Contains(t, rep.Rows[1].Cells[tc.cell].Saw, tc.saw)
-			for _, c := range rep.Rows[1].Cells {
-				if c.Status == health.Blocked {
-					assert.Equal(t, "not asked: "+health.All()[tc.cell].Name+" failed", c.Saw)
+			for cell, status := range with(f.want) {
+				if status == warn || status == fail {
+					assert.NotEmpty(t, m[cell].Cause, "%s: its cause", cell)
+					assert.NotEmpty(t, m[cell].Fix, "%s: what to do", cell)
 				}
 			}
-			if name == "node stopped" {
-				c.nodes[1].Continue()
+			assert.NotEqual(t, health.OK, rep.Worst)
+			if f.undo == nil {
+				return
 			}
+			f.undo(t, c)
+			c.waitFor(t, healthy())
 		})
+		if f.undo == nil {
+			c = start(t)
+			c.waitFor(t, healthy())
+		}
+	}
+}
+
+// TestEveryCheckIsBroken keeps the table complete.
+func TestEveryCheckIsBroken(t *testing.T) {
+	broken := map[string]bool{}
+	for _, f := range faults() {
+		for cell, status := range f.want {
+			if _, check, _ := strings.Cut(cell, " "); status == warn || status == fail {
+				broken[check] = true
+			}
+		}
+	}
+	for _, c := range health.All() {
+		assert.True(t, broken[c.Name], "a fault breaks %s", c.Name)
 	}
 }
 
 func TestHealthOfAbsentNode(t *testing.T) {
 	c := start(t)
 	c.nodes[1].Kill()
-	_, rep := c.matrix(t)
-	assert.Contains(t, rep.Rows[1].Cells[0].Saw, "no such name")
-	assert.Equal(t, health.Fail, rep.Rows[0].Cells[4].Status, "a does not see b")
+	m, _ := c.matrix(t)
+	assert.Contains(t, m["b ping"].Saw, "no such name")
+	assert.Equal(t, fail, m["a mesh"].Status, "a does not see b")
 }

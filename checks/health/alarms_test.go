@@ -1,0 +1,3 @@
+package health_test
+
+var alarmFaults = []fault{}

@@ -1,0 +1,3 @@
+package health_test
+
+var codeFaults = []fault{}
