@@ -39,6 +39,17 @@ type HandshakeError struct {
 func (e *HandshakeError) Error() string { return fmt.Sprintf("handshake (%s): %v", e.Step, e.Err) }
 func (e *HandshakeError) Unwrap() error { return e.Err }
 
+// WrongNameError is an ErrWrongName that knows the names.
+type WrongNameError struct {
+	Got  string // what the node that answered calls itself
+	Want string // who was to answer
+}
+
+func (e *WrongNameError) Error() string {
+	return fmt.Sprintf("%v: %s instead of %s", ErrWrongName, e.Got, e.Want)
+}
+func (e *WrongNameError) Unwrap() error { return ErrWrongName }
+
 func protocolErrorf(format string, args ...any) error {
 	return fmt.Errorf("%w: %s", ErrProtocol, fmt.Sprintf(format, args...))
 }

@@ -229,7 +229,7 @@ func (h *Initiator) challenged(msg []byte) ([][]byte, error) {
 		return nil, h.fail(step, err)
 	}
 	if h.peer.Name = name; h.peerName != "" && name != h.peerName {
-		return nil, h.fail(step, fmt.Errorf("%w: %s instead of %s", ErrWrongName, name, h.peerName))
+		return nil, h.fail(step, &WrongNameError{Got: name, Want: h.peerName})
 	}
 	if missing := Mandatory25 &^ h.peer.Flags; missing != 0 {
 		return nil, h.fail(step, fmt.Errorf("%w: %s", ErrMissingFlags, missing))
