@@ -63,6 +63,7 @@ var explanations = []explanation{
 		when:  []error{dist.ErrNotAllowed},
 		what:  "{name} does not allow this connection",
 		cause: "its net_kernel:allow/1 list names other nodes",
+		fix:   "ask from a node that is on the list, or put the list aside: net_kernel:allow/1 on the node",
 	},
 	{
 		when:  []error{dist.ErrProtocol, dist.ErrMissingFlags, dist.ErrClosedInHandshake},

@@ -93,7 +93,7 @@ func (n *Node) resolve(ctx context.Context, p Peer, host string) (string, error)
 	}
 	at := p.EPMD
 	if at == "" {
-		at = epmdAddr(host)
+		at = EPMDAddr(host)
 	}
 	alive, _, _ := strings.Cut(p.Name, "@")
 	reg, err := (&epmd.Client{Addr: at}).Lookup(ctx, alive)

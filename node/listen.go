@@ -85,7 +85,7 @@ func (n *Node) publish(ctx context.Context, ln *listener, cfg ListenConfig) erro
 	}
 	alive, host, _ := strings.Cut(n.cfg.Name, "@")
 	if cfg.EPMD == "" {
-		cfg.EPMD = epmdAddr(host)
+		cfg.EPMD = EPMDAddr(host)
 	}
 	tcp, ok := ln.Addr().(*net.TCPAddr)
 	if !ok {

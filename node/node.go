@@ -199,8 +199,8 @@ func (n *Node) Close() error {
 	return nil
 }
 
-// epmdAddr is where the EPMD of a host is found: ERL_EPMD_PORT counts as it does for erl.
-func epmdAddr(host string) string {
+// EPMDAddr is where the EPMD of a host is found: ERL_EPMD_PORT counts as it does for erl.
+func EPMDAddr(host string) string {
 	port := os.Getenv("ERL_EPMD_PORT")
 	if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 {
 		port = strconv.Itoa(epmd.DefaultPort)

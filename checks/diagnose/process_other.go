@@ -1,0 +1,5 @@
+//go:build !linux
+
+package diagnose
+
+func processState(int) byte { return 0 }
