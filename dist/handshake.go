@@ -70,7 +70,6 @@ type Initiator struct {
 	cookie    Cookie
 	challenge uint32
 	evict     bool
-	evicting  bool // we said that the peer is to end its older connection
 	state     hsState
 	peer      Identity
 }
@@ -130,11 +129,7 @@ func (h *Initiator) Closed() error {
 		return h.fail("challenge ack", ErrWrongCookie)
 	case hsStatus:
 		return h.fail("status", ErrClosedInHandshake)
-	case hsChallenge:
-		if h.evicting { // OTP 23, after waiting for it in vain
-			return h.fail("challenge", fmt.Errorf("%w: it keeps the older connection", ErrSimultaneous))
-		}
-	case hsStart, hsDone, hsFailed:
+	case hsStart, hsChallenge, hsDone, hsFailed:
 	}
 	return h.fail("challenge", ErrClosedInHandshake)
 }
@@ -166,23 +161,23 @@ func (h *Initiator) status(msg []byte) ([][]byte, error) {
 	if rest, ok := strings.CutPrefix(word, "named:"); ok {
 		return nil, h.named([]byte(rest))
 	}
-	status := Status(word)
-	if h.local.Flags.Has(FlagNameMe) && (status == StatusOK || status == StatusSimultaneous) {
+	if h.local.Flags.Has(FlagNameMe) && (word == "ok" || word == "ok_simultaneous") {
 		return nil, h.fail("status", ErrNoDynamicName)
 	}
-	switch status {
-	case StatusOK, StatusSimultaneous:
+	switch word {
+	case "ok", "ok_simultaneous":
 		h.state = hsChallenge
 		return nil, nil
-	case StatusNotOK:
+	case "nok":
 		return nil, h.fail("status", ErrSimultaneous)
-	case StatusNotAllowed:
+	case "not_allowed":
 		return nil, h.fail("status", ErrNotAllowed)
-	case StatusAlive:
+	case "alive":
 		if !h.evict {
-			return [][]byte{[]byte("sfalse")}, h.fail("status", ErrSimultaneous)
+			_ = h.fail("status", ErrSimultaneous)
+			return [][]byte{[]byte("sfalse")}, &HandshakeError{Step: "status", Err: fmt.Errorf("%w: a node of this name is connected to it", ErrSimultaneous)}
 		}
-		h.state, h.evicting = hsChallenge, true
+		h.state = hsChallenge
 		return [][]byte{[]byte("strue")}, nil
 	}
 	return nil, h.fail("status", protocolErrorf("unknown status %q", clip(word)))

@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"os"
-
-	"github.com/beamctl/beamctl/checks"
 )
 
 // planner returns what makes the plans of this cluster's nodes, as many as they are now.
@@ -49,24 +47,4 @@ func (s *supervisor) buildStep(ctx context.Context, step buildStep) error {
 		}
 		return s.slowBuildFinding(step.argv)
 	}
-}
-
-// preflight looks for what can be seen to be wrong before anything is started.
-func preflight(ctx context.Context, spec *Spec, stateDir string) error {
-	pf := checks.PreflightSpec{Dir: spec.Dir, State: stateDir, ShortNames: spec.ShortNames}
-	if spec.Port != 0 {
-		pf.Ports = []int{spec.Port}
-	}
-	seen := make(map[checks.Tool]bool)
-	for i := range spec.Nodes {
-		n := &spec.Nodes[i]
-		pf.Names = append(pf.Names, n.Name)
-		l := spec.launch(n)
-		tool := checks.Tool{Name: runtimes[l.Runtime].argv(&l, spec.Dir)[0], Path: projectEnv(os.Environ(), &l)["PATH"]}
-		if !seen[tool] {
-			seen[tool] = true
-			pf.Tools = append(pf.Tools, tool)
-		}
-	}
-	return checks.Preflight(ctx, pf)
 }

@@ -19,10 +19,14 @@ type Cleaned struct {
 	Detail  string `json:"detail"`
 }
 
+func (c Cleaned) String() string { return fmt.Sprintf("%s: %s (%s)", c.Cluster, c.What, c.Detail) }
+
 // CleanConfig says what to clean.
 type CleanConfig struct {
 	Where Where // its state directory is cleaned, too, where the index doesn't lead there
 	All   bool  // running clusters as well: they are stopped
+	Dead  bool  // only what is left of clusters that died: the files of those that failed or were stopped to be kept stay
+	Look  bool  // nothing is done; what would be is returned
 }
 
 // Clean removes everything that beamctl ever left, and only that: processes that carry the marker of a cluster whose
@@ -40,6 +44,17 @@ func Clean(ctx context.Context, cfg CleanConfig) (done []Cleaned, err error) {
 			live[c.record.ID] = true
 			continue
 		}
+		if cfg.Dead && c.record.State != Dead {
+			continue
+		}
+		if cfg.Look {
+			what := "files"
+			if running {
+				what = "cluster"
+			}
+			done = append(done, Cleaned{c.Name(), what, string(c.place)})
+			continue
+		}
 		if running {
 			if _, err := c.Stop(ctx, StopConfig{}); err == nil {
 				done = append(done, Cleaned{c.Name(), "cluster", c.Dir()})
@@ -52,13 +67,13 @@ func Clean(ctx context.Context, cfg CleanConfig) (done []Cleaned, err error) {
 		}
 		done = append(done, Cleaned{c.Name(), "files", string(c.place)})
 	}
-	orphans, err := cleanProcesses(ctx, live)
+	orphans, err := cleanProcesses(ctx, live, cfg.Look)
 	done = append(done, orphans...)
 	errs = append(errs, err)
-	stumps, err := cleanStumps(cfg.Where)
+	stumps, err := cleanStumps(cfg.Where, cfg.Look)
 	done = append(done, stumps...)
 	errs = append(errs, err)
-	stale, err := cleanIndex()
+	stale, err := cleanIndex(cfg.Look)
 	done = append(done, stale...)
 	errs = append(errs, err)
 	return done, errors.Join(errs...)
@@ -83,7 +98,7 @@ func everywhere(w Where) ([]*Cluster, error) {
 
 // cleanProcesses ends what carries the marker of a cluster of this user's that has no supervisor any more. A supervisor is
 // told by its own environment, so that a cluster whose files are gone is still not taken for dead.
-func cleanProcesses(ctx context.Context, live map[string]bool) (done []Cleaned, err error) {
+func cleanProcesses(ctx context.Context, live map[string]bool, look bool) (done []Cleaned, err error) {
 	byCluster, err := proc.Marked(MarkerEnv)
 	if err != nil {
 		return nil, err
@@ -93,6 +108,10 @@ func cleanProcesses(ctx context.Context, live map[string]bool) (done []Cleaned, 
 		supervised := slices.ContainsFunc(ps, func(p proc.ID) bool { return proc.Getenv(p.Pid, roleEnv) == "supervisor" })
 		ours := slices.ContainsFunc(ps, func(p proc.ID) bool { return proc.UID(p.Pid) == os.Getuid() }) // root sees everybody's
 		if live[id] || supervised || !ours {
+			continue
+		}
+		if look {
+			done = append(done, Cleaned{id, "processes", fmt.Sprintf("%d run", len(ps))})
 			continue
 		}
 		if err := killMarked(ctx, id); err != nil {
@@ -106,7 +125,7 @@ func cleanProcesses(ctx context.Context, live map[string]bool) (done []Cleaned, 
 
 // cleanStumps removes directories in which a start was killed before it had written its record. They have nothing but
 // files of ours, the lock among them, which is free.
-func cleanStumps(w Where) (done []Cleaned, err error) {
+func cleanStumps(w Where, look bool) (done []Cleaned, err error) {
 	stateDir, err := w.stateDir()
 	if err != nil || stateDir == "" {
 		return nil, err
@@ -125,12 +144,18 @@ func cleanStumps(w Where) (done []Cleaned, err error) {
 			errs = append(errs, err)
 			continue
 		}
-		if err := p.remove(); err != nil {
+		if !look {
+			err = p.remove()
+		}
+		if err != nil {
 			errs = append(errs, err)
 		} else {
 			done = append(done, Cleaned{filepath.Base(string(p)), "files", string(p)})
 		}
 		_ = lock.Close()
+	}
+	if look {
+		return done, errors.Join(errs...)
 	}
 	if filepath.Base(stateDir) == StateDirName {
 		entries, err := os.ReadDir(stateDir)
@@ -146,15 +171,17 @@ func cleanStumps(w Where) (done []Cleaned, err error) {
 }
 
 // cleanIndex removes entries that lead nowhere.
-func cleanIndex() (done []Cleaned, err error) {
+func cleanIndex(look bool) (done []Cleaned, err error) {
 	var errs []error
 	for id, p := range indexed() {
 		if r, err := readRecord(p); err == nil && r.ID == id {
 			continue
 		}
-		if err := removeIndex(id); err != nil {
-			errs = append(errs, err)
-			continue
+		if !look {
+			if err := removeIndex(id); err != nil {
+				errs = append(errs, err)
+				continue
+			}
 		}
 		done = append(done, Cleaned{id, "index", string(p)})
 	}

@@ -9,8 +9,6 @@ import (
 	"sync"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/beamctl/beamctl/checks"
 )
 
@@ -165,7 +163,7 @@ func reservePort(r PortRange) (*heldPort, error) {
 				continue
 			}
 			for n := 1; ; n++ {
-				if err = probePort(p, fixed); err == nil || !fixed || n == probes {
+				if err = checks.ProbePort(p, fixed); err == nil || !fixed || n == probes {
 					break
 				}
 				time.Sleep(probePause)
@@ -181,69 +179,8 @@ func reservePort(r PortRange) (*heldPort, error) {
 	return nil, fmt.Errorf("%w in %s: %w", ErrNoPort, r, last)
 }
 
-// probePort tells whether a port can be had on every address, without listening on it for even a moment. With reuse, what
-// a server of ours left in TIME_WAIT is no hindrance; without, it is: not every server reuses addresses.
-func probePort(port int, reuse bool) error {
-	fd, err := unix.Socket(unix.AF_INET6, unix.SOCK_STREAM, 0)
-	var addr unix.Sockaddr = &unix.SockaddrInet6{Port: port}
-	if err == nil {
-		err = unix.SetsockoptInt(fd, unix.IPPROTO_IPV6, unix.IPV6_V6ONLY, 0)
-	}
-	if err != nil { // no IPv6 here
-		if fd >= 0 {
-			_ = unix.Close(fd)
-		}
-		if fd, err = unix.Socket(unix.AF_INET, unix.SOCK_STREAM, 0); err != nil {
-			return fmt.Errorf("port %d: %w", port, err)
-		}
-		addr = &unix.SockaddrInet4{Port: port}
-	}
-	defer unix.Close(fd) //nolint:errcheck // nothing was written
-	unix.CloseOnExec(fd)
-	if reuse {
-		_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEADDR, 1)
-	}
-	if err := unix.Bind(fd, addr); err != nil {
-		return fmt.Errorf("port %d: %w", port, err)
-	}
-	return nil
-}
-
 // ephemeral tells whether the kernel may give the port to any outgoing connection.
-func ephemeral(port int) bool { return kernelPorts().has(port) }
-
-// kernelPorts reads the kernel's ephemeral range, without what an administrator has reserved.
-var kernelPorts = sync.OnceValue(func() ephemeralPorts {
-	var e ephemeralPorts
-	lo, hi, ok := strings.Cut(strings.TrimSpace(readFile("/proc/sys/net/ipv4/ip_local_port_range")), "\t")
-	l, err1 := strconv.Atoi(strings.TrimSpace(lo))
-	h, err2 := strconv.Atoi(strings.TrimSpace(hi))
-	if !ok || err1 != nil || err2 != nil {
-		l, h = 32768, 65535 // where it cannot be read: every system's range is in there
-	}
-	e.all = PortRange{l, h}
-	for part := range strings.SplitSeq(strings.TrimSpace(readFile("/proc/sys/net/ipv4/ip_local_reserved_ports")), ",") {
-		var r PortRange
-		if part != "" && r.UnmarshalText([]byte(part)) == nil {
-			e.reserved = append(e.reserved, r)
-		}
-	}
-	return e
-})
-
-type ephemeralPorts struct {
-	all      PortRange
-	reserved []PortRange
-}
-
-func (e ephemeralPorts) has(port int) bool {
-	for _, r := range e.reserved {
-		if r.Lo <= port && port <= r.Hi {
-			return false
-		}
-	}
-	return e.all.Lo <= port && port <= e.all.Hi
-}
+func ephemeral(port int) bool { return checks.KernelPorts().Has(port) }
 
 func readFile(path string) string {
 	b, err := os.ReadFile(path)

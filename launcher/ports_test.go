@@ -8,6 +8,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/beamctl/beamctl/checks"
 )
 
 func TestPortRange(t *testing.T) {
@@ -71,13 +73,13 @@ func TestReservePassesOver(t *testing.T) {
 	_, err = reservePort(PortRange{port, port})
 	require.ErrorIs(t, err, ErrNoPort, "a listener on one address is in the way")
 
-	e := kernelPorts()
-	require.True(t, e.has(port), "it came from the ephemeral range")
-	h, err := reservePort(PortRange{e.all.Lo - 1, e.all.Lo + 50})
+	e := checks.KernelPorts()
+	require.True(t, e.Has(port), "it came from the ephemeral range")
+	h, err := reservePort(PortRange{e.Lo - 1, e.Lo + 50})
 	require.NoError(t, err)
 	defer h.release()
-	assert.Equal(t, e.all.Lo-1, h.port, "ports that the kernel gives away come last")
-	assert.False(t, ephemeralPorts{all: PortRange{100, 200}, reserved: []PortRange{{150, 160}}}.has(155))
+	assert.Equal(t, e.Lo-1, h.port, "ports that the kernel gives away come last")
+	assert.False(t, checks.EphemeralPorts{Lo: 100, Hi: 200, Reserved: [][2]int{{150, 160}}}.Has(155))
 
 	var table portTable
 	defer table.release("")

@@ -86,13 +86,13 @@ func TestHealth(t *testing.T) {
 			name: "cookie changed", example: "erlang-kv",
 			fault: func(w *world) { w.inNode(`erpc:call('node3@127.0.0.1', erlang, set_cookie, [other])`) },
 			but:   map[string]health.Status{"node3 cookie": fail, "node3 *": blocked},
-			says: "wrong cookie",
+			says:  "wrong cookie",
 		},
 		{
 			name: "node stopped", example: "erlang-kv",
 			fault: func(w *world) { w.stopProcess(w.status().Nodes[1].Pid) },
 			but:   map[string]health.Status{"node2 ping": fail, "node2 *": blocked},
-			says: "does not answer",
+			says:  "does not answer",
 		},
 		{
 			name: "no calls", example: "erlang-kv",

@@ -58,18 +58,19 @@ With names of nodes, stop ends only those, and what they have started. The clust
 }
 
 func (a *app) cleanCmd() *cobra.Command {
-	var all bool
+	var all, look bool
 	cmd := &cobra.Command{
 		Use:   "clean",
 		Short: "Remove everything that beamctl ever left, and only that",
 		Long: `Clean ends the processes of clusters whose supervisor is gone and removes the files of clusters that don't run, wherever
-they were started. Running clusters are left alone, unless --all is given: then they are stopped.`,
-		Example: "  beamctl clean\n  beamctl clean --all",
+they were started. Running clusters are left alone, unless --all is given: then they are stopped. With --dry-run it only says what
+it would do.`,
+		Example: "  beamctl clean --dry-run\n  beamctl clean\n  beamctl clean --all",
 		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			ctx, cancel := a.context(cmd.Context(), stopTimeout)
 			defer cancel()
-			done, err := launcher.Clean(ctx, launcher.CleanConfig{Where: a.where(), All: all})
+			done, err := launcher.Clean(ctx, launcher.CleanConfig{Where: a.where(), All: all, Look: look})
 			if a.output == "json" {
 				if jerr := a.json(append([]launcher.Cleaned{}, done...)); jerr != nil {
 					return jerr
@@ -77,7 +78,7 @@ they were started. Running clusters are left alone, unless --all is given: then 
 				return err
 			}
 			for _, d := range done {
-				fmt.Fprintf(a.out, "%s: %s (%s)\n", d.Cluster, d.What, d.Detail)
+				fmt.Fprintln(a.out, d)
 			}
 			if len(done) == 0 && err == nil {
 				a.say("there was nothing to clean")
@@ -86,5 +87,6 @@ they were started. Running clusters are left alone, unless --all is given: then 
 		},
 	}
 	cmd.Flags().BoolVar(&all, "all", false, "stop running clusters, too")
+	cmd.Flags().BoolVar(&look, "dry-run", false, "only say what would be done")
 	return cmd
 }

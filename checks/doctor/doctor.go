@@ -1,0 +1,105 @@
+package doctor
+
+import (
+	"context"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/hashicorp/go-multierror"
+)
+
+// Report is what all checks found.
+type Report struct {
+	OK      bool     `json:"ok"`    // nothing fails
+	Worst   Verdict  `json:"worst"` // of all checks: ok, warn or fail
+	Results []Result `json:"checks"`
+	Millis  float64  `json:"ms"`
+}
+
+// Examine runs all checks at once.
+func Examine(ctx context.Context, s *Subject) *Report {
+	begin := time.Now()
+	r := &Report{Results: run(ctx, s, registry, &tools{ask: true})}
+	r.judge(begin)
+	return r
+}
+
+// Mend does what is safe to do about what a report found, and examines again what was not right. The report says what was done,
+// and what could not be. It touches no process but those of clusters that died, and never the user's EPMD.
+func Mend(ctx context.Context, s *Subject, r *Report) *Report {
+	begin := time.Now()
+	after := &Report{Results: slices.Clone(r.Results)}
+	var again []*Check
+	did := make(map[string][]string)
+	for _, res := range r.Results {
+		for _, p := range res.Problems {
+			if p.mend == nil {
+				continue
+			}
+			text, err := p.mend(ctx)
+			if err != nil {
+				text = "not mended: " + err.Error()
+			}
+			did[res.Check] = append(did[res.Check], text)
+		}
+		if len(did[res.Check]) > 0 {
+			again = append(again, registry[slices.IndexFunc(registry, func(c *Check) bool { return c.Name == res.Check })])
+		}
+	}
+	for _, res := range run(ctx, s, again, &tools{ask: true}) {
+		res.Mended = did[res.Check]
+		after.Results[slices.IndexFunc(after.Results, func(o Result) bool { return o.Check == res.Check })] = res
+	}
+	after.judge(begin)
+	after.Millis += r.Millis
+	return after
+}
+
+// Preflight runs the checks that can fail a start. It returns all that does, each a *checks.Finding, as one *multierror.Error, or
+// nil.
+func Preflight(ctx context.Context, s *Subject) error {
+	var errs *multierror.Error
+	start := slices.DeleteFunc(All(), func(c *Check) bool { return !c.Start })
+	for _, r := range run(ctx, s, start, &tools{}) {
+		for _, p := range r.Problems {
+			if p.Verdict == Fail {
+				errs = multierror.Append(errs, p.Finding)
+			}
+		}
+	}
+	return errs.ErrorOrNil()
+}
+
+// run runs checks at once, and returns their results in the order of the checks.
+func run(ctx context.Context, s *Subject, list []*Check, t *tools) []Result {
+	results := make([]Result, len(list))
+	var wg sync.WaitGroup
+	for i, c := range list {
+		wg.Go(func() {
+			ctx, cancel := context.WithTimeout(ctx, checkTimeout)
+			defer cancel()
+			begin := time.Now()
+			x := &exam{Subject: s, tools: t}
+			c.run(ctx, x)
+			results[i] = x.result(c, time.Since(begin))
+		})
+	}
+	wg.Wait()
+	return results
+}
+
+func (r *Report) judge(begin time.Time) {
+	r.OK, r.Worst, r.Millis = true, OK, millis(time.Since(begin))
+	for _, res := range r.Results {
+		switch res.Verdict {
+		case Fail:
+			r.OK, r.Worst = false, Fail
+		case Warn:
+			if r.Worst == OK {
+				r.Worst = Warn
+			}
+		case OK, None:
+		}
+	}
+}

@@ -1,0 +1,169 @@
+package launcher
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/beamctl/beamctl/checks/doctor"
+	"github.com/beamctl/beamctl/launcher/internal/proc"
+)
+
+// preflight looks for what can be seen to be wrong before anything is started.
+func preflight(ctx context.Context, spec *Spec, stateDir string) error {
+	return doctor.Preflight(ctx, &doctor.Subject{
+		Env: environment(os.Environ()), Project: spec.Plan(stateDir), Clusters: doctor.Clusters{Sockets: socketsDir()},
+	})
+}
+
+// Plan says what package doctor wants to know of the spec. Clusters have their state in stateDir; "": in .beamctl of the project.
+func (s Spec) Plan(stateDir string) *doctor.Plan {
+	s = s.withDefaults()
+	if stateDir == "" {
+		stateDir = filepath.Join(s.Dir, StateDirName)
+	}
+	p := &doctor.Plan{Cluster: s.Cluster, Runtime: s.Runtime, Dir: s.Dir, State: filepath.Join(stateDir, s.Cluster), Short: s.ShortNames}
+	if s.Port != 0 {
+		p.Ports = []doctor.Ports{{Name: "epmd_port", Lo: s.Port, Hi: s.Port, Need: 1, Host: "127.0.0.1"}}
+	}
+	for i := range s.Nodes {
+		n := &s.Nodes[i]
+		l := s.launch(n)
+		p.Nodes = append(p.Nodes, n.Name)
+		path := projectEnv(os.Environ(), &l)["PATH"]
+		addOnce(&p.Programs, doctor.Program{Name: runtimes[l.Runtime].argv(&l, s.Dir)[0], Path: path})
+		if len(l.Build) > 0 {
+			addOnce(&p.Programs, doctor.Program{Name: l.Build[0], Path: path})
+			p.Build.Step = joinArgs(l.Build)
+		}
+		if l.Release != "" && l.Runtime == "release" {
+			addOnce(&p.Releases, l.Release)
+		}
+		for _, dir := range codeDirs(&l, s.Dir) {
+			addOnce(&p.Build.Code, dir)
+		}
+		for name, r := range s.asks(n, &l) {
+			at := slices.IndexFunc(p.Ports, func(q doctor.Ports) bool { return q.Name == "ports."+name && q.Lo == r.Lo && q.Hi == r.Hi })
+			if at < 0 {
+				at = len(p.Ports)
+				p.Ports = append(p.Ports, doctor.Ports{Name: "ports." + name, Lo: r.Lo, Hi: r.Hi, Spare: defaultPorts[name] == r})
+			}
+			p.Ports[at].Need++
+		}
+	}
+	slices.SortStableFunc(p.Ports, func(a, b doctor.Ports) int { return strings.Compare(a.Name, b.Name) })
+	return p
+}
+
+func addOnce[T comparable](list *[]T, v T) {
+	if !slices.Contains(*list, v) {
+		*list = append(*list, v)
+	}
+}
+
+// asks returns the ports that n will ask for: that of its distribution, and those in its templates.
+func (s *Spec) asks(n *NodeSpec, l *Launch) map[string]PortRange {
+	asked := map[string]PortRange{distPort: l.Ports[distPort]}
+	sc := s.scope(n)
+	sc.Dir = s.Dir
+	sc.port = func(name string) (int, error) {
+		r, ok := l.Ports[name]
+		if !ok {
+			return 0, unknownPortError(name)
+		}
+		asked[name] = r
+		return r.Lo, nil
+	}
+	_, _ = sc.launch(*l) // what is wrong with a template, Validate has said
+	return asked
+}
+
+// codeDirs returns where the compiled code is that a node runs, as far as the directories of its kind of project tell.
+func codeDirs(l *Launch, project string) []string {
+	var patterns []string
+	switch l.Runtime {
+	case "mix":
+		patterns = []string{"_build/" + projectEnv(os.Environ(), l)["MIX_ENV"] + "/lib/*/ebin"}
+	case "erl", "rebar3":
+		patterns = l.Ebin
+	case "release":
+		return glob(l.Release, "lib/*/ebin")
+	}
+	var dirs []string
+	for _, p := range patterns {
+		if filepath.IsAbs(p) {
+			found, err := filepath.Glob(p)
+			if err == nil {
+				dirs = append(dirs, found...)
+			}
+		} else {
+			dirs = append(dirs, glob(project, p)...)
+		}
+	}
+	return dirs
+}
+
+// Clusters says what package doctor wants to know of the user's clusters. It changes nothing.
+func Clusters(ctx context.Context, w Where) (doctor.Clusters, error) {
+	out := doctor.Clusters{Owner: owner, Sockets: socketsDir()}
+	all, err := everywhere(w)
+	if err != nil {
+		return out, err
+	}
+	for _, c := range all {
+		where := fmt.Sprintf("%s in %s", c.Name(), c.Dir())
+		switch c.record.State {
+		case Starting, Ready:
+			out.Running = append(out.Running, where)
+		case Failed, Stopped:
+			out.Kept = append(out.Kept, fmt.Sprintf("%s (%s)", where, c.record.State))
+		case Dead:
+		}
+	}
+	cfg := CleanConfig{Where: w, Dead: true, Look: true}
+	left, err := Clean(ctx, cfg)
+	for _, l := range left {
+		out.Dead = append(out.Dead, l.String())
+	}
+	out.Clean = func(ctx context.Context) ([]string, error) {
+		cfg.Look = false
+		done, err := Clean(ctx, cfg)
+		var text []string
+		for _, d := range done {
+			text = append(text, "cleared away "+d.String())
+		}
+		return text, err
+	}
+	return out, err
+}
+
+// owner returns the running cluster whose marker a process carries, or "".
+func owner(pid int) string {
+	id := proc.Getenv(pid, MarkerEnv)
+	for _, c := range All() {
+		if id != "" && c.record.ID == id && c.running() == nil {
+			return c.Name()
+		}
+	}
+	return ""
+}
+
+// socketsDir returns the first runtime directory that can be had, and else what is wrong with the last.
+func socketsDir() doctor.Dir {
+	var d doctor.Dir
+	for _, path := range runtimeDirs() {
+		d = doctor.Dir{Path: path}
+		if _, err := os.Lstat(path); errors.Is(err, fs.ErrNotExist) && isDir(filepath.Dir(path), ".") {
+			return d // it will be made
+		}
+		if d.Err = checkRuntimeDir(path); d.Err == nil {
+			return d
+		}
+	}
+	return d
+}
