@@ -50,9 +50,6 @@ func listenFlags(ip string, port int) string {
 	if port != 0 {
 		flags += fmt.Sprintf(" inet_dist_listen_min %d inet_dist_listen_max %d", port, port)
 	}
-	if strings.Contains(ip, ":") {
-		flags += " -proto_dist inet6_tcp"
-	}
 	return flags
 }
 
@@ -110,7 +107,7 @@ func (p *planner) plan(n *NodeSpec, ip, epmdPort string) (*nodePlan, error) {
 		return nil, err
 	}
 	rt := runtimes[l.Runtime]
-	ownEnv, ownFiles := rt.node(&l, nodeFacts{name: n.Name, short: p.spec.ShortNames, dir: dir})
+	ownEnv, ownFiles := rt.node(&l, nodeFacts{name: n.Name, short: p.spec.ShortNames, tls: p.spec.secure(), dir: dir})
 	if err := writeFiles(dir, merged(ownFiles, l.Files)); err != nil {
 		return nil, err
 	}
@@ -118,6 +115,13 @@ func (p *planner) plan(n *NodeSpec, ip, epmdPort string) (*nodePlan, error) {
 	maps.Copy(env, merged(ownEnv, l.Env)) // what the user says of such things counts
 	user := env["ERL_AFLAGS"]
 	flags := quoted(l.VMArgs)
+	optFile, err := p.spec.optFile(p.place, n)
+	if err != nil {
+		return nil, err
+	}
+	if dist := distFlags(ip, optFile); dist != "" {
+		flags = append(flags, dist)
+	}
 	maps.Copy(env, map[string]string{
 		MarkerEnv: p.id, roleEnv: "node", memberEnv: n.Short(),
 		"ERL_EPMD_PORT": epmdPort, "ERL_CRASH_DUMP": p.place.crashDump(n.Short()),

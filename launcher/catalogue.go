@@ -55,6 +55,18 @@ var catalogue = []known{
 		fix:   "use 127.0.0.1 as the host: --name '{{.Node}}@127.0.0.1'",
 	},
 	{
+		match: lazy(`Protocol '(\w+)': not supported`),
+		what:  "its distribution cannot speak TLS",
+		cause: "there is no module ${1}_dist: application ssl is not installed with this Erlang, or not part of the release",
+		fix:   "install it (Debian: erlang-ssl); in a release, add ssl to its applications (mix.exs: extra_applications: [:ssl])",
+	},
+	{
+		match: lazy(`(?:generated|received) (?:CLIENT|SERVER) ALERT: Fatal - Unknown CA`),
+		what:  "TLS between the nodes fails: they do not trust the same authority",
+		cause: "the certificate of this node, or of one that it speaks with, is signed by an authority that is not in the other's cacertfile",
+		fix:   "give all nodes certificates of one authority, or let beamctl make them: `tls: auto`",
+	},
+	{
 		match: lazy(`register/listen error: \w+`),
 		what:  "it found no EPMD",
 		cause: "ERL_EPMD_PORT is not the port of the cluster's EPMD: a start script or the project's environment has changed it",

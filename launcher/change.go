@@ -183,6 +183,9 @@ func (s *supervisor) removeNodes(ctx context.Context, members []*member) error {
 	s.membersMu.Unlock()
 	for _, m := range members {
 		errs = append(errs, os.RemoveAll(s.Place.node(m.short)))
+		for _, kind := range []string{"pem", "key", "conf"} {
+			errs = append(errs, ignoreMissing(os.Remove(s.Place.tls(m.short, kind))))
+		}
 		s.ports.release(m.name)
 	}
 	return errors.Join(append(errs, s.recordNodes())...)

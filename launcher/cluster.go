@@ -2,6 +2,7 @@ package launcher
 
 import (
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -181,14 +182,19 @@ func (c *Cluster) Targets() ([]checks.Target, error) {
 	if err != nil {
 		return nil, err
 	}
-	targets := make([]checks.Target, 0, len(c.record.Nodes))
-	apps := make(map[string][]string)
-	for i := range c.record.Spec.Nodes {
-		n := &c.record.Spec.Nodes[i]
-		apps[n.Name] = c.record.Spec.AppsOf(n)
-	}
-	for _, n := range c.record.Nodes {
-		targets = append(targets, checks.Target{Name: n.Name, EPMD: c.record.EPMD, Cookie: cookie, Apps: apps[n.Name], Alone: c.record.Spec.Mesh == MeshNone})
+	spec := &c.record.Spec
+	targets := make([]checks.Target, 0, len(spec.Nodes))
+	var secure *tls.Config
+	for i := range spec.Nodes {
+		n := &spec.Nodes[i]
+		if i == 0 || spec.TLS != TLSAuto { // for all nodes the same
+			if secure, err = spec.clientTLS(c.place, n); err != nil {
+				return nil, err
+			}
+		}
+		targets = append(targets, checks.Target{
+			Name: n.Name, EPMD: c.record.EPMD, Cookie: cookie, TLS: secure, Apps: spec.AppsOf(n), Alone: spec.Mesh == MeshNone,
+		})
 	}
 	return targets, nil
 }

@@ -38,6 +38,8 @@ type Config struct {
 	Names string `yaml:"names"`
 	// Who connects the nodes with each other: beamctl, app (ready waits until it has), none (nobody waits), or auto (app where the project configures libcluster, else beamctl).
 	Mesh string `yaml:"mesh"`
+	// Whether the nodes speak TLS with each other: none, auto (with an authority and certificates that beamctl makes for this cluster), or a file for erl's -ssl_dist_optfile (a template; relative to the project).
+	TLS string `yaml:"tls"`
 	// Fixed port for your own nodes to find the cluster at; 0 or left out: any free one.
 	EPMDPort int `yaml:"epmd_port"`
 	// When the cluster is ready.

@@ -301,7 +301,7 @@ func (r *resolver) detect(dir string) error {
 func (r *resolver) defaults(dir string) {
 	d := Config{
 		Cluster: clusterNameFrom(append(slices.Clone(r.config.Apps[:min(1, len(r.config.Apps))]), filepath.Base(dir))),
-		Name:    DefaultName, Names: "long", Mesh: MeshBeamctl,
+		Name:    DefaultName, Names: "long", Mesh: MeshBeamctl, TLS: TLSNone,
 		Ready: ReadyConfig{Duration(DefaultReady)}, Stop: StopPolicy{Duration(DefaultStop)},
 		Launch: Launch{Ports: defaultPorts},
 	}
@@ -320,7 +320,7 @@ func (r *resolver) spec(dir string) (Spec, []fault) {
 	c := &r.config
 	var faults []fault
 	s := Spec{
-		Cluster: c.Cluster, Dir: dir, Launch: absolute(c.Launch, dir), Mesh: c.Mesh, ShortNames: c.Names == "short",
+		Cluster: c.Cluster, Dir: dir, Launch: absolute(c.Launch, dir), Mesh: c.Mesh, TLS: c.TLS, ShortNames: c.Names == "short",
 		Ready: time.Duration(c.Ready.Timeout), Stop: time.Duration(c.Stop.Timeout), Port: c.EPMDPort,
 	}
 	if c.Names != "long" && c.Names != "short" {
@@ -347,7 +347,7 @@ func (r *resolver) spec(dir string) (Spec, []fault) {
 		name := n.Name
 		if !strings.Contains(name, "@") {
 			sc := scope{Node: n.Name, Index: i + 1, Cluster: c.Cluster}
-			sc.port = func(string) (int, error) { return 0, errors.New("a name has no ports") }
+			sc.port = noPorts
 			var err error
 			if name, err = sc.expand(c.Name); err != nil {
 				faults = append(faults, fault{"name", err.Error()})

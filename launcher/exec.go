@@ -20,6 +20,9 @@ import (
 	"github.com/beamctl/beamctl/launcher/internal/proc"
 )
 
+// erlFlagsEnv is the variable in which every erl looks for flags, after those of its command line.
+const erlFlagsEnv = "ERL_FLAGS"
+
 // Env returns the variables that tell a program how to reach the cluster. The cookie itself is not among them: its file is.
 func (c *Cluster) Env() map[string]string {
 	var names []string
@@ -27,12 +30,20 @@ func (c *Cluster) Env() map[string]string {
 		names = append(names, n.Name)
 	}
 	_, port, _ := net.SplitHostPort(c.record.EPMD)
-	return map[string]string{
+	env := map[string]string{
 		"ERL_EPMD_PORT":        port,
 		"BEAMCTL_NODES":        strings.Join(names, ","),
 		"BEAMCTL_COOKIE_FILE":  c.CookieFile(),
 		"BEAMCTL_CLUSTER_NAME": c.Name(),
 	}
+	if ours := c.record.ERLFlags; ours != "" {
+		user := os.Getenv(erlFlagsEnv)
+		if !strings.Contains(user, ours) { // a second time they would undo themselves
+			user = strings.TrimSpace(user + " " + ours)
+		}
+		env[erlFlagsEnv] = user
+	}
+	return env
 }
 
 // The exit statuses of Exec that are not the command's own, as timeout(1) and shells have them.

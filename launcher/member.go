@@ -2,6 +2,7 @@ package launcher
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
@@ -24,11 +25,12 @@ type member struct {
 	listen string // the address it listens on for distribution
 
 	mu       sync.Mutex
-	life     *life     // the present or last; never nil
-	crash    string    // what is known of why it crashed last
-	failures int       // crashes in a row, for the back-off
-	restarts int       // by the restart policy
-	since    time.Time // of the present life
+	tls      *tls.Config // how we speak with it; nil: without TLS
+	life     *life       // the present or last; never nil
+	crash    string      // what is known of why it crashed last
+	failures int         // crashes in a row, for the back-off
+	restarts int         // by the restart policy
+	since    time.Time   // of the present life
 }
 
 // life is one process of a member.
@@ -107,7 +109,9 @@ func closed(ch <-chan struct{}) bool {
 
 // target is the member as package checks knows nodes.
 func (s *supervisor) target(m *member) checks.Target {
-	return checks.Target{Name: m.name, EPMD: m.epmd, Cookie: s.cookie, Apps: s.Spec.AppsOf(m.spec)}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return checks.Target{Name: m.name, EPMD: m.epmd, Cookie: s.cookie, TLS: m.tls, Apps: s.Spec.AppsOf(m.spec)}
 }
 
 // registered, gone and lookup are the EPMD's hooks; asker is whose door it was. What else registers there (nodes that the
@@ -239,11 +243,16 @@ func (s *supervisor) spawn(ctx context.Context, m *member) error {
 	if err != nil {
 		return fmt.Errorf("%s: %w", m.name, err)
 	}
+	secure, err := s.Spec.clientTLS(s.Place, m.spec) // whose files the plan may just have written
+	if err != nil {
+		return err
+	}
 	s.keepCrashDump(m)
 	l := newLife()
 	known := make(chan struct{}) // it is the member's life: what happens to it may be told
 	m.mu.Lock()
 	before := m.life
+	m.tls = secure
 	m.life, m.since = l, time.Now() // before it runs: EPMD may hear of it before we do
 	m.mu.Unlock()
 	id, err := s.guard.spawn(ctx, order{

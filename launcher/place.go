@@ -22,6 +22,7 @@ const StateDirName = ".beamctl"
 //	cluster.json       the Record
 //	cookie             mode 0600
 //	boot.erl           what the nodes read to join
+//	tls/               of each node certificate, key and optfile, mode 0600, if the cluster has a TLS authority of its own
 //	supervisor.log     what supervisor and guardian had to say
 //	build.log          output of the build step
 //	events.jsonl       every Event; this and the logs have a predecessor with the suffix .1 when they were rotated
@@ -38,6 +39,7 @@ func (p place) lock() string                { return p.join("lock") }
 func (p place) record() string              { return p.join("cluster.json") }
 func (p place) cookie() string              { return p.join("cookie") }
 func (p place) boot() string                { return p.join("boot.erl") }
+func (p place) tlsDir() string              { return p.join("tls") }
 func (p place) supervisorLog() string       { return p.join("supervisor.log") }
 func (p place) buildLog() string            { return p.join("build.log") }
 func (p place) events() string              { return p.join("events.jsonl") }
@@ -46,6 +48,9 @@ func (p place) console(short string) string { return p.join("nodes", short, "con
 func (p place) crashDump(short string) string {
 	return p.join("nodes", short, "erl_crash.dump")
 }
+
+// tls is a node's, the authority's or the user's file in the directory for TLS: its pem, key or conf.
+func (p place) tls(who, kind string) string { return filepath.Join(p.tlsDir(), who+"."+kind) }
 
 // makeHome makes a node's own HOME. Its .erlang.cookie is a link, so that there is one copy of the cookie to remove; auth.erl
 // follows it and looks at the mode of the file itself.
@@ -87,9 +92,10 @@ type Record struct {
 	Spec       Spec         `json:"spec"`
 	Supervisor proc.ID      `json:"supervisor"`
 	Guardian   proc.ID      `json:"guardian"`
-	Failure    string       `json:"failure,omitempty"` // why it is not running
-	Socket     string       `json:"socket"`            // of the control server
-	EPMD       string       `json:"epmd"`              // host:port, the door of the user's own nodes
+	Failure    string       `json:"failure,omitempty"`   // why it is not running
+	Socket     string       `json:"socket"`              // of the control server
+	EPMD       string       `json:"epmd"`                // host:port, the door of the user's own nodes
+	ERLFlags   string       `json:"erl_flags,omitempty"` // what they need on their command line to speak as the nodes do
 	Nodes      []NodeRecord `json:"nodes"`
 }
 
@@ -169,12 +175,17 @@ func (p place) ours() bool {
 	}
 	for _, e := range entries {
 		switch e.Name() {
-		case ".gitignore", "lock", "cluster.json", "cluster.json.new", "cookie", "boot.erl", "supervisor.log", "build.log", "events.jsonl", "events.jsonl" + oldSuffix, "build.log" + oldSuffix, "nodes":
+		case ".gitignore", "lock", "cluster.json", "cluster.json.new", "cookie", "boot.erl", "supervisor.log", "build.log", "events.jsonl", "events.jsonl" + oldSuffix, "build.log" + oldSuffix, "nodes", "tls":
 		default:
 			return false
 		}
 	}
 	return true
+}
+
+// removeSecrets leaves nothing with which one could have joined the cluster.
+func (p place) removeSecrets() error {
+	return errors.Join(ignoreMissing(os.Remove(p.cookie())), os.RemoveAll(p.tlsDir()))
 }
 
 // empty removes what a cluster left in its state directory, but for what makes it one.

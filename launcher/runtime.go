@@ -30,6 +30,7 @@ type runtime interface {
 type nodeFacts struct {
 	name  string // full
 	short bool   // it has a short name
+	tls   bool   // it gets flags for TLS
 	dir   string // its own directory
 }
 
@@ -157,21 +158,29 @@ func (releaseRuntime) node(l *Launch, n nodeFacts) (env, files map[string]string
 	if n.short {
 		kind = "sname"
 	}
+	version, _ := releaseVersion(l.Release)
+	file := "vm.args"
 	if _, mix, _ := releaseScript(l.Release); mix {
-		return map[string]string{
+		env = map[string]string{
 			"RELEASE_DISTRIBUTION": kind,
 			"RELEASE_NODE":         n.name,
 			"RELEASE_COOKIE":       decoyCookie,
 			"RELEASE_TMP":          filepath.Join(n.dir, "tmp"),
-		}, nil
+		}
+		if text := readFile(filepath.Join(version, file)); n.tls && vmArgsTLS().MatchString(text) {
+			env["RELEASE_VM_ARGS"] = filepath.Join(n.dir, file)
+			files = map[string]string{file: vmArgsTLS().ReplaceAllString(text, "")}
+		}
+		return env, files
 	}
-	version, _ := releaseVersion(l.Release)
-	file := "vm.args"
 	text := readFile(filepath.Join(version, file+".src")) // in which the script fills in variables
 	if text != "" {
 		file += ".src"
 	} else {
 		text = readFile(filepath.Join(version, file))
+	}
+	if n.tls {
+		text = vmArgsTLS().ReplaceAllString(text, "")
 	}
 	text = vmArgsIdentity().ReplaceAllString(text, "") + "\n-" + kind + " " + n.name + "\n-setcookie " + decoyCookie + "\n"
 	return map[string]string{
@@ -182,6 +191,9 @@ func (releaseRuntime) node(l *Launch, n nodeFacts) (env, files map[string]string
 
 // vmArgsIdentity matches the lines of a vm.args that say who the node is.
 var vmArgsIdentity = lazy(`(?m)^\s*-(s?name|setcookie)\b.*$`)
+
+// vmArgsTLS matches those that say how its distribution speaks TLS, which can be said once.
+var vmArgsTLS = lazy(`(?m)^\s*-(proto_dist|ssl_dist_optfile|ssl_dist_opt)\b.*$`)
 
 // releaseVersion returns the directory of a release's current version.
 func releaseVersion(dir string) (version string, ok bool) {

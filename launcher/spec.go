@@ -23,6 +23,7 @@ type Spec struct {
 	Launch
 	Mesh       string        `json:"mesh,omitempty"`        // who connects the nodes: MeshBeamctl, MeshApp or MeshNone; "": MeshBeamctl
 	ShortNames bool          `json:"short_names,omitempty"` // hosts without a dot, as erl -sname
+	TLS        string        `json:"tls,omitempty"`         // between the nodes: TLSNone, TLSAuto, or a file for -ssl_dist_optfile (a template); "": TLSNone
 	Nodes      []NodeSpec    `json:"nodes"`                 // at least one
 	Ready      time.Duration `json:"ready_timeout"`         // for building and becoming ready; 0: DefaultReady
 	Stop       time.Duration `json:"stop_timeout"`          // for a node to end after init:stop before it gets SIGTERM; 0: DefaultStop
@@ -135,6 +136,9 @@ func (s *Spec) faults() []fault {
 		add("stop.timeout", "is negative")
 	}
 	faults = append(faults, s.Launch.faults("")...)
+	if len(s.Nodes) > 0 {
+		faults = append(faults, s.tlsFaults()...)
+	}
 	seen, labels := make(map[string]bool), make(map[string]bool)
 	for i := range s.Nodes {
 		n := &s.Nodes[i]
@@ -202,6 +206,9 @@ func (l *Launch) faults(prefix string) []fault {
 	for _, a := range l.VMArgs {
 		if strings.ContainsAny(a, "'\n") {
 			add("vm_args", "an argument has a quote or a newline, which ERL_AFLAGS cannot carry")
+		}
+		if a == "-proto_dist" {
+			add("vm_args", "-proto_dist is chosen by beamctl, which has to speak it, too: by the nodes' addresses and by `tls:`")
 		}
 	}
 	return faults

@@ -116,7 +116,7 @@ func (c *Cluster) force(ctx context.Context, keep bool) error {
 	}
 	if keep {
 		c.record.State, c.record.Failure = Stopped, "its supervisor was gone, and it was cleared away"
-		return errors.Join(c.record.write(c.place), ignoreMissing(os.Remove(c.place.cookie())))
+		return errors.Join(c.record.write(c.place), c.place.removeSecrets())
 	}
 	return c.removePlace(ctx)
 }

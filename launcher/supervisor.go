@@ -48,6 +48,7 @@ type supervisor struct {
 	node    *node.Node
 	control *control.Server
 	cookie  dist.Cookie
+	signer  *authority // with `tls: auto`, else nil
 	ports   portTable
 
 	membersMu sync.Mutex
@@ -192,7 +193,23 @@ func (s *supervisor) writeSecrets() error {
 	if err := os.WriteFile(s.Place.boot(), bootScript, 0o600); err != nil {
 		return fmt.Errorf("boot script: %w", err)
 	}
-	return nil
+	if s.Spec.TLS != TLSAuto {
+		return nil
+	}
+	var err error
+	if s.signer, err = newAuthority(s.Place, s.Spec.Cluster); err != nil {
+		return err
+	}
+	hosts := []string{"127.0.0.1", "::1", "localhost"} // a guest is on any of the hosts that there are here
+	if name, err := os.Hostname(); err == nil {
+		hosts = append(hosts, name)
+	}
+	for i := range s.Spec.Nodes {
+		if h := s.Spec.Nodes[i].host(); !slices.Contains(hosts, h) {
+			hosts = append(hosts, h)
+		}
+	}
+	return s.signer.issue(tlsUser, hosts...)
 }
 
 // openDoors opens the EPMD, with a door for each node and one for the user, and the control socket.
@@ -210,11 +227,21 @@ func (s *supervisor) openDoors(ctx context.Context) error {
 			return err
 		}
 	}
+	if strings.Contains(s.members[0].listen, ":") {
+		if _, err := s.epmd.Listen(v6Door(user.String()), ""); err != nil {
+			return fmt.Errorf("EPMD: %w", err)
+		}
+	}
 	socket, err := s.listen() //nolint:contextcheck // the control server outlives the start
 	if err != nil {
 		return err
 	}
-	if err := s.update(func(r *Record) { r.EPMD, r.Socket = user.String(), socket }); err != nil {
+	optFile, err := s.Spec.userOptFile(s.Place)
+	if err != nil {
+		return err
+	}
+	flags := distFlags(s.members[0].listen, optFile)
+	if err := s.update(func(r *Record) { r.EPMD, r.Socket, r.ERLFlags = user.String(), socket, flags }); err != nil {
 		return err
 	}
 	return s.recordNodes()
@@ -232,15 +259,25 @@ func (s *supervisor) door(ctx context.Context, n NodeSpec) (*member, error) {
 		return nil, fmt.Errorf("%s: %w", m.name, err)
 	}
 	if strings.Contains(m.listen, ":") { // with IPv6 erl_epmd asks there
-		_, port, _ := net.SplitHostPort(m.epmd)
-		if _, err := s.epmd.Listen(net.JoinHostPort("::1", port), m.short); err != nil {
+		if _, err := s.epmd.Listen(v6Door(m.epmd), m.short); err != nil {
 			return nil, fmt.Errorf("EPMD: %w", err)
+		}
+	}
+	if s.signer != nil {
+		if err := s.signer.issue(m.short, n.host()); err != nil {
+			return nil, fmt.Errorf("%s: %w", m.name, err)
 		}
 	}
 	s.membersMu.Lock()
 	defer s.membersMu.Unlock()
 	s.members = append(slices.Clone(s.members), m)
 	return m, nil
+}
+
+// v6Door is where nodes with IPv6 look for the EPMD that others have at addr.
+func v6Door(addr string) string {
+	_, port, _ := net.SplitHostPort(addr)
+	return net.JoinHostPort("::1", port)
 }
 
 // listen opens the control socket and enters the cluster in the index. The directory may vanish in between, when

@@ -44,7 +44,7 @@ func (s *supervisor) tearDown(end *ending) error {
 	s.events.emit("", StageStopped, "")
 	s.events.close()
 	if end.keep != "" {
-		errs = append(errs, s.update(func(r *Record) { r.State = end.keep; r.Failure = end.reason }), os.Remove(s.Place.cookie()))
+		errs = append(errs, s.update(func(r *Record) { r.State = end.keep; r.Failure = end.reason }), s.Place.removeSecrets())
 	} else {
 		errs = append(errs, s.Place.remove(), removeIndex(s.ID))
 	}

@@ -18,7 +18,8 @@ const joinHelp = `The variables are
   ERL_EPMD_PORT         the cluster's EPMD, for your own nodes (erl reads it by itself)
   BEAMCTL_NODES         the nodes' full names, comma-separated
   BEAMCTL_COOKIE_FILE   the file that holds their cookie; never put it on a command line, where others can read it
-  BEAMCTL_CLUSTER_NAME  the cluster's name`
+  BEAMCTL_CLUSTER_NAME  the cluster's name
+  ERL_FLAGS             where the nodes speak TLS or IPv6: yours, and what makes your own nodes do so, too`
 
 // guestHelp is about --as-node.
 const guestHelp = `With --as-node NAME the BEAM that the command is, or the first that it runs (erl, mix, rebar3, escript, ct_run), becomes a node of

@@ -80,13 +80,13 @@ func exitCode(err error) int {
 		return status.status
 	case is(context.Canceled, errInterrupted):
 		return exitInterrupted
-	case errors.As(err, &usage), is(launcher.ErrSpec, launcher.ErrConfig, launcher.ErrAmbiguous, node.ErrBadName):
+	case errors.As(err, &usage), is(launcher.ErrSpec, launcher.ErrConfig, launcher.ErrAmbiguous, node.ErrBadName, node.ErrTLSFile):
 		return exitUsage
 	case is(launcher.ErrNoCluster, launcher.ErrNotRunning, launcher.ErrNoNode):
 		return exitNoCluster
 	case is(launcher.ErrNotReady, launcher.ErrNoAnswer, context.DeadlineExceeded, node.ErrTimeout):
 		return exitTimeout
-	case is(node.ErrWrongCookie, dist.ErrNoCookie, dist.ErrNotAllowed, launcher.ErrRuntimeDir):
+	case is(node.ErrWrongCookie, dist.ErrNoCookie, dist.ErrNotAllowed, launcher.ErrRuntimeDir, node.ErrTLS):
 		return exitRefused
 	case errors.As(err, &start):
 		return exitNoStart

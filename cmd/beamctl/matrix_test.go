@@ -33,7 +33,16 @@ func TestMixedReleases(t *testing.T) {
 		want["otp"+major+"@127.0.0.1"] = major
 	}
 	w.write("beamctl.yaml", b.String())
-	w.ok("start")
+	for _, secure := range []string{launcher.TLSNone, launcher.TLSAuto} {
+		t.Run("tls "+secure, func(t *testing.T) { mixed(t, w, want, secure) })
+	}
+}
+
+// mixed starts the cluster and looks at it.
+func mixed(t *testing.T, w *world, want map[string]string, secure string) {
+	t.Helper()
+	w.ok("start", "--tls", secure)
+	w.ok("health")
 	st := w.status()
 	require.Len(t, st.Nodes, len(want)+1)
 	for _, n := range st.Nodes {

@@ -43,7 +43,7 @@ const exitHelp = `Exit codes:
     3  no such cluster, or it is not running
     4  could not start
     5  timed out
-    6  refused: wrong cookie, no permission
+    6  refused: wrong cookie or certificate, no permission
    70  a bug in beamctl
   130  interrupted
   run and exec return their command's own code, and 124 if it timed out, 125 if beamctl failed before

@@ -109,6 +109,9 @@ func TestReleases(t *testing.T) {
 			assert.Contains(t, s.seen(), "not-the-cookie")
 			assert.NotContains(t, s.seen(), secret)
 			assert.Equal(t, before, files(t, filepath.Join(w.dir, release)), "the release itself is left alone")
+			assert.Equal(t, exitNoStart, w.run("start", "-q", "-n", "1", "--tls", "auto").code)
+			assert.Contains(t, w.run("logs").out, "Protocol 'inet_tls': not supported")
+			w.ok("clean")
 
 			// In the release's own directory nothing needs to be said.
 			inside := newWorld(t, "")

@@ -16,6 +16,7 @@ type specFlags struct {
 	name     string
 	runtime  string
 	mesh     string
+	tls      string
 	env      []string
 	epmdPort int
 	dir      string
@@ -29,6 +30,7 @@ func (s *specFlags) register(f *pflag.FlagSet) {
 	f.StringVar(&s.name, "name", "", `template of the nodes' names; {{.Node}} is node1, node2… (default "`+launcher.DefaultName+`")`)
 	f.StringVar(&s.runtime, "runtime", "", "what starts a node: mix, rebar3, release, erl or command (default: found out)")
 	f.StringVar(&s.mesh, "mesh", "", "who connects the nodes: beamctl, app or none (default: app with libcluster, else beamctl)")
+	f.StringVar(&s.tls, "tls", "", "TLS between the nodes: none, auto, or a file for -ssl_dist_optfile (default none)")
 	f.StringArrayVarP(&s.env, "env", "e", nil, "KEY=VALUE in the environment of every node; VALUE may be a template")
 	f.IntVar(&s.epmdPort, "epmd-port", 0, "fixed port for your own nodes to find the cluster at (default: any free one)")
 	f.StringVar(&s.restart, "restart", "", "what becomes of a node that crashes: never or on-crash (default never)")
@@ -42,7 +44,7 @@ var flagOf = map[string]string{"epmd_port": "--epmd-port", "ready.timeout": "--t
 // resolve finds out what cluster the flags, the environment, the configuration and the directory ask for.
 func (s *specFlags) resolve(a *app) (*launcher.Resolved, error) {
 	flags := launcher.Config{
-		Cluster: a.cluster, Name: s.name, Mesh: s.mesh, EPMDPort: s.epmdPort, Launch: launcher.Launch{Runtime: s.runtime, Restart: launcher.Restart(s.restart)},
+		Cluster: a.cluster, Name: s.name, Mesh: s.mesh, TLS: s.tls, EPMDPort: s.epmdPort, Launch: launcher.Launch{Runtime: s.runtime, Restart: launcher.Restart(s.restart)},
 	}
 	if s.set.Changed("count") {
 		flags.Count = &s.count

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"crypto/tls"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -11,16 +12,46 @@ import (
 	"github.com/beamctl/beamctl/checks"
 	"github.com/beamctl/beamctl/dist"
 	"github.com/beamctl/beamctl/launcher"
+	"github.com/beamctl/beamctl/node"
 )
 
 // attachment names nodes that beamctl did not start.
 type attachment struct {
 	nodes      []string
 	cookieFile string
+	tls        node.TLSFiles
+	optFile    string
 }
 
+// cookieFlag is for whatever lets us in: the cookie, and with TLS a certificate.
 func (at *attachment) cookieFlag(f *pflag.FlagSet) {
 	f.StringVar(&at.cookieFile, "cookie-file", "", "file with the cookie of nodes that beamctl did not start (default: ~/.erlang.cookie)")
+	f.StringVar(&at.optFile, "tls-optfile", "", "the file that such nodes, if they speak TLS, have for -ssl_dist_optfile: its client's certificate is used")
+	f.StringVar(&at.tls.CA, "tls-ca", "", "certificate of the authority of nodes that speak TLS (PEM)")
+	f.StringVar(&at.tls.Cert, "tls-cert", "", "certificate to show to nodes that speak TLS (PEM)")
+	f.StringVar(&at.tls.Key, "tls-key", "", "its key (PEM; default: in the same file)")
+}
+
+// given tells whether one of the flags says how to get in; then it isn't for a node of a cluster of ours.
+func (at *attachment) given() bool {
+	return at.cookieFile != "" || at.optFile != "" || at.tls != node.TLSFiles{}
+}
+
+// secure returns how to speak TLS with attached nodes, nil: not at all.
+func (at *attachment) secure() (*tls.Config, error) {
+	files := at.tls
+	switch {
+	case at.optFile != "" && files != node.TLSFiles{}:
+		return nil, usagef("--tls-optfile names the files that --tls-ca, --tls-cert and --tls-key do: give one or the other")
+	case at.optFile != "":
+		var err error
+		if files, err = node.ReadOptFile(at.optFile); err != nil {
+			return nil, err
+		}
+	case files == node.TLSFiles{}:
+		return nil, nil //nolint:nilnil // that is what it means
+	}
+	return files.Config()
 }
 
 func (at *attachment) attachFlag(f *pflag.FlagSet) {
@@ -52,10 +83,14 @@ func (at *attachment) targets() ([]checks.Target, error) {
 	if err != nil {
 		return nil, err
 	}
+	secure, err := at.secure()
+	if err != nil {
+		return nil, err
+	}
 	targets := make([]checks.Target, 0, len(at.nodes))
 	for _, n := range at.nodes {
 		name, addr, _ := strings.Cut(n, "=")
-		targets = append(targets, checks.Target{Name: name, Addr: addr, Cookie: cookie})
+		targets = append(targets, checks.Target{Name: name, Addr: addr, Cookie: cookie, TLS: secure})
 	}
 	return targets, nil
 }
@@ -74,7 +109,7 @@ func (a *app) clusterTargets() ([]checks.Target, error) {
 func (a *app) target(name string, at attachment) (checks.Target, error) {
 	full, _, addressed := strings.Cut(name, "=")
 	targets, err := a.clusterTargets()
-	if err == nil && !addressed && at.cookieFile == "" {
+	if err == nil && !addressed && !at.given() {
 		var known []string
 		for _, t := range targets {
 			alive, _, _ := strings.Cut(t.Name, "@")

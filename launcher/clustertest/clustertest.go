@@ -66,7 +66,7 @@ func Start(t testing.TB, dir string, change ...func(*launcher.Spec)) *Cluster {
 		t.Fatal(err)
 	}
 	for _, target := range targets {
-		if err := c.Node.AddPeer(node.Peer{Name: target.Name, EPMD: target.EPMD, Addr: target.Addr, Cookie: target.Cookie}); err != nil {
+		if err := c.Node.AddPeer(target.Peer()); err != nil {
 			t.Fatal(err)
 		}
 		c.Names = append(c.Names, target.Name)
