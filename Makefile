@@ -60,8 +60,9 @@ test-matrix-long: otp-releases ## The same, with connections that are idle for f
 compatibility: otp-releases ## Write the table of docs/compatibility.md, which the suite makes
 	$(CONFORMANCE) -update
 
-lint: $(GOLANGCI_LINT) ## Lint and check formatting
+lint: $(GOLANGCI_LINT) ## Lint, check formatting, and that the wire packages build elsewhere
 	$(GOLANGCI_LINT) run ./...
+	for os in darwin freebsd windows; do GOOS=$$os go build ./dist ./dist/etf ./epmd ./node || exit; done
 
 fmt: $(GOLANGCI_LINT) ## Format with gofumpt
 	$(GOLANGCI_LINT) fmt ./...

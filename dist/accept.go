@@ -15,10 +15,21 @@ const (
 	oldVersion    = 5
 )
 
+// Status is what the acceptor says to a node that wants to connect, in the protocol's words. (A sixth, named, goes with a dynamic name.)
+type Status string
+
+// The statuses.
+const (
+	StatusOK           Status = "ok"
+	StatusSimultaneous Status = "ok_simultaneous" // ok, and the acceptor gives up its own attempt to connect to the node
+	StatusNotOK        Status = "nok"             // the acceptor's own attempt goes on
+	StatusNotAllowed   Status = "not_allowed"
+	StatusAlive        Status = "alive" // there is a connection with a node of this name: is that one to end?
+)
+
 // An Admission is what the acceptor decides about a node that wants to connect.
 type Admission struct {
-	// Status is ok, ok_simultaneous, nok, not_allowed or alive; named is chosen by giving Name.
-	Status string
+	Status Status // not used where Name is given
 	// Name and Creation are the dynamic name, for a peer that asks for one (FlagNameMe).
 	Name     string
 	Creation uint32
@@ -170,18 +181,20 @@ func (h *Acceptor) decide() ([][]byte, error) {
 		status = binary.BigEndian.AppendUint16(status, uint16(len(name))) //nolint:gosec // capped by appendLatin1
 		status = binary.BigEndian.AppendUint32(append(status, name...), a.Creation)
 		return [][]byte{status, h.challengeMsg()}, nil
-	case h.peer.Flags.Has(FlagNameMe), a.Status == "not_allowed":
-		return [][]byte{[]byte("snot_allowed")}, h.fail("status", fmt.Errorf("%w: %s is not wanted", ErrNotAllowed, h.peer.Name))
-	case a.Status == "nok":
-		return [][]byte{[]byte("snok")}, h.fail("status", ErrSimultaneous)
-	case a.Status == "alive":
+	case h.peer.Flags.Has(FlagNameMe), a.Status == StatusNotAllowed:
+		return [][]byte{statusMsg(StatusNotAllowed)}, h.fail("status", fmt.Errorf("%w: %s is not wanted", ErrNotAllowed, h.peer.Name))
+	case a.Status == StatusNotOK:
+		return [][]byte{statusMsg(a.Status)}, h.fail("status", ErrSimultaneous)
+	case a.Status == StatusAlive:
 		h.state = acAlive
-		return [][]byte{[]byte("salive")}, nil
-	case a.Status == "ok", a.Status == "ok_simultaneous":
-		return [][]byte{append([]byte{tagStatus}, a.Status...), h.challengeMsg()}, nil
+		return [][]byte{statusMsg(a.Status)}, nil
+	case a.Status == StatusOK, a.Status == StatusSimultaneous:
+		return [][]byte{statusMsg(a.Status), h.challengeMsg()}, nil
 	}
 	return nil, h.fail("status", fmt.Errorf("dist: unknown admission %q", a.Status))
 }
+
+func statusMsg(s Status) []byte { return append([]byte{tagStatus}, s...) }
 
 // alive takes the answer to "there is already a connection of this name": true goes on.
 func (h *Acceptor) alive(msg []byte) ([][]byte, error) {

@@ -19,8 +19,8 @@ const (
 	// tickPace is how often we make sure that the peer hears from us. A second serves every net_ticktime from 4 s
 	// up (OTP ticks, and counts silence, in quarters of it) without asking the peer for its setting.
 	tickPace = time.Second
-	// closeFlush is how long Close tries to deliver what is queued.
-	closeFlush = 500 * time.Millisecond
+	// CloseFlush is how long Close tries to deliver what is queued.
+	CloseFlush = 500 * time.Millisecond
 )
 
 // A Receiver takes what a peer sends. Receive is called by the connection's one reader, in the order of the wire;
@@ -232,7 +232,7 @@ func (c *Conn) Err() error {
 
 // Close delivers what is queued, ends the connection and waits for its goroutines. It must not be called by the Receiver.
 func (c *Conn) Close() error {
-	c.w.drain(closeFlush)
+	c.w.drain(CloseFlush)
 	c.end(ErrClosed)
 	c.loops.Wait()
 	return nil

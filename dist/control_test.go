@@ -111,7 +111,7 @@ func FuzzHandshake(f *testing.F) {
 		_, err := i.Start(nil)
 		require.NoError(t, err)
 		acc := dist.NewAcceptor(them, cookie, 2, func(dist.Identity) dist.Admission {
-			return dist.Admission{Status: "ok", Name: "x@y", Creation: 1}
+			return dist.Admission{Status: dist.StatusOK, Name: "x@y", Creation: 1}
 		})
 		for _, msg := range [][]byte{a, b, c} {
 			_, _ = i.Receive(msg)

@@ -12,8 +12,9 @@ var (
 	ErrWrongCookie = errors.New("wrong cookie")
 	// ErrNotAllowed: the peer refuses this node (status not_allowed): its net_kernel:allow/1 list, or flags it insists on.
 	ErrNotAllowed = errors.New("the node does not allow this connection")
-	// ErrSimultaneous: the peer is connecting to us at this moment and its own attempt goes on (status nok).
-	ErrSimultaneous = errors.New("the node is already connecting to this one")
+	// ErrSimultaneous: the peer has a connection with a node of our name and keeps it, or is about to have one: it is connecting to us
+	// itself at this moment, or another node of our name to it (status nok).
+	ErrSimultaneous = errors.New("the node already has, or is making, a connection with a node of this name")
 	// ErrNoDynamicName: the peer cannot assign a name (OTP 22 and earlier, or it has none to give).
 	ErrNoDynamicName = errors.New("the node does not assign dynamic names (OTP 23 or later does)")
 	// ErrMissingFlags: the peer lacks capabilities that we need.
@@ -32,7 +33,9 @@ var (
 
 // HandshakeError says in which step of the handshake the connection failed.
 type HandshakeError struct {
-	Step string // "name", "status", "challenge", "challenge ack"
+	// Step is what was awaited, in the words of erl_dist_protocol without "send_" and "recv_": "name", "status", "complement",
+	// "challenge", "challenge reply" or "challenge ack"; "order" for a message after the last one.
+	Step string
 	Err  error
 }
 

@@ -70,6 +70,7 @@ type Initiator struct {
 	cookie    Cookie
 	challenge uint32
 	evict     bool
+	evicting  bool // we said that the peer is to end its older connection
 	state     hsState
 	peer      Identity
 }
@@ -129,7 +130,11 @@ func (h *Initiator) Closed() error {
 		return h.fail("challenge ack", ErrWrongCookie)
 	case hsStatus:
 		return h.fail("status", ErrClosedInHandshake)
-	case hsStart, hsChallenge, hsDone, hsFailed:
+	case hsChallenge:
+		if h.evicting { // OTP 23, after waiting for it in vain
+			return h.fail("challenge", fmt.Errorf("%w: it keeps the older connection", ErrSimultaneous))
+		}
+	case hsStart, hsDone, hsFailed:
 	}
 	return h.fail("challenge", ErrClosedInHandshake)
 }
@@ -161,23 +166,23 @@ func (h *Initiator) status(msg []byte) ([][]byte, error) {
 	if rest, ok := strings.CutPrefix(word, "named:"); ok {
 		return nil, h.named([]byte(rest))
 	}
-	if h.local.Flags.Has(FlagNameMe) && (word == "ok" || word == "ok_simultaneous") {
+	status := Status(word)
+	if h.local.Flags.Has(FlagNameMe) && (status == StatusOK || status == StatusSimultaneous) {
 		return nil, h.fail("status", ErrNoDynamicName)
 	}
-	switch word {
-	case "ok", "ok_simultaneous":
+	switch status {
+	case StatusOK, StatusSimultaneous:
 		h.state = hsChallenge
 		return nil, nil
-	case "nok":
+	case StatusNotOK:
 		return nil, h.fail("status", ErrSimultaneous)
-	case "not_allowed":
+	case StatusNotAllowed:
 		return nil, h.fail("status", ErrNotAllowed)
-	case "alive":
+	case StatusAlive:
 		if !h.evict {
-			_ = h.fail("status", ErrSimultaneous)
-			return [][]byte{[]byte("sfalse")}, &HandshakeError{Step: "status", Err: fmt.Errorf("%w: a node of this name is connected to it", ErrSimultaneous)}
+			return [][]byte{[]byte("sfalse")}, h.fail("status", ErrSimultaneous)
 		}
-		h.state = hsChallenge
+		h.state, h.evicting = hsChallenge, true
 		return [][]byte{[]byte("strue")}, nil
 	}
 	return nil, h.fail("status", protocolErrorf("unknown status %q", clip(word)))

@@ -5,10 +5,7 @@ import (
 	"net"
 	"runtime"
 	"sync"
-	"syscall"
 	"time"
-
-	"golang.org/x/sys/unix"
 )
 
 // maxQueued is how much may wait for a full socket before senders wait too: enough to keep the socket busy,
@@ -19,8 +16,8 @@ const maxQueued = 256 << 10
 // is queued for the flush loop, and when the queue is full senders wait, each until its own deadline. So a stopped
 // peer costs only those who talk to it, and nobody a goroutine switch while all is well.
 type writer struct {
-	nc  net.Conn
-	raw syscall.RawConn // nil where inline writing is not possible (TLS, pipes)
+	nc     net.Conn
+	inline *inline // nil where that is not possible (TLS, pipes): then all is queued
 
 	mu       sync.Mutex
 	pending  []byte // queued behind what the flush loop is writing
@@ -33,13 +30,7 @@ type writer struct {
 }
 
 func newWriter(nc net.Conn) *writer {
-	w := &writer{nc: nc, room: make(chan struct{}), wake: make(chan struct{}, 1)}
-	if sc, ok := nc.(syscall.Conn); ok {
-		if raw, err := sc.SyscallConn(); err == nil {
-			w.raw = raw
-		}
-	}
-	return w
+	return &writer{nc: nc, inline: newInline(nc), room: make(chan struct{}), wake: make(chan struct{}, 1)}
 }
 
 // send writes one frame, head (with the length) and body, or queues it, or waits for room until ctx ends. A frame is
@@ -52,8 +43,8 @@ func (w *writer) send(ctx context.Context, head, body []byte, soon bool) error {
 			w.mu.Unlock()
 			return err
 		}
-		if !soon && !w.flushing && w.raw != nil {
-			n, err := w.tryWrite(head, body)
+		if !soon && !w.flushing && w.inline != nil {
+			n, err := w.inline.write(head, body)
 			if err == nil && n == len(head)+len(body) {
 				w.wrote = true
 				w.mu.Unlock()
@@ -91,29 +82,6 @@ func (w *writer) queueLocked(head, body []byte) {
 	case w.wake <- struct{}{}:
 	default:
 	}
-}
-
-// tryWrite writes what the socket takes at once.
-func (w *writer) tryWrite(head, body []byte) (n int, err error) {
-	rawErr := w.raw.Write(func(fd uintptr) bool {
-		for {
-			if len(body) == 0 {
-				n, err = syscall.Write(int(fd), head)
-			} else {
-				n, err = unix.Writev(int(fd), [][]byte{head, body})
-			}
-			if err != syscall.EINTR { //nolint:errorlint // an errno
-				return true
-			}
-		}
-	})
-	if rawErr != nil {
-		return 0, rawErr
-	}
-	if err == syscall.EAGAIN { //nolint:errorlint // an errno
-		return 0, nil
-	}
-	return max(n, 0), err
 }
 
 // tick sends a zero-length frame if nothing else was sent since the last call.

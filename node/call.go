@@ -16,6 +16,8 @@ type Request struct {
 	Args             []etf.Term
 	// Stdout takes what the call prints, as UTF-8: it is the call's group leader. nil discards it.
 	Stdout io.Writer
+
+	mute bool // the call has no group leader: whatever prints fails
 }
 
 func (r *Request) String() string {
@@ -69,7 +71,7 @@ func (n *Node) Do(ctx context.Context, name string, r Request) (etf.Term, error)
 // pending is a call that waits for its reply.
 type pending struct {
 	done   chan reply    // takes one
-	prints chan struct{} // takes one: there is something in io; nil for a ping
+	prints chan struct{} // takes one: there is something in io; nil for what cannot print
 
 	// Guarded by link.mu.
 	io  []ioRequest // what the call's processes want to print
@@ -123,7 +125,10 @@ func (l *link) call(ctx context.Context, r *Request) (etf.Term, error) {
 	if !l.conn.Peer().Flags.Has(dist.FlagSpawn) {
 		return nil, fmt.Errorf("%w: the node cannot spawn for others (OTP 23 or later can)", dist.ErrMissingFlags)
 	}
-	p := &pending{done: make(chan reply, 1), prints: make(chan struct{}, 1)}
+	p := &pending{done: make(chan reply, 1)}
+	if !r.mute {
+		p.prints = make(chan struct{}, 1)
+	}
 	n, err := l.register(p)
 	if err != nil {
 		return nil, err

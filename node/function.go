@@ -160,7 +160,7 @@ func (l *link) spawnRequest(ctl *dist.Control, payload []byte) error {
 		l.unreserve()
 		return err
 	}
-	raw, arity := append([]byte(nil), payload...), int(ctl.MFA.Arity)
+	raw, arity := keep(ctl, payload), int(ctl.MFA.Arity)
 	_ = p.run(func(ctx context.Context) etf.Term {
 		args, err := arguments(raw, arity)
 		if err != nil {

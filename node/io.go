@@ -110,8 +110,8 @@ func (l *link) putChars(ctx context.Context, req etf.Tuple) ([]byte, etf.Term) {
 		if !ok1 || !ok2 || !ok3 {
 			return nil, ioRequestErr
 		}
-		var err error
-		if chars, err = l.call(ctx, &Request{Module: m, Function: f, Args: args}); err != nil {
+		var err error // mute: a function that makes text and prints doing so would have us call it for ever deeper
+		if chars, err = l.call(ctx, &Request{Module: m, Function: f, Args: args, mute: true}); err != nil {
 			return nil, ioRequestErr
 		}
 	default:

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"sync"
-	"time"
 
 	"github.com/beamctl/beamctl/dist"
 	"github.com/beamctl/beamctl/dist/etf"
@@ -32,12 +31,9 @@ func newLink(n *Node) *link {
 	return &link{node: n, ready: make(chan struct{}), out: newOutbox(), calls: map[uint32]*pending{}}
 }
 
-// closeFlush is how long close tries to deliver what is queued.
-const closeFlush = 500 * time.Millisecond
-
 // close delivers what is queued, ends the connection, and waits until its goroutines are gone and Closed has run.
 func (l *link) close() {
-	ctx, cancel := context.WithTimeout(context.Background(), closeFlush)
+	ctx, cancel := context.WithTimeout(context.Background(), dist.CloseFlush)
 	defer cancel()
 	_ = l.out.settle(ctx, l.conn.Done())
 	_ = l.conn.Close()
@@ -185,10 +181,7 @@ func (l *link) Receive(_ *dist.Conn, ctl *dist.Control, payload []byte) error {
 		return l.spawnRequest(ctl, payload)
 	case dist.OpPayloadMonitorExit:
 		if p := l.called(ctl.Ref); p != nil {
-			if !ctl.Owned {
-				payload = append([]byte(nil), payload...)
-			}
-			p.deliver(reply{raw: payload})
+			p.deliver(reply{raw: keep(ctl, payload)})
 			return nil
 		}
 	case dist.OpMonitorExit: // peers without EXIT_PAYLOAD
@@ -207,6 +200,14 @@ func (l *link) Receive(_ *dist.Conn, ctl *dist.Control, payload []byte) error {
 		}
 	}
 	return l.node.signal(l, ctl, payload)
+}
+
+// keep returns a payload that outlives the call of Receive.
+func keep(ctl *dist.Control, payload []byte) []byte {
+	if ctl.Owned {
+		return payload
+	}
+	return append([]byte(nil), payload...)
 }
 
 // spawnReply takes the answer to a spawn request: the process that runs the call, or why there is none.

@@ -14,8 +14,10 @@ import (
 )
 
 const (
-	// handshakeTime is how long a connection may take to be set up by either side: OTP's default net_setuptime.
+	// handshakeTime is how long the handshake of a node that connects to us may take: OTP's default net_setuptime.
 	handshakeTime = 7 * time.Second
+	// setupTime bounds an attempt of ours to connect, from EPMD on. The node, which has its own net_setuptime, is to have the last word.
+	setupTime = handshakeTime + time.Second
 	// maxHandshakes bounds the connections that have not yet proven the cookie: all nodes of a large cluster coming back at once.
 	maxHandshakes = 256
 	// acceptPause is how long a listener rests when the system has no descriptor to give.
@@ -176,29 +178,29 @@ func (n *Node) admit(peer dist.Identity) dist.Admission {
 	if peer.Flags.Has(dist.FlagNameMe) {
 		name, creation, err := n.names.grant(peer.Name)
 		if err != nil {
-			return dist.Admission{Status: "not_allowed"}
+			return dist.Admission{Status: dist.StatusNotAllowed}
 		}
 		return dist.Admission{Name: name, Creation: creation}
 	}
 	if peer.Name == n.cfg.Name {
-		return dist.Admission{Status: "not_allowed"}
+		return dist.Admission{Status: dist.StatusNotAllowed}
 	}
 	n.mu.Lock()
 	p := n.peers[peer.Name]
 	n.mu.Unlock()
 	if p == nil {
-		return dist.Admission{Status: "ok"}
+		return dist.Admission{Status: dist.StatusOK}
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	a := dist.Admission{Status: "ok", Cookie: p.how.Cookie}
+	a := dist.Admission{Status: dist.StatusOK, Cookie: p.how.Cookie}
 	switch {
 	case p.link != nil:
-		a.Status = "alive"
+		a.Status = dist.StatusAlive
 	case p.dialing != nil && n.cfg.Name > peer.Name:
-		a.Status = "nok"
+		a.Status = dist.StatusNotOK
 	case p.dialing != nil:
-		a.Status = "ok_simultaneous"
+		a.Status = dist.StatusSimultaneous
 	}
 	return a
 }

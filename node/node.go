@@ -135,8 +135,8 @@ func (n *Node) peer(name string) (*peer, error) {
 	return p, nil
 }
 
-// Connect makes sure that there is a connection with the node. Concurrent callers share one attempt at a time, which takes 7 s at most
-// (OTP's net_setuptime) also where ctx has no deadline.
+// Connect makes sure that there is a connection with the node. Concurrent callers share one attempt at a time, which takes 8 s at most
+// (OTP's net_setuptime, and one) also where ctx has no deadline.
 func (n *Node) Connect(ctx context.Context, name string) error {
 	_, err := n.connected(ctx, name)
 	return opError("connect", etf.Atom(name), err)

@@ -32,7 +32,7 @@ func newPeer(p Peer) *peer {
 }
 
 // errSetupTime ends an attempt to connect that takes longer than OTP allows for one.
-var errSetupTime = fmt.Errorf("no connection within %v: %w", handshakeTime, context.DeadlineExceeded)
+var errSetupTime = fmt.Errorf("no connection within %v: %w", setupTime, context.DeadlineExceeded)
 
 // errOvertaken ends our attempt to connect to a node that has meanwhile connected to us.
 var errOvertaken = errors.New("the node has connected to us")
@@ -106,9 +106,9 @@ func (n *Node) connected(ctx context.Context, name string) (*link, error) {
 	return n.attempt(ctx, p)
 }
 
-// attempt dials a node, for as long as OTP would. When the node connects to us meanwhile, that connection is the result.
+// attempt dials a node, for as long as it may take. When the node connects to us meanwhile, that connection is the result.
 func (n *Node) attempt(ctx context.Context, p *peer) (*link, error) {
-	setup, stopClock := context.WithTimeoutCause(ctx, handshakeTime, errSetupTime)
+	setup, stopClock := context.WithTimeoutCause(ctx, setupTime, errSetupTime)
 	defer stopClock()
 	dialCtx, cancel := context.WithCancelCause(setup)
 	defer cancel(nil)
@@ -125,7 +125,7 @@ func (n *Node) attempt(ctx context.Context, p *peer) (*link, error) {
 	if err == nil {
 		return l, n.install(l, false)
 	}
-	if errors.Is(err, dist.ErrSimultaneous) && n.listening() { // nok: the node's own attempt goes on
+	if errors.Is(err, dist.ErrSimultaneous) && n.listening() { // the node's own attempt may go on
 		select {
 		case <-changed:
 		case <-dialCtx.Done():

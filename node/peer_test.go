@@ -68,7 +68,7 @@ func TestConnectGivesUp(t *testing.T) {
 	require.ErrorIs(t, err, node.ErrRefused, "the last that is known")
 	err = <-patient
 	require.ErrorIs(t, err, node.ErrTimeout)
-	require.ErrorContains(t, err, "no connection within 7s")
+	require.ErrorContains(t, err, "no connection within 8s")
 	assert.Less(t, time.Since(begun), 20*time.Second)
 }
 

@@ -41,7 +41,7 @@ func rawPeerAs(t *testing.T, c *nodetest.Cluster, addr, name string) raw {
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = nc.Close() })
 	x := raw{&disttest.Peer{Conn: nc, T: t}}
-	h := dist.NewInitiator(dist.Identity{Name: name, Creation: 1, Flags: dist.Hidden}, "", c.Cookie, 1, true)
+	h := dist.NewInitiator(dist.Identity{Name: name, Creation: 1, Flags: dist.Hidden | dist.FlagSpawn}, "", c.Cookie, 1, true)
 	first, err := h.Start(nil)
 	require.NoError(t, err)
 	require.NoError(t, x.WriteHandshake(first))
@@ -247,4 +247,29 @@ func TestResultsThatNobodyReads(t *testing.T) {
 		}
 	}
 	assert.Equal(t, ran.Load()-100, results, "nothing is lost")
+}
+
+// A node that answers the calls which make text for it by asking for more text is not followed into the depth.
+func TestPrintsDoNotNest(t *testing.T) {
+	c := nodetest.New(t)
+	n, addr := open(t, c, node.Config{Name: "go@127.0.0.1"})
+	x := rawPeer(t, c, addr)
+	require.Eventually(t, func() bool { return len(n.Nodes()) == 1 }, 5*time.Second, time.Millisecond)
+	called := make(chan error, 1)
+	go func() { _, err := n.Call(t.Context(), "raw@127.0.0.1", "m", "f"); called <- err }()
+	them := etf.Pid{Node: "raw@127.0.0.1", ID: 1, Creation: 1}
+	print := func(leader etf.Term) dist.Control {
+		require.NoError(t, x.send(dist.Control{Op: dist.OpSend, To: leader}, etf.Tuple{
+			etf.Atom("io_request"), them, 1,
+			etf.Tuple{etf.Atom("put_chars"), etf.Atom("unicode"), etf.Atom("m"), etf.Atom("text"), etf.List{}},
+		}))
+		return x.receive()
+	}
+	call := x.receive()
+	require.Equal(t, dist.OpSpawnRequest, call.Op)
+	inner := print(call.GroupLeader)
+	require.Equal(t, dist.OpSpawnRequest, inner.Op, "the text is asked for")
+	require.Equal(t, dist.OpSend, print(inner.GroupLeader).Op, "an io_reply, and no third call")
+	require.NoError(t, x.Close())
+	require.ErrorIs(t, <-called, node.ErrNodeDown)
 }

@@ -159,7 +159,8 @@ func (p *Process) Kill(ctx context.Context, pid etf.Pid, reason etf.Term) error 
 	return opError("exit", pid.Node, err)
 }
 
-// Monitor asks to be told of the end of a pid, {name, node} or a name registered here: Receive then returns a Down with the reference.
+// Monitor asks to be told of the end of a pid, {name, node} or a name registered here: Receive then returns a Down with the reference,
+// at once if the process does not exist (noproc). A name that is not registered here is ErrDestination, as it is for Send.
 func (p *Process) Monitor(ctx context.Context, target etf.Term) (etf.Ref, error) {
 	d, err := p.node.destination(ctx, target)
 	if _, alias := d.to.(etf.Ref); alias {
@@ -246,8 +247,8 @@ func (p *Process) Link(ctx context.Context, pid etf.Pid) error {
 	return nil
 }
 
-// Unlink ends a link. After it no exit signal of that link comes. The peer must know UNLINK_ID (OTP 24 or later): the
-// older way to unlink is one that newer nodes end the connection for.
+// Unlink ends a link. After it no exit signal of that link comes. The peer must know UNLINK_ID (OTP 24 or later; OTP 23 is refused with
+// dist.ErrMissingFlags): the older way to unlink does not say which of two links in a row it ends.
 func (p *Process) Unlink(ctx context.Context, pid etf.Pid) error {
 	d, err := p.node.destination(ctx, pid)
 	if err == nil {

@@ -58,7 +58,7 @@ func (n *Node) signal(via *link, ctl *dist.Control, payload []byte) error {
 	switch ctl.Op { //nolint:exhaustive // what nobody sends to processes is ignored, as Erlang does
 	case dist.OpSend, dist.OpSendSender, dist.OpRegSend, dist.OpAliasSend:
 		if p := n.find(via, ctl.To); p != nil {
-			p.deliver(mail{via: via, raw: append([]byte(nil), payload...)})
+			p.deliver(mail{via: via, raw: keep(ctl, payload)})
 		}
 	case dist.OpMonitor:
 		return n.monitored(via, ctl)

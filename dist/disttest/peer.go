@@ -65,7 +65,7 @@ func (p *Peer) Accept(id dist.Identity, cookie dist.Cookie) error {
 		if peer.Flags.Has(dist.FlagNameMe) {
 			return dist.Admission{Name: "dyn1@" + peer.Name, Creation: 77}
 		}
-		return dist.Admission{Status: "ok"}
+		return dist.Admission{Status: dist.StatusOK}
 	})
 	for !h.Done() {
 		msg, err := p.ReadHandshake()

@@ -1,9 +1,7 @@
 package etf
 
 import (
-	"math"
 	"math/big"
-	"slices"
 	"strconv"
 	"unicode/utf8"
 )
@@ -30,14 +28,32 @@ type FormatOptions struct {
 func Format(t Term) string { return FormatOptions{}.Format(t) }
 
 // Format is the function [Format] with options.
-func (o FormatOptions) Format(t Term) string {
-	p := printer{opt: o}
+func (o FormatOptions) Format(t Term) string { return o.format(t, &erlang) }
+
+func (o FormatOptions) format(t Term, lang *language) string {
+	p := printer{opt: o, language: lang}
 	p.term(t)
 	return p.text()
 }
 
+// language is what differs between the languages that terms are printed in. How a term is taken apart is the printer's own.
+type language struct {
+	comma, bar    string // between elements, and before the tail of an improper list
+	size, sizeEnd string // around the number of bits of an incomplete byte
+	pid, ref      string // what these begin with
+
+	atom    func(dst []byte, a Atom) []byte
+	float   func(dst []byte, f float64) []byte
+	binary  func(p *printer, b []byte)
+	list    func(p *printer, l List)
+	mapping func(p *printer, m Map) // sorted
+	fun     func(p *printer, f Fun)
+	export  func(p *printer, e Export)
+}
+
 // printer collects the text of one term.
 type printer struct {
+	*language
 	opt   FormatOptions
 	b     []byte
 	depth int
@@ -59,137 +75,101 @@ func (p *printer) text() string {
 
 func (p *printer) put(s string) { p.b = append(p.b, s...) }
 
-// enter counts a level of nesting. Only a Go value that contains itself gets too deep.
-func (p *printer) enter() bool {
+// nest prints what content does, a level deeper. Only a Go value that contains itself gets too deep.
+func (p *printer) nest(open string, content func(), end string) {
 	if p.depth >= MaxDepth {
 		p.put("...")
-		return false
+		return
 	}
 	p.depth++
-	return true
+	p.put(open)
+	content()
+	p.put(end)
+	p.depth--
 }
 
 func (p *printer) term(t Term) {
 	switch t := t.(type) {
 	case Atom:
-		p.b = appendErlangAtom(p.b, t)
+		p.b = p.atom(p.b, t)
 	case int64:
 		p.b = strconv.AppendInt(p.b, t, 10)
 	case *big.Int:
 		p.b = t.Append(p.b, 10)
 	case float64:
-		p.b = appendErlangFloat(p.b, t)
+		p.b = p.float(p.b, t)
 	case []byte:
-		p.binary(t)
-	case Bitstring:
-		if c, changed := canonical(t); changed {
-			p.term(c)
-			return
-		}
-		p.bytes(t.Bytes, t.Bits, ",", ":", "")
+		p.binary(p, t)
 	case List:
-		if isPrintableList(t) {
-			p.quoted(t)
-			return
-		}
-		p.sequence("[", t, "]")
-	case ImproperList:
-		if c, changed := canonical(t); changed {
-			p.term(c)
-			return
-		}
-		p.improper(t)
+		p.list(p, t)
 	case Tuple:
 		p.sequence("{", t, "}")
 	case Map:
-		p.mapping(t)
+		p.mapping(p, sortedByKey(t))
 	case Pid:
-		p.identifier("<", t.Node, uint64(t.ID), uint64(t.Serial))
+		p.identifier(p.pid, t.Node, uint64(t.ID), uint64(t.Serial))
 	case Port:
 		p.identifier("#Port<", t.Node, t.ID)
 	case Ref:
-		p.identifier("#Ref<", t.Node, t.words()...)
+		p.identifier(p.ref, t.Node, t.words()...)
 	case Fun:
-		p.put("#Fun<")
-		p.b = appendErlangAtom(p.b, t.Module)
-		p.b = strconv.AppendInt(append(p.b, '.'), t.OldIndex, 10)
-		p.b = strconv.AppendInt(append(p.b, '.'), t.OldUniq, 10)
-		p.put(">")
+		p.fun(p, t)
 	case Export:
-		p.put("fun ")
-		p.b = append(appendErlangAtom(p.b, t.Module), ':')
-		p.b = append(appendErlangAtom(p.b, t.Function), '/')
-		p.b = strconv.AppendUint(p.b, uint64(t.Arity), 10)
+		p.export(p, t)
 	default:
-		p.other(t, p.term)
+		p.other(t)
 	}
 }
 
-// other prints what is of no type that Decode yields.
-func (p *printer) other(t Term, print func(Term)) {
+// other prints what may have a simpler form, and what is of no type that Decode yields.
+func (p *printer) other(t Term) {
 	if c, changed := canonical(t); changed {
-		print(c)
+		p.term(c)
 		return
 	}
-	p.put("#Go<" + typeName(t) + ">")
+	switch t := t.(type) {
+	case Bitstring:
+		p.bytes(t.Bytes, t.Bits)
+	case ImproperList:
+		p.nest("[", func() {
+			p.elements(t.Elems)
+			p.put(p.bar)
+			p.term(t.Tail)
+		}, "]")
+	default:
+		p.put("#Go<" + typeName(t) + ">")
+	}
 }
 
-func (p *printer) elements(ts []Term) {
-	for i, t := range ts {
+// each prints n things with commas between them, until there is more text than wanted.
+func (p *printer) each(n int, print func(i int)) {
+	for i := range n {
 		if i > 0 {
-			p.put(",")
+			p.put(p.comma)
 		}
 		if p.full() {
 			return
 		}
-		p.term(t)
+		print(i)
 	}
 }
+
+func (p *printer) elements(ts []Term) { p.each(len(ts), func(i int) { p.term(ts[i]) }) }
 
 func (p *printer) sequence(open string, ts []Term, end string) {
 	if len(ts) == 0 {
 		p.put(open + end)
 		return
 	}
-	if !p.enter() {
-		return
-	}
-	p.put(open)
-	p.elements(ts)
-	p.put(end)
-	p.depth--
+	p.nest(open, func() { p.elements(ts) }, end)
 }
 
-func (p *printer) improper(l ImproperList) {
-	if !p.enter() {
-		return
-	}
-	p.put("[")
-	p.elements(l.Elems)
-	p.put("|")
-	p.term(l.Tail)
-	p.put("]")
-	p.depth--
-}
-
-func (p *printer) mapping(m Map) {
-	if !p.enter() {
-		return
-	}
-	p.put("#{")
-	for i, e := range sortedByKey(m) {
-		if i > 0 {
-			p.put(",")
-		}
-		if p.full() {
-			return
-		}
-		p.term(e.Key)
+func (p *printer) pairs(m Map) {
+	p.each(len(m), func(i int) {
+		p.term(m[i].Key)
 		p.put(" => ")
-		p.term(e.Value)
-	}
-	p.put("}")
-	p.depth--
+		p.term(m[i].Value)
+	})
 }
 
 // identifier prints a pid, port or reference.
@@ -216,126 +196,18 @@ func (r Ref) words() []uint64 {
 	return words
 }
 
-// binary prints UTF-8 or, failing that, latin1 text in quotes, anything else as bytes.
-func (p *printer) binary(b []byte) {
-	runes, isUTF8, ok := printableText(b)
-	switch {
-	case len(b) == 0 || !ok:
-		p.bytes(b, bitsPerByte, ",", ":", "")
-	default:
-		p.put("<<")
-		p.quotedRunes(runes)
-		if isUTF8 && len(runes) != len(b) {
-			p.put("/utf8")
-		}
-		p.put(">>")
-	}
-}
-
-// printableText returns the characters of b if all are printable.
-func printableText(b []byte) (runes []rune, isUTF8, ok bool) {
-	if utf8.Valid(b) {
-		runes = []rune(string(b))
-		return runes, true, !slices.ContainsFunc(runes, func(r rune) bool { return !isPrintable(r) })
-	}
-	runes = make([]rune, len(b))
-	for i, c := range b {
-		if !isPrintable(rune(c)) {
-			return nil, false, false
-		}
-		runes[i] = rune(c)
-	}
-	return runes, false, true
-}
-
-// bytes prints b as numbers; of the last byte only the upper bits count. Size is what stands around the number of bits.
-func (p *printer) bytes(b []byte, bits uint8, sep, size, sizeEnd string) {
+// bytes prints b as numbers; of the last byte only the upper bits count.
+func (p *printer) bytes(b []byte, bits uint8) {
 	p.put("<<")
-	for i, c := range b {
-		if i > 0 {
-			p.put(sep)
-		}
-		if p.full() {
-			return
-		}
+	p.each(len(b), func(i int) {
 		if i == len(b)-1 && bits < bitsPerByte {
-			p.b = strconv.AppendUint(p.b, uint64(c>>(bitsPerByte-bits)), 10)
-			p.put(size)
+			p.b = strconv.AppendUint(p.b, uint64(b[i]>>(bitsPerByte-bits)), 10)
+			p.put(p.size)
 			p.b = strconv.AppendUint(p.b, uint64(bits), 10)
-			p.put(sizeEnd)
+			p.put(p.sizeEnd)
 		} else {
-			p.b = strconv.AppendUint(p.b, uint64(c), 10)
+			p.b = strconv.AppendUint(p.b, uint64(b[i]), 10)
 		}
-	}
+	})
 	p.put(">>")
-}
-
-// quoted prints a list of characters.
-func (p *printer) quoted(l List) {
-	p.put(`"`)
-	for _, t := range l {
-		if p.full() {
-			return
-		}
-		p.b = appendErlangChar(p.b, rune(t.(int64)), '"')
-	}
-	p.put(`"`)
-}
-
-func (p *printer) quotedRunes(runes []rune) {
-	p.put(`"`)
-	for _, r := range runes {
-		p.b = appendErlangChar(p.b, r, '"')
-	}
-	p.put(`"`)
-}
-
-func isPrintableList(l List) bool {
-	if len(l) == 0 {
-		return false
-	}
-	for _, t := range l {
-		if n, ok := t.(int64); !ok || n < 0 || n > utf8.MaxRune || !isPrintable(rune(n)) {
-			return false
-		}
-	}
-	return true
-}
-
-// isPrintable is io_lib:printable_unicode_list for one character.
-func isPrintable(r rune) bool {
-	switch {
-	case ' ' <= r && r <= '~', 0xA0 <= r && r < 0xD800, 0xE000 <= r && r < 0xFFFE, 0x10000 <= r && r <= utf8.MaxRune:
-		return true
-	}
-	return '\b' <= r && r <= '\r' || r == '\x1b'
-}
-
-// appendErlangFloat writes the shortest text that reads back as f, in the form that io_lib_format:fwrite_g chooses:
-// the shorter one, with an exponent from 2^53 on, where integers have gaps.
-func appendErlangFloat(dst []byte, f float64) []byte {
-	if math.IsNaN(f) || math.IsInf(f, 0) {
-		return append(dst, "#Go<float64>"...)
-	}
-	exponent := exponentForm(f)
-	decimal := strconv.AppendFloat(nil, f, 'f', -1, 64)
-	if !slices.Contains(decimal, '.') {
-		decimal = append(decimal, ".0"...)
-	}
-	if math.Abs(f) < 1<<53 && len(decimal) <= len(exponent) {
-		return append(dst, decimal...)
-	}
-	return append(dst, exponent...)
-}
-
-// exponentForm writes d.de[-]d; Go has no fraction where none is needed, and at least two digits in the exponent.
-func exponentForm(f float64) []byte {
-	text := strconv.AppendFloat(nil, f, 'e', -1, 64)
-	e := slices.Index(text, 'e')
-	out := slices.Clone(text[:e])
-	if !slices.Contains(out, '.') {
-		out = append(out, ".0"...)
-	}
-	exp, _ := strconv.Atoi(string(text[e+1:])) // written by AppendFloat
-	return strconv.AppendInt(append(out, 'e'), int64(exp), 10)
 }

@@ -2,7 +2,6 @@ package etf
 
 import (
 	"math"
-	"math/big"
 	"slices"
 	"strconv"
 	"strings"
@@ -15,106 +14,28 @@ import (
 func FormatElixir(t Term) string { return FormatOptions{}.FormatElixir(t) }
 
 // FormatElixir is the function [FormatElixir] with options.
-func (o FormatOptions) FormatElixir(t Term) string {
-	p := elixirPrinter{printer{opt: o}}
-	p.term(t)
-	return p.text()
-}
+func (o FormatOptions) FormatElixir(t Term) string { return o.format(t, &elixir) }
 
-type elixirPrinter struct{ printer }
-
-func (p *elixirPrinter) term(t Term) {
-	switch t := t.(type) {
-	case Atom:
-		p.b = appendElixirAtom(p.b, t)
-	case int64:
-		p.b = strconv.AppendInt(p.b, t, 10)
-	case *big.Int:
-		p.b = t.Append(p.b, 10)
-	case float64:
-		p.b = appendElixirFloat(p.b, t)
-	case []byte:
-		p.binary(t)
-	case Bitstring:
-		if c, changed := canonical(t); changed {
-			p.term(c)
-			return
-		}
-		p.bytes(t.Bytes, t.Bits, ", ", "::size(", ")")
-	case List:
-		p.list(t)
-	case ImproperList:
-		if c, changed := canonical(t); changed {
-			p.term(c)
-			return
-		}
-		p.improper(t)
-	case Tuple:
-		p.sequence("{", t, "}")
-	case Map:
-		p.mapping(t)
-	case Pid:
-		p.identifier("#PID<", t.Node, uint64(t.ID), uint64(t.Serial))
-	case Port:
-		p.identifier("#Port<", t.Node, t.ID)
-	case Ref:
-		p.identifier("#Reference<", t.Node, t.words()...)
-	case Fun:
-		p.put("#Function<" + strconv.FormatInt(t.OldIndex, 10) + "." + strconv.FormatInt(t.OldUniq, 10) + "/")
-		p.b = strconv.AppendUint(p.b, uint64(t.Arity), 10)
+var elixir = language{
+	comma: ", ", bar: " | ", size: "::size(", sizeEnd: ")", pid: "#PID<", ref: "#Reference<",
+	atom: appendElixirAtom, float: appendElixirFloat, binary: elixirBinary, list: elixirList, mapping: elixirMap,
+	fun: func(p *printer, f Fun) {
+		p.put("#Function<" + strconv.FormatInt(f.OldIndex, 10) + "." + strconv.FormatInt(f.OldUniq, 10) + "/")
+		p.b = strconv.AppendUint(p.b, uint64(f.Arity), 10)
 		p.put(" in ")
-		p.b = appendElixirAtom(p.b, t.Module)
+		p.b = appendElixirAtom(p.b, f.Module)
 		p.put(">")
-	case Export:
+	},
+	export: func(p *printer, e Export) {
 		p.put("&")
-		p.b = append(appendElixirAtom(p.b, t.Module), '.')
-		p.b = append(appendElixirFunction(p.b, t.Function), '/')
-		p.b = strconv.AppendUint(p.b, uint64(t.Arity), 10)
-	default:
-		p.other(t, p.term)
-	}
+		p.b = append(appendElixirAtom(p.b, e.Module), '.')
+		p.b = append(appendElixirFunction(p.b, e.Function), '/')
+		p.b = strconv.AppendUint(p.b, uint64(e.Arity), 10)
+	},
 }
 
-func (p *elixirPrinter) elements(ts []Term) {
-	for i, t := range ts {
-		if i > 0 {
-			p.put(", ")
-		}
-		if p.full() {
-			return
-		}
-		p.term(t)
-	}
-}
-
-func (p *elixirPrinter) sequence(open string, ts []Term, end string) {
-	if len(ts) == 0 {
-		p.put(open + end)
-		return
-	}
-	if !p.enter() {
-		return
-	}
-	p.put(open)
-	p.elements(ts)
-	p.put(end)
-	p.depth--
-}
-
-func (p *elixirPrinter) improper(l ImproperList) {
-	if !p.enter() {
-		return
-	}
-	p.put("[")
-	p.elements(l.Elems)
-	p.put(" | ")
-	p.term(l.Tail)
-	p.put("]")
-	p.depth--
-}
-
-// list prints a charlist, a keyword list or neither.
-func (p *elixirPrinter) list(l List) {
+// elixirList prints a charlist, a keyword list or neither.
+func elixirList(p *printer, l List) {
 	if isElixirCharlist(l) {
 		p.put(`~c"`)
 		for _, t := range l {
@@ -123,32 +44,19 @@ func (p *elixirPrinter) list(l List) {
 		p.put(`"`)
 		return
 	}
-	pairs, ok := keywords(l)
-	if !ok {
-		p.sequence("[", l, "]")
+	if pairs, ok := keywords(l); ok {
+		p.nest("[", func() { printKeywords(p, pairs) }, "]")
 		return
 	}
-	if !p.enter() {
-		return
-	}
-	p.put("[")
-	p.keywords(pairs)
-	p.put("]")
-	p.depth--
+	p.sequence("[", l, "]")
 }
 
-func (p *elixirPrinter) keywords(pairs Map) {
-	for i, e := range pairs {
-		if i > 0 {
-			p.put(", ")
-		}
-		if p.full() {
-			return
-		}
-		p.b = appendElixirKey(p.b, e.Key.(Atom))
+func printKeywords(p *printer, pairs Map) {
+	p.each(len(pairs), func(i int) {
+		p.b = appendElixirKey(p.b, pairs[i].Key.(Atom))
 		p.put(" ")
-		p.term(e.Value)
-	}
+		p.term(pairs[i].Value)
+	})
 }
 
 // keywords returns the pairs of a keyword list: {key, value} with keys that are no module names.
@@ -169,38 +77,19 @@ func isKeyword(t Term) bool {
 	return ok && !strings.HasPrefix(string(a), elixirPrefix)
 }
 
-func (p *elixirPrinter) mapping(m Map) {
-	if !p.enter() {
-		return
-	}
-	p.put("%")
-	m = sortedByKey(m)
+func elixirMap(p *printer, m Map) {
+	open := "%"
 	if name, ok := structName(m); ok {
-		p.b = appendElixirAtom(p.b, name)
+		open = string(appendElixirAtom([]byte(open), name))
 		m = slices.DeleteFunc(m, func(e MapEntry) bool { return e.Key == structKey })
 	}
-	p.put("{")
-	if slices.ContainsFunc(m, func(e MapEntry) bool { return !isKeyword(e.Key) }) {
-		p.pairs(m)
-	} else {
-		p.keywords(m)
-	}
-	p.put("}")
-	p.depth--
-}
-
-func (p *elixirPrinter) pairs(m Map) {
-	for i, e := range m {
-		if i > 0 {
-			p.put(", ")
+	p.nest(open+"{", func() {
+		if slices.ContainsFunc(m, func(e MapEntry) bool { return !isKeyword(e.Key) }) {
+			p.pairs(m)
+		} else {
+			printKeywords(p, m)
 		}
-		if p.full() {
-			return
-		}
-		p.term(e.Key)
-		p.put(" => ")
-		p.term(e.Value)
-	}
+	}, "}")
 }
 
 // structKey is the key under which a struct has its module.
@@ -220,9 +109,9 @@ func structName(m Map) (name Atom, ok bool) {
 	return name, ok && isAlias(name)
 }
 
-func (p *elixirPrinter) binary(b []byte) {
+func elixirBinary(p *printer, b []byte) {
 	if !utf8.Valid(b) || strings.ContainsFunc(string(b), func(r rune) bool { return !isElixirPrintable(r) }) {
-		p.bytes(b, bitsPerByte, ", ", "::size(", ")")
+		p.bytes(b, bitsPerByte)
 		return
 	}
 	p.put(`"`)

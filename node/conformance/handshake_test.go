@@ -69,7 +69,7 @@ func nameInUse(t *testing.T, e *Env) {
 	newer := e.Start(node.Config{Name: "fixed@127.0.0.1"}, p.Erl)
 	err := newer.Ping(t.Context(), p.Name)
 	if e.Major < 24 { // it asks whether the name is alive, and then waits in vain for the older connection to end
-		require.ErrorIs(t, err, dist.ErrClosedInHandshake)
+		require.ErrorIs(t, err, dist.ErrSimultaneous)
 		require.NoError(t, older.Ping(t.Context(), p.Name))
 		e.Note("older")
 		return
