@@ -35,11 +35,18 @@ type cluster struct {
 
 func start(t *testing.T) *cluster {
 	t.Helper()
-	c := &cluster{Cluster: nodetest.New(t), options: health.Options{PerNode: 2 * time.Second}}
+	c := &cluster{Cluster: nodetest.New(t), options: health.Options{
+		PerNode: 2 * time.Second,
+		Limits:  health.Limits{Memory: 150 << 20, LockHeld: 100 * time.Millisecond},
+	}}
 	var names []string
 	for _, alive := range []string{"a", "b", "c"} {
 		// One edge is to be cut alone: since OTP 25 global would otherwise cut more.
-		e := c.Erl(alive, "-kernel", "prevent_overlapping_partitions", "false", "-eval", "{ok, _} = application:ensure_all_started(crypto)")
+		args := []string{"-kernel", "prevent_overlapping_partitions", "false", "-eval", "{ok, _} = application:ensure_all_started(crypto)"}
+		if alive == "b" {
+			args = append(args, "+P", "4096", "+Q", "1024", "+t", "65536") // soon exhausted
+		}
+		e := c.Erl(alive, args...)
 		c.nodes = append(c.nodes, e)
 		names = append(names, e.Name)
 		c.targets = append(c.targets, checks.Target{Name: e.Name, EPMD: c.EPMD.Addr, Cookie: c.Cookie, Apps: []string{"crypto"}})

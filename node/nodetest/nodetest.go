@@ -34,14 +34,16 @@ type Cluster struct {
 
 	mu         sync.Mutex
 	registered map[string]chan struct{}
+	rerouted   map[string]uint16
 }
 
 // New makes an empty cluster that ends with the test.
 func New(t testing.TB) *Cluster {
 	t.Helper()
-	c := &Cluster{t: t, registered: map[string]chan struct{}{}}
+	c := &Cluster{t: t, registered: map[string]chan struct{}{}, rerouted: map[string]uint16{}}
 	c.EPMD = epmdtest.StartConfig(t, epmd.Config{Hooks: epmd.Hooks{
 		Registered: func(n epmd.Node, _ string) { c.once(n.Name) },
+		Lookup:     c.lookup,
 	}})
 	c.Cookie = dist.NewCookie("nodetest" + strconv.FormatInt(time.Now().UnixNano(), 36))
 	return c
@@ -63,6 +65,22 @@ func (c *Cluster) once(alive string) {
 	default:
 		close(ch)
 	}
+}
+
+// Reroute has all who look the node up dial port, where a test may listen, instead of the node's own; 0 ends that.
+func (c *Cluster) Reroute(alive string, port uint16) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.rerouted[alive] = port
+}
+
+func (c *Cluster) lookup(_ string, n epmd.Node) epmd.Node {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if port := c.rerouted[n.Name]; port != 0 {
+		n.Port = port
+	}
+	return n
 }
 
 // Erl is one running node.

@@ -1,0 +1,62 @@
+package health
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/beamctl/beamctl/dist/etf"
+)
+
+// describe tells processes of x's node apart for a reader: by name, what they were started as, and what they do now. It always
+// returns one text for each.
+func describe(ctx context.Context, x *exam, pids []etf.Pid) []string {
+	out := make([]string, len(pids))
+	list, keys := make(etf.List, len(pids)), make(etf.List, len(pids))
+	for i, p := range pids {
+		out[i], list[i] = localPid(p), p
+		keys[i] = etf.List{etf.Atom("registered_name"), etf.Atom("current_function")}
+	}
+	var infos []etf.Term
+	info := etf.Export{Module: "erlang", Function: "process_info", Arity: 2}
+	if err := x.call(ctx, &infos, "lists", "zipwith", info, list, keys); err != nil || len(infos) != len(pids) {
+		return out
+	}
+	var started []etf.Term
+	initial := etf.Export{Module: "proc_lib", Function: "translate_initial_call", Arity: 1}
+	if err := x.call(ctx, &started, "lists", "map", initial, list); err != nil || len(started) != len(pids) {
+		started = make([]etf.Term, len(pids))
+	}
+	for i := range pids {
+		info, ok := infos[i].(etf.List)
+		if !ok {
+			continue // it has ended
+		}
+		name, _ := info.Lookup("registered_name")
+		current, _ := info.Lookup("current_function")
+		if a, ok := name.(etf.Atom); ok {
+			out[i] = etf.Format(a) + " " + out[i]
+		} else if mfa := mfa(started[i]); mfa != "" {
+			out[i] = mfa + " " + out[i]
+		}
+		if mfa := mfa(current); mfa != "" {
+			out[i] += " in " + mfa
+		}
+	}
+	return out
+}
+
+// mfa formats {M, F, A} as m:f/a.
+func mfa(t etf.Term) string {
+	if f, ok := t.(etf.Tuple); ok && len(f) == 3 {
+		m, isM := f[0].(etf.Atom)
+		name, isF := f[1].(etf.Atom)
+		arity, isA := f[2].(int64)
+		if isM && isF && isA {
+			return fmt.Sprintf("%s:%s/%d", etf.Format(m), etf.Format(name), arity)
+		}
+	}
+	return ""
+}
+
+// localPid is the pid as its own node shows it.
+func localPid(p etf.Pid) string { return fmt.Sprintf("<0.%d.%d>", p.ID, p.Serial) }

@@ -1,0 +1,138 @@
+package health
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/beamctl/beamctl/dist/etf"
+)
+
+const (
+	// roundTrips are made to each node, of which the fastest counts: the others meet whatever else the machines do.
+	roundTrips = 3
+	// latencyPatience is how long, in milliseconds, a node waits for another one; nothing between two machines takes that long.
+	latencyPatience = 250
+	// latencyChunk is how many others one call asks, one after another: should none of them answer it still ends in DefaultPerNode.
+	latencyChunk = 8
+)
+
+// trip is how another node answers this one.
+type trip struct {
+	to   *exam
+	best time.Duration // 0: it does not
+}
+
+// trips go to those of the others that x's node sees: a connection is never made for it.
+var trips = &fact[[]trip]{func(ctx context.Context, x *exam) ([]trip, error) {
+	seen, err := visible.of(ctx, x)
+	if err != nil {
+		return nil, err
+	}
+	var out []trip
+	for _, o := range x.others() {
+		if slices.Contains(seen, etf.Atom(o.t.Name)) {
+			out = append(out, trip{to: o})
+		}
+	}
+	var wg sync.WaitGroup
+	var mu sync.Mutex
+	for chunk := range slices.Chunk(out, latencyChunk) {
+		wg.Go(func() {
+			if e := x.time(ctx, chunk); e != nil {
+				mu.Lock()
+				defer mu.Unlock()
+				err = e
+			}
+		})
+	}
+	wg.Wait()
+	return out, err
+}}
+
+// time has the node time its round trips to the others of the chunk.
+func (x *exam) time(ctx context.Context, chunk []trip) error {
+	now := apply("erlang", "monotonic_time", value(etf.Atom("nanosecond")))
+	forms := make([]etf.Tuple, len(chunk))
+	for i, t := range chunk {
+		ask := apply("gen_server", "call", value(etf.Tuple{etf.Atom("net_kernel"), etf.Atom(t.to.t.Name)}),
+			value(etf.Tuple{etf.Atom("is_auth"), etf.Atom(x.t.Name)}), value(latencyPatience))
+		steps := []etf.Tuple{now}
+		for range roundTrips {
+			steps = append(steps, ask, now)
+		}
+		forms[i] = try(list(steps...))
+	}
+	var answers []etf.Term
+	if err := x.eval(ctx, &answers, list(forms...)); err != nil {
+		return err
+	}
+	for i, a := range answers[:min(len(answers), len(chunk))] {
+		steps, _ := a.(etf.List) // else {'EXIT', {timeout, _}}
+		for j := 2; j < len(steps); j += 2 {
+			start, _ := steps[j-2].(int64)
+			end, _ := steps[j].(int64)
+			if d := time.Duration(end - start); chunk[i].best == 0 || d < chunk[i].best {
+				chunk[i].best = max(d, 1)
+			}
+		}
+	}
+	return nil
+}
+
+func latency(ctx context.Context, x *exam) (Cell, error) {
+	list, err := trips.of(ctx, x)
+	if err != nil {
+		return Cell{}, x.failed(err, "a gen_server:call to another node's net_kernel", "")
+	}
+	if len(list) == 0 {
+		return none("no other node is connected")
+	}
+	var mute, slow []string
+	var times []time.Duration
+	c := Cell{Status: OK, Peers: map[string]float64{}}
+	for _, t := range list {
+		switch {
+		case t.best > 0:
+			times = append(times, t.best)
+			c.Peers[t.to.t.Name] = millis(t.best)
+			if t.best > x.limits.Latency {
+				slow = append(slow, fmt.Sprintf("%.0f ms to %s", millis(t.best), t.to.t.Name))
+			}
+		case answers(ctx, t.to) && sees(ctx, t.to, x):
+			mute = append(mute, t.to.t.Name)
+		}
+	}
+	if len(mute) > 0 {
+		c.Status, c.Saw = Fail, strings.Join(mute, ", ")+" does not answer this node"
+		c.Cause = "they are connected, and the other one answers beamctl: packets between the two are lost, or the connection is full"
+		return c, nil
+	}
+	if len(times) == 0 {
+		return none("no connected node answers")
+	}
+	slices.Sort(times)
+	median, worst := times[len(times)/2], times[len(times)-1]
+	c.Saw = fmt.Sprintf("%.2f ms", millis(worst))
+	c.Values = map[string]float64{"median_ms": millis(median), "max_ms": millis(worst)}
+	if len(slow) > 0 {
+		c.Status, c.Saw = Warn, listed(slow)
+		c.Cause = "over " + x.limits.Latency.String() + ": the network between them, or one of the two, is overloaded"
+	}
+	return c, nil
+}
+
+// answers says whether x's node answers a ping: one that doesn't has a check of its own for it.
+func answers(ctx context.Context, x *exam) bool {
+	_, err := pinged.of(ctx, x)
+	return err == nil
+}
+
+// sees says whether x's node lists y's in nodes(visible).
+func sees(ctx context.Context, x, y *exam) bool {
+	seen, err := visible.of(ctx, x)
+	return err == nil && slices.Contains(seen, etf.Atom(y.t.Name))
+}
