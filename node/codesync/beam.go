@@ -1,0 +1,274 @@
+package codesync
+
+import (
+	"bytes"
+	"compress/gzip"
+	"crypto/md5" //nolint:gosec // what beam_lib computes
+	"encoding/binary"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"syscall"
+
+	"github.com/beamctl/beamctl/dist/etf"
+)
+
+// MaxBeam is the most bytes of a .beam file, unpacked, that are read: the largest of OTP and Elixir have 2 MB, generated parsers and
+// tables some ten.
+const MaxBeam = 64 << 20
+
+// ErrNotBeam: the bytes are no compiled module.
+var ErrNotBeam = errors.New("not a .beam file")
+
+// Sum is the MD5 of a module's code, the one that erlang:get_module_info(M, md5) and beam_lib:md5/1 give. Debug information, documentation,
+// attributes and line numbers have no part in it: modules with equal sums do the same.
+type Sum [md5.Size]byte
+
+func (s Sum) String() string { return hex.EncodeToString(s[:]) }
+
+// MarshalText gives the sum in hexadecimal.
+func (s Sum) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
+
+// AssignETF reads a binary of 16 bytes.
+func (s *Sum) AssignETF(t etf.Term) error {
+	b, ok := t.([]byte)
+	if !ok || len(b) != len(s) {
+		return etf.ErrType
+	}
+	copy(s[:], b)
+	return nil
+}
+
+// Beam is a compiled module.
+type Beam struct {
+	Module etf.Atom
+	Sum    Sum
+	// Path is the absolute path of the file. A node that has not loaded the module yet takes it for the place where it came from.
+	Path string
+	// Compiler is the version of OTP's application compiler that made it ("8.2.3" is OTP 25's); "" if the file does not say.
+	Compiler string
+	// Native says why the module cannot be loaded and taken back at will: "on_load", "nif", or "" if it can.
+	Native string
+	// Code is the file. It may be compressed.
+	Code []byte
+
+	plain []byte // Code, unpacked
+	file  fileID
+}
+
+// fileID tells a file apart from others: a node that sees the same under the same path has the same file.
+type fileID struct{ size, mtime, device, inode int64 }
+
+func identify(f *os.File) (fileID, error) {
+	st, err := f.Stat()
+	if err != nil {
+		return fileID{}, err
+	}
+	id := fileID{size: st.Size(), mtime: st.ModTime().Unix()}
+	if sys, ok := st.Sys().(*syscall.Stat_t); ok {
+		id.device, id.inode = int64(sys.Dev), int64(sys.Ino) //nolint:unconvert // of other types elsewhere
+	}
+	return id, nil
+}
+
+// Read reads a .beam file.
+func Read(path string) (*Beam, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	id, err := identify(f)
+	if err != nil {
+		return nil, err
+	}
+	code, err := readAll(f, id.size)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	b, err := Parse(code)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	b.file = id
+	b.Path, err = filepath.Abs(path)
+	return b, err
+}
+
+// MD5 is beam_lib:md5/1 of the contents of a .beam file.
+func MD5(beam []byte) (Sum, error) {
+	b, err := Parse(beam)
+	if err != nil {
+		return Sum{}, err
+	}
+	return b.Sum, nil
+}
+
+// hashed are the chunks that the sum is made of, in this order (beam_lib:md5_chunks/0). OTP before 25 knows no Meta, and
+// cannot load what has it.
+var hashed = [...]string{"Atom", "AtU8", "Code", "StrT", "ImpT", "ExpT", "FunT", "LitT", "Meta"}
+
+// Parse reads the contents of a .beam file, compressed or not. The result shares its memory. The code itself is not checked: that is
+// what the loader of a node does.
+func Parse(code []byte) (*Beam, error) {
+	b := &Beam{Code: code, plain: code}
+	if bytes.HasPrefix(code, []byte{0x1f, 0x8b}) {
+		z, err := gzip.NewReader(bytes.NewReader(code))
+		if err == nil {
+			b.plain, err = readAll(z, 2*int64(len(code)))
+		}
+		if err != nil {
+			return nil, fmt.Errorf("%w: %w", ErrNotBeam, err)
+		}
+	}
+	chunks, err := split(b.plain)
+	if err != nil {
+		return nil, err
+	}
+	b.Sum = chunks.sum()
+	atoms, err := chunks.atoms()
+	if err != nil {
+		return nil, err
+	}
+	b.Module = atoms[0]
+	var info struct{ Version string }
+	if etf.Unmarshal(chunks["CInf"], &info) == nil {
+		b.Compiler = info.Version
+	}
+	switch {
+	case onLoad(chunks["Code"]):
+		b.Native = "on_load"
+	case imports(chunks["ImpT"], atoms, "erlang", "load_nif"):
+		b.Native = "nif"
+	}
+	return b, nil
+}
+
+// readAll reads up to MaxBeam bytes, at once if the size is right.
+func readAll(r io.Reader, size int64) ([]byte, error) {
+	buf := bytes.NewBuffer(make([]byte, 0, min(size, MaxBeam)+bytes.MinRead))
+	n, err := buf.ReadFrom(io.LimitReader(r, MaxBeam+1))
+	if err == nil && n > MaxBeam {
+		err = fmt.Errorf("%w: more than %d bytes", ErrNotBeam, MaxBeam)
+	}
+	return buf.Bytes(), err
+}
+
+// chunkSet holds a file's chunks by name.
+type chunkSet map[string][]byte
+
+// split takes the container apart: FOR1, size, BEAM, then chunks of name, size, data, padded to four bytes (beam_lib:scan_beam/2).
+func split(b []byte) (chunkSet, error) {
+	if len(b) < 12 || string(b[:4]) != "FOR1" || string(b[8:12]) != "BEAM" {
+		return nil, ErrNotBeam
+	}
+	size := uint64(binary.BigEndian.Uint32(b[4:])) + 8
+	if size > uint64(len(b)) {
+		return nil, fmt.Errorf("%w: it ends early", ErrNotBeam)
+	}
+	set := chunkSet{}
+	for rest := b[12:size]; len(rest) > 0; {
+		name, data, next, err := chunk(rest)
+		if err != nil {
+			return nil, err
+		}
+		if _, twice := set[name]; !twice {
+			set[name] = data
+		}
+		rest = next
+	}
+	return set, nil
+}
+
+func chunk(b []byte) (name string, data, rest []byte, err error) {
+	if len(b) < 8 {
+		return "", nil, nil, fmt.Errorf("%w: it ends within a chunk", ErrNotBeam)
+	}
+	name = string(b[:4])
+	size := uint64(binary.BigEndian.Uint32(b[4:]))
+	b = b[8:]
+	if size > uint64(len(b)) {
+		return "", nil, nil, fmt.Errorf("%w: it ends within chunk %q", ErrNotBeam, name)
+	}
+	padded := min((size+3)&^3, uint64(len(b)))
+	return name, b[:size], b[padded:], nil
+}
+
+func (set chunkSet) sum() Sum {
+	h := md5.New() //nolint:gosec // as above
+	for _, name := range hashed {
+		data := set[name]
+		if name != "FunT" || len(data) < 4 {
+			h.Write(data)
+			continue
+		}
+		// The last word of each function is a hash that depends on the file (beam_lib:filter_funtab/2).
+		const entry, kept = 24, 20
+		h.Write(data[:4])
+		data = data[4:]
+		for len(data) >= entry {
+			h.Write(data[:kept])
+			h.Write(make([]byte, entry-kept))
+			data = data[entry:]
+		}
+	}
+	return Sum(h.Sum(nil))
+}
+
+// unread are the chunks that no loader reads (erts/emulator/beam/beam_file.c): what tools keep in a file. Without them modules are
+// a third to a half as large.
+var unread = map[string]bool{"Abst": true, "Dbgi": true, "Docs": true, "ExCk": true, "ExDp": true, "ExDc": true}
+
+// loadable is the code without what the loader does not read.
+func (b *Beam) loadable() []byte {
+	out := make([]byte, 12, len(b.plain))
+	copy(out, b.plain)
+	size := binary.BigEndian.Uint32(b.plain[4:]) + 8
+	for rest := b.plain[12:size]; len(rest) > 0; {
+		name, data, next, err := chunk(rest)
+		if err != nil {
+			return b.plain // cannot be: Parse has read it
+		}
+		if !unread[name] {
+			out = append(out, rest[:8+len(data)]...)
+			out = append(out, make([]byte, -len(data)&3)...)
+		}
+		rest = next
+	}
+	binary.BigEndian.PutUint32(out[4:], uint32(len(out)-8))
+	return out
+}
+
+// size is how many bytes of it are sent.
+func (b *Beam) size(o *Options) int { return len(b.sent(o)) }
+
+// sent is what goes to a node: what is to be written there is the file.
+func (b *Beam) sent(o *Options) []byte {
+	if o.Persist {
+		return b.Code
+	}
+	return b.loadable()
+}
+
+// compilers says with which version of application compiler each release of OTP began (otp_versions.table). What is newer than the
+// last is not known, so that its verdict is the loader's.
+var compilers = [...]struct{ major, minor, release int }{
+	{7, 6, 23}, {8, 0, 24}, {8, 2, 25}, {8, 3, 26}, {8, 5, 27}, {9, 0, 28}, {10, 0, 29}, {11, 0, 0},
+}
+
+// release is the OTP release whose compiler made it, 0 if that is not known.
+func (b *Beam) release() (otp int) {
+	var major, minor int
+	if n, _ := fmt.Sscanf(b.Compiler, "%d.%d", &major, &minor); n < 2 {
+		return 0
+	}
+	for _, c := range compilers {
+		if major > c.major || major == c.major && minor >= c.minor {
+			otp = c.release
+		}
+	}
+	return otp
+}

@@ -1,0 +1,389 @@
+package codesync
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"sync"
+
+	"github.com/hashicorp/go-multierror"
+
+	"github.com/beamctl/beamctl/dist/etf"
+	"github.com/beamctl/beamctl/node"
+)
+
+// Compare asks every node what it runs, and returns what would have to be done for all of them to run the set. It changes nothing on
+// them. A node that cannot be asked is an error: those of all nodes are joined.
+func Compare(ctx context.Context, n *node.Node, nodes []string, set Set, opts Options) (*Plan, error) {
+	by, err := set.validate()
+	if err != nil {
+		return nil, err
+	}
+	switch opts.Purge {
+	case "":
+		opts.Purge = Soft
+	case Soft, Wait, Kill:
+	default:
+		return nil, fmt.Errorf("codesync: purge %q: soft, wait or kill", opts.Purge)
+	}
+	plan := &Plan{Nodes: make([]*NodePlan, len(nodes)), set: by, options: opts}
+	err = each(nodes, func(i int, name string) error {
+		if slices.Index(nodes, name) < i {
+			return fmt.Errorf("codesync: node %s twice", name)
+		}
+		c := &comparison{remote: remote{n, name}, set: &set, by: by, opts: &opts, plan: &NodePlan{Node: name}}
+		plan.Nodes[i] = c.plan
+		return c.run(ctx)
+	})
+	if err != nil {
+		return nil, err
+	}
+	return plan, nil
+}
+
+// each runs f for all nodes at once and joins their errors.
+func each[T any](all []T, f func(i int, one T) error) error {
+	errs := make([]error, len(all))
+	var wg sync.WaitGroup
+	for i, one := range all {
+		wg.Go(func() { errs[i] = f(i, one) })
+	}
+	wg.Wait()
+	return joined(errs)
+}
+
+func joined(errs []error) error {
+	var all *multierror.Error
+	for _, err := range errs {
+		if err != nil {
+			all = multierror.Append(all, err)
+		}
+	}
+	if all != nil && len(all.Errors) == 1 {
+		return all.Errors[0]
+	}
+	return all.ErrorOrNil()
+}
+
+// comparison is that of one node.
+type comparison struct {
+	remote
+	set  *Set
+	by   map[etf.Atom]*Beam
+	opts *Options
+	plan *NodePlan
+}
+
+// loaded is what a node says of a module: the file it came from, or a word (preloaded, cover_compiled).
+type loaded struct {
+	file string
+	word etf.Atom
+	sum  Sum
+}
+
+func (c *comparison) run(ctx context.Context) error {
+	have, err := c.system(ctx)
+	if err != nil {
+		return err
+	}
+	var changed, absent []*Beam
+	for name, b := range c.by {
+		switch l, ok := have[name]; {
+		case !ok:
+			absent = append(absent, b)
+		case l.sum == b.Sum:
+			c.plan.Same++
+		default:
+			changed = append(changed, b)
+		}
+	}
+	if absent, err = c.notOnDisk(ctx, absent); err != nil {
+		return err
+	}
+	for _, b := range changed {
+		c.change(b, have[b.Module])
+	}
+	for _, b := range absent {
+		c.change(b, nil)
+	}
+	for name, l := range have {
+		if c.by[name] == nil && l.file != "" && c.set.owns(l.file) {
+			sum := l.sum
+			c.plan.Delete = append(c.plan.Delete, Change{Module: name, Old: &sum, File: l.file})
+		}
+	}
+	if err := c.protection(ctx); err != nil {
+		return err
+	}
+	if err := c.wayBack(ctx); err != nil {
+		return err
+	}
+	byModule := func(a, b Change) int { return cmp.Compare(a.Module, b.Module) }
+	slices.SortFunc(c.plan.Push, byModule)
+	slices.SortFunc(c.plan.Delete, byModule)
+	slices.SortFunc(c.plan.Refuse, func(a, b Refusal) int { return cmp.Compare(a.Module, b.Module) })
+	return nil
+}
+
+// system asks what the node is and has loaded. Sums are asked for only where they count.
+func (c *comparison) system(ctx context.Context) (map[etf.Atom]*loaded, error) {
+	var otp string
+	var mode etf.Atom
+	var all []struct {
+		Module etf.Atom
+		File   etf.Term
+	}
+	err := each([]func() error{
+		func() error { return c.into(ctx, &otp, "erlang", "system_info", etf.Atom("otp_release")) },
+		func() error { return c.into(ctx, &mode, "code", "get_mode") },
+		func() error { return c.into(ctx, &c.plan.creation, "erlang", "system_info", etf.Atom("creation")) },
+		func() error { return c.into(ctx, &all, "code", "all_loaded") },
+	}, func(_ int, f func() error) error { return f() })
+	if err != nil {
+		return nil, err
+	}
+	c.plan.OTP, _ = strconv.Atoi(otp)
+	c.plan.Mode = string(mode)
+	have := map[etf.Atom]*loaded{}
+	var names []etf.Atom
+	for _, m := range all {
+		l := &loaded{}
+		switch f := m.File.(type) {
+		case etf.Atom:
+			l.word = f
+		default:
+			_ = etf.Assign(f, &l.file) // [] and what is no text stay ""
+		}
+		if c.by[m.Module] != nil || l.file != "" && c.set.owns(l.file) {
+			have[m.Module] = l
+			names = append(names, m.Module)
+		}
+	}
+	var sums []Sum
+	if err := zipped(ctx, c.remote, &sums, "erlang", "get_module_info", names, etf.Atom("md5")); err != nil {
+		return nil, fmt.Errorf("%w (modules that are loaded and unloaded right now?)", err)
+	}
+	for i, name := range names {
+		have[name].sum = sums[i]
+	}
+	return have, nil
+}
+
+// notOnDisk leaves out modules that the node will load from the very same file: it is interactive, the folder is in its code path, and
+// what it sees there is the file that was read here.
+func (c *comparison) notOnDisk(ctx context.Context, beams []*Beam) ([]*Beam, error) {
+	if c.plan.Mode != "interactive" || len(beams) == 0 {
+		return beams, nil
+	}
+	var path []string
+	if err := c.into(ctx, &path, "code", "get_path"); err != nil {
+		return nil, err
+	}
+	var there, rest []*Beam
+	var names []etf.Term
+	for _, b := range beams {
+		if b.file != (fileID{}) && slices.Contains(path, filepath.Dir(b.Path)) {
+			there, names = append(there, b), append(names, etf.Charlist(b.Path))
+		} else {
+			rest = append(rest, b)
+		}
+	}
+	var infos []etf.Term
+	posix := etf.List{etf.Tuple{etf.Atom("time"), etf.Atom("posix")}}
+	if err := zipped(ctx, c.remote, &infos, "prim_file", "read_file_info", names, posix); err != nil {
+		return nil, err
+	}
+	for i, b := range there {
+		if seen(infos[i]) == b.file {
+			c.plan.OnDisk++
+		} else {
+			rest = append(rest, b)
+		}
+	}
+	return rest, nil
+}
+
+// seen reads {ok, #file_info{}} (kernel/include/file.hrl).
+func seen(t etf.Term) fileID {
+	var res struct {
+		OK   etf.Atom
+		Info struct {
+			Record                                 etf.Atom
+			Size                                   int64
+			Type, Access                           etf.Term
+			Atime, Mtime, Ctime                    int64
+			Mode, Links, Major, Minor, Inode, U, G int64
+		}
+	}
+	if etf.Assign(t, &res) != nil {
+		return fileID{}
+	}
+	return fileID{size: res.Info.Size, mtime: res.Info.Mtime, device: res.Info.Major, inode: res.Info.Inode}
+}
+
+// change plans to load a module, or refuses it.
+func (c *comparison) change(b *Beam, l *loaded) {
+	ch := Change{Module: b.Module, New: &b.Sum, Size: b.size(c.opts), File: b.Path}
+	if l != nil {
+		sum := l.sum
+		ch.Old = &sum
+		if l.file != "" {
+			ch.File = l.file
+		}
+	}
+	switch made := b.release(); {
+	case l != nil && l.word == "preloaded":
+		c.refuse(b.Module, WhyPreload, "it is part of the emulator")
+	case l != nil && l.word == "cover_compiled":
+		c.refuse(b.Module, WhyCover, "it is cover-compiled there, which the push would end: cover:stop() first")
+	case b.Native == "on_load":
+		c.refuse(b.Module, WhyNative, "it has -on_load, which can be neither staged nor taken back: restart the node")
+	case b.Native != "":
+		c.refuse(b.Module, WhyNative, "it loads a NIF, which can be neither staged nor taken back: restart the node")
+	case made > c.plan.OTP:
+		c.refuse(b.Module, WhyOTP, fmt.Sprintf("it was compiled by OTP %d and the node is OTP %d", made, c.plan.OTP))
+	default:
+		c.plan.Push = append(c.plan.Push, ch)
+	}
+}
+
+func (c *comparison) refuse(m etf.Atom, why Why, detail string) {
+	c.plan.Refuse = append(c.plan.Refuse, Refusal{m, why, detail})
+}
+
+// protection asks whether what would be changed is sticky, and holds old code.
+func (c *comparison) protection(ctx context.Context) error {
+	names := c.plan.touched()
+	if len(names) == 0 {
+		return nil
+	}
+	var sticky, old []bool
+	if err := mapped(ctx, c.remote, &sticky, "code", "is_sticky", names); err != nil {
+		return err
+	}
+	if err := mapped(ctx, c.remote, &old, "erlang", "check_old_code", names); err != nil {
+		return err
+	}
+	i := 0
+	keep := func(list []Change) []Change {
+		var kept []Change
+		for _, ch := range list {
+			if ch.OldCode = old[i]; sticky[i] {
+				c.refuse(ch.Module, WhySticky, "its folder is sticky there, as OTP's kernel, stdlib and compiler are")
+			} else {
+				kept = append(kept, ch)
+			}
+			i++
+		}
+		return kept
+	}
+	c.plan.Push = keep(c.plan.Push)
+	c.plan.Delete = keep(c.plan.Delete)
+	return nil
+}
+
+// touched are the modules that would change: those to push, then those to delete.
+func (p *NodePlan) touched() []etf.Atom {
+	names := make([]etf.Atom, 0, len(p.Push)+len(p.Delete))
+	for _, list := range [][]Change{p.Push, p.Delete} {
+		for _, ch := range list {
+			names = append(names, ch.Module)
+		}
+	}
+	return names
+}
+
+// wayBack asks of what runs now whether the node's disk has it.
+func (c *comparison) wayBack(ctx context.Context) error {
+	var asked []*Change
+	var files []etf.Term
+	for _, list := range [][]Change{c.plan.Push, c.plan.Delete} {
+		for i := range list {
+			ch := &list[i]
+			if ch.Final = ch.Old != nil && c.opts.known(ch.Module, *ch.Old) == nil; ch.Final {
+				asked, files = append(asked, ch), append(files, etf.Charlist(ch.File))
+			}
+		}
+	}
+	var raw []etf.Term
+	if err := mapped(ctx, c.remote, &raw, "beam_lib", "md5", files); err != nil {
+		return err
+	}
+	for i, t := range raw {
+		var res struct { // {ok, {Module, Sum}}
+			OK  etf.Atom
+			Got struct {
+				Module etf.Atom
+				Sum    Sum
+			}
+		}
+		if etf.Assign(t, &res) == nil && res.Got.Module == asked[i].Module && res.Got.Sum == *asked[i].Old {
+			asked[i].Final = false
+		}
+	}
+	if !c.opts.RequireRollback {
+		return nil
+	}
+	final := func(ch Change) bool {
+		if ch.Final {
+			c.refuse(ch.Module, WhyFinal, "the code that runs there is neither known nor on its disk, and could not be restored")
+		}
+		return ch.Final
+	}
+	c.plan.Push = slices.DeleteFunc(c.plan.Push, final)
+	c.plan.Delete = slices.DeleteFunc(c.plan.Delete, final)
+	return nil
+}
+
+// known is the code with that sum, if it was given.
+func (o *Options) known(m etf.Atom, sum Sum) *Beam {
+	for _, b := range o.Known {
+		if b.Module == m && b.Sum == sum {
+			return b
+		}
+	}
+	return nil
+}
+
+// remote is a node to ask.
+type remote struct {
+	n    *node.Node
+	name string
+}
+
+func (r remote) into(ctx context.Context, v any, module, function etf.Atom, args ...etf.Term) error {
+	return r.n.CallInto(ctx, r.name, v, module, function, args...)
+}
+
+// mapped is [module:function(X) || X <- args] in one call, run by compiled code, into a slice of as many.
+func mapped[T, X any](ctx context.Context, r remote, v *[]T, module, function etf.Atom, args []X) error {
+	if len(args) == 0 {
+		return nil
+	}
+	if err := r.into(ctx, v, "lists", "map", etf.Export{Module: module, Function: function, Arity: 1}, args); err != nil {
+		return err
+	}
+	return r.counted(len(*v), len(args))
+}
+
+// zipped is [module:function(X, second) || X <- args] in one call.
+func zipped[T, X any](ctx context.Context, r remote, v *[]T, module, function etf.Atom, args []X, second etf.Term) error {
+	if len(args) == 0 {
+		return nil
+	}
+	fn := etf.Export{Module: module, Function: function, Arity: 2}
+	if err := r.into(ctx, v, "lists", "zipwith", fn, args, slices.Repeat([]etf.Term{second}, len(args))); err != nil {
+		return err
+	}
+	return r.counted(len(*v), len(args))
+}
+
+func (r remote) counted(got, want int) error {
+	if got != want {
+		return fmt.Errorf("%s: codesync: %d answers to %d questions", r.name, got, want)
+	}
+	return nil
+}

@@ -1,0 +1,130 @@
+package codesync
+
+import (
+	"context"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/beamctl/beamctl/dist/etf"
+	"github.com/beamctl/beamctl/node"
+	"github.com/beamctl/beamctl/node/nodetest"
+)
+
+// caseTime bounds one case, boots included, on a busy machine.
+const caseTime = 2 * time.Minute
+
+// bench is a cluster to push to, and a folder of compiled modules.
+type bench struct {
+	t     testing.TB
+	r     release
+	c     *nodetest.Cluster
+	dir   string
+	n     *node.Node
+	erls  []*nodetest.Erl
+	nodes []string
+	ctx   context.Context
+}
+
+// newBench boots connected nodes of the release, each with the bench's folder in its code path.
+func newBench(t testing.TB, r release, count int, args ...string) *bench {
+	t.Helper()
+	b := &bench{t: t, r: r, c: nodetest.New(t), dir: t.TempDir()}
+	var cancel context.CancelFunc
+	b.ctx, cancel = context.WithTimeout(t.Context(), caseTime)
+	t.Cleanup(cancel)
+	for i := range count {
+		e := b.c.ErlOf(r.Bin, string(rune('a'+i)), append([]string{"-pa", b.dir}, args...)...)
+		b.erls, b.nodes = append(b.erls, e), append(b.nodes, e.Name)
+		t.Cleanup(func() {
+			if t.Failed() {
+				t.Logf("output of %s:\n%s", e.Name, e.Output())
+			}
+		})
+	}
+	b.n = b.c.Node(b.erls...)
+	for _, name := range b.nodes[1:] {
+		require.Equal(t, etf.Atom("pong"), b.call(name, "net_adm", "ping", etf.Atom(b.nodes[0])))
+	}
+	return b
+}
+
+func (b *bench) call(name string, module, function etf.Atom, args ...etf.Term) etf.Term {
+	b.t.Helper()
+	got, err := b.n.Call(b.ctx, name, module, function, args...)
+	require.NoError(b.t, err)
+	return got
+}
+
+// compile compiles module.erl with the text into a folder, that of the bench if dir is "".
+func (b *bench) compile(dir string, modules map[string]string) {
+	b.t.Helper()
+	if dir == "" {
+		dir = b.dir
+	}
+	src := b.t.TempDir()
+	args := []string{"+debug_info", "-o", dir}
+	for name, text := range modules {
+		path := filepath.Join(src, name+".erl")
+		require.NoError(b.t, os.WriteFile(path, []byte("-module("+name+").\n"+text), 0o600))
+		args = append(args, path)
+	}
+	cmd := exec.CommandContext(b.ctx, b.r.program("erlc"), args...)
+	out, err := cmd.CombinedOutput()
+	require.NoError(b.t, err, "%s", out)
+}
+
+// set is what the bench's folder holds.
+func (b *bench) set() Set {
+	b.t.Helper()
+	set, err := ReadDirs(b.ctx, b.dir)
+	require.NoError(b.t, err)
+	return set
+}
+
+func (b *bench) compare(opts Options) *Plan {
+	b.t.Helper()
+	plan, err := Compare(b.ctx, b.n, b.nodes, b.set(), opts)
+	require.NoError(b.t, err)
+	return plan
+}
+
+// push compares and pushes, which has to go well.
+func (b *bench) push(opts Options) *Report {
+	b.t.Helper()
+	report, err := Push(b.ctx, b.n, b.compare(opts))
+	require.NoError(b.t, err)
+	return report
+}
+
+// versions of the source of a module with a value and a process that serves it.
+func source(value string) string {
+	return `-export([value/0, start/0, loop/0]).
+		value() -> ` + value + `.
+		start() -> spawn(fun loop/0).
+		loop() -> receive {From, What} -> From ! {self(), value(), What}, ?MODULE:loop() end.`
+}
+
+// ask asks a process of source for its value.
+func (b *bench) ask(name string, pid etf.Term) int64 {
+	b.t.Helper()
+	p, err := b.n.NewProcess()
+	require.NoError(b.t, err)
+	defer p.Exit(nil)
+	us, err := p.Pid(b.ctx, name)
+	require.NoError(b.t, err)
+	require.NoError(b.t, p.Send(b.ctx, pid, etf.Tuple{us, etf.Atom("value")}))
+	msg, err := p.Receive(b.ctx)
+	require.NoError(b.t, err)
+	var got struct {
+		From  etf.Pid
+		Value int64
+		What  etf.Atom
+	}
+	require.NoError(b.t, etf.Assign(msg, &got))
+	return got.Value
+}

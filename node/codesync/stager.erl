@@ -1,0 +1,123 @@
+%% What runs on each node during a push: the expressions of one process, evaluated there by erl_eval, so that no module is loaded for it.
+%% stager.term is the same as abstract forms, written by `go test -run TestStagerForms -update`.
+%%
+%% Bound already: Us, the pid of the pusher's process for this node. Us and the stager speak thus, in this order:
+%%
+%%   {start, Job}                         Job is described below
+%%   {load, I, [{Module, File, Bin}]}     object code, in numbered parts
+%%       {loaded, Result, Final}          ok, or what is wrong; the code is prepared, nothing is changed
+%%   {prepare, [{Pid, Module, OldVsn}]}   every node has come so far; processes for sys:change_code/4
+%%       {prepared, Busy}                 []: this node will finish, whatever happens
+%%   finish                               every node has said so: that is the decision
+%%       {finished, Result, Sums, Unchanged}
+%%   reset                                take it back: some node has not finished
+%%       {reset, Result, Sums}
+%%   done                                 every node has finished
+%%       {done, Unwritten}
+%%
+%% At abort, or when Us ends and its node does not, the stager gives up and leaves the node as it was, unless it has finished. When the
+%% node of Us is lost, a stager that has not promised to finish gives up and tells the other stagers (Peers) so; one that has promised
+%% asks them: it gives up if one of them has, and finishes if not. It also finishes as soon as another says that it does.
+Mon = erlang:monitor(process, Us),
+{Peers, Count, Running, Removed, Known, Files, Obsolete} = receive
+	%% [Pid], number of parts, [{Module, Sum | none}] as the plan saw them, [Module] to delete, [{Module, Bin}] to go back to,
+	%% [{Module, Temp, File}] to write, [File] to delete
+	{start, Job} -> Job;
+	abort -> exit(normal);
+	{'DOWN', Mon, _, _, _} -> exit(normal)
+end,
+Code = lists:append([receive
+	{load, I, Part} -> Part;
+	abort -> exit(normal);
+	{'DOWN', Mon, _, _, _} -> exit(normal)
+end || I <- lists:seq(1, Count)]),
+Ms = [M || {M, _, _} <- Code],
+try
+	Altered = [M || {M, Sum} <- Running, Sum =/= case erlang:module_loaded(M) of
+		true -> erlang:get_module_info(M, md5);
+		false -> none
+	end],
+	%% What runs now, to go back to: none if the object code is neither known nor on disk.
+	Old = [{M, File, case lists:keyfind(M, 1, Known) of
+		{_, Bin} -> Bin;
+		false -> case erl_prim_loader:get_file(File) of
+			{ok, Bin, _} -> case beam_lib:md5(Bin) of
+				{ok, {M, Sum}} -> Bin;
+				_ -> none
+			end;
+			error -> none
+		end
+	end} || {M, Sum} <- Running, Sum =/= none, {file, File} <- [code:is_loaded(M)], is_list(File)],
+	Unwritten = [{File, Error} || {M, Temp, File} <- Files, {_, _, Bin} <- [lists:keyfind(M, 1, Code)],
+		{error, Error} <- [file:write_file(Temp, Bin)]],
+	Prepared = case {Altered, Unwritten} of
+		{[], []} -> code:prepare_loading(Code);
+		_ -> {Altered, Unwritten}
+	end,
+	{Result, Prep} = case Prepared of
+		{ok, P} -> {ok, P};
+		_ -> {Prepared, none}
+	end,
+	Us ! {loaded, Result, [M || {M, _, none} <- Old]},
+	Change = receive
+		{prepare, Pids} -> Pids;
+		Other when Other =:= abort; element(2, Other) =:= Mon ->
+			[erlang:send(Peer, {self(), abort}, [noconnect]) || Peer <- Peers],
+			exit(normal)
+	end,
+	{Finished, Unchanged} = try
+		Busy = [{Pid, Error} || {Pid, _, _} <- Change, Error <- [catch sys:suspend(Pid)], Error =/= ok],
+		Us ! {prepared, Busy},
+		Decision = receive
+			finish -> finish;
+			abort -> abort;
+			{_, finish} -> finish;
+			{_, abort} -> abort;
+			{'DOWN', Mon, _, _, noconnection} when Busy =:= [] ->
+				Near = [Peer || Peer <- Peers, lists:member(node(Peer), nodes(connected))],
+				[erlang:send(Peer, {self(), prepare}, [noconnect]) || Peer <- Near],
+				case lists:member(abort, [receive {Peer, Said} -> Said after 5000 -> none end || Peer <- Near]) of
+					true -> abort;
+					false -> finish
+				end;
+			{'DOWN', Mon, _, _, _} -> abort
+		end,
+		[erlang:send(Peer, {self(), Decision}, [noconnect]) || Peer <- Peers],
+		case Decision of
+			abort -> exit(normal);
+			finish -> ok
+		end,
+		case code:finish_loading(Prep) of
+			ok ->
+				[{code:delete(M), code:soft_purge(M)} || M <- Removed],
+				{ok, [{Pid, Error} || {Pid, M, Vsn} <- Change, Error <- [catch sys:change_code(Pid, M, Vsn, [])], Error =/= ok]};
+			Failed -> {Failed, []}
+		end
+	after
+		[catch sys:resume(Pid) || {Pid, _, _} <- Change]
+	end,
+	Sums = (catch lists:zipwith(fun erlang:get_module_info/2, Ms, lists:duplicate(length(Ms), md5))),
+	erlang:send(Us, {finished, Finished, Sums, Unchanged}, [noconnect]),
+	receive
+		reset ->
+			[case Sum of
+				none -> {code:purge(M), code:delete(M), code:purge(M)};
+				_ -> code:purge(M)
+			end || {M, Sum} <- Running],
+			Restored = code:atomic_load([{M, File, Bin} || {M, File, Bin} <- Old, Bin =/= none]),
+			Us ! {reset, Restored, [case erlang:module_loaded(M) of
+				true -> erlang:get_module_info(M, md5);
+				false -> none
+			end || {M, _} <- Running]};
+		abort -> ok;
+		End when Finished =:= ok, End =:= done; Finished =:= ok, element(2, End) =:= Mon ->
+			Failures = [{File, Error} || {_, Temp, File} <- Files, {error, Error} <- [file:rename(Temp, File)]]
+				++ [{File, Error} || {M, _, File} <- Files, {_, _, Bin} <- [lists:keyfind(M, 1, Code)],
+					Error <- [case file:read_file(File) of {ok, Bin} -> ok; {ok, _} -> changed; {error, E} -> E end], Error =/= ok]
+				++ [{File, Error} || File <- Obsolete, {error, Error} <- [file:delete(File)], Error =/= enoent],
+			erlang:send(Us, {done, Failures}, [noconnect]);
+		{'DOWN', Mon, _, _, _} -> ok
+	end
+after
+	[file:delete(Temp) || {_, Temp, _} <- Files]
+end.
