@@ -153,16 +153,19 @@ func owner(pid int) string {
 	return ""
 }
 
-// socketsDir returns the first runtime directory that can be had, and else what is wrong with the last.
+// socketsDir returns the first runtime directory that can be had, else the last.
 func socketsDir() doctor.Dir {
 	var d doctor.Dir
 	for _, path := range runtimeDirs() {
-		d = doctor.Dir{Path: path}
-		if _, err := os.Lstat(path); errors.Is(err, fs.ErrNotExist) && isDir(filepath.Dir(path), ".") {
-			return d // it will be made
-		}
-		if d.Err = checkRuntimeDir(path); d.Err == nil {
-			return d
+		d = doctor.Dir{Path: path, Fault: func() error {
+			err := checkRuntimeDir(path)
+			if errors.Is(err, fs.ErrNotExist) && isDir(filepath.Dir(path), ".") {
+				return nil // it will be made
+			}
+			return err
+		}}
+		if d.Fault() == nil {
+			break
 		}
 	}
 	return d

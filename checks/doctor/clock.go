@@ -25,35 +25,43 @@ const (
 func checkClock(_ context.Context, x *exam) {
 	now := time.Now()
 	x.see("%s", now.UTC().Format(time.DateTime+" UTC"))
+	written := now
+	dir := cmp.Or(x.stateDir(), x.tempDir())
+	if t, err := touch(dir); err == nil {
+		written = t
+	}
+	x.clock(now, written, time.Now(), dir)
+	if x.Project == nil {
+		return
+	}
+	if file, newest := newestBeam(x.Project.Build.Code); newest.After(now.Add(maxSkew)) {
+		x.warn(checks.Finding{
+			What: "there is compiled code from the clock's future", Saw: fmt.Sprintf("%s is of %s", file, newest.UTC().Format(time.DateTime)),
+			Cause: "the clock was set back, or the file comes from a machine whose clock is ahead: what is compiled now is not taken for newer",
+			Fix:   "set the clock, or compile everything anew",
+		})
+	}
+}
+
+// clock judges what was read from the clock, then given by a file system to a file in dir, then read again.
+func (x *exam) clock(now, written, later time.Time, dir string) {
 	if now.Before(earliest) {
 		x.warn(checks.Finding{
 			What: "the clock was never set", Saw: now.UTC().Format(time.DateTime), Cause: "certificates are not valid yet, and what is compiled looks older than its sources",
 			Fix: "set it: NTP, or date -s",
 		})
 	}
-	if dir := cmp.Or(x.stateDir(), x.tempDir()); dir != "" {
-		written, err := touch(dir)
-		if d := written.Sub(now); err == nil && d.Abs() > maxSkew {
-			x.warn(checks.Finding{
-				What: "the file system has another clock", Saw: fmt.Sprintf("a file written in %s is %s off", dir, d.Round(time.Millisecond)),
-				Cause: "what is compiled looks older than its sources, or newer than it is", Fix: "have both machines keep time by NTP",
-			})
-		}
+	if d := written.Sub(now.Round(0)); d.Abs() > maxSkew {
+		x.warn(checks.Finding{
+			What: "the file system has another clock", Saw: fmt.Sprintf("a file written in %s is %s off", dir, d.Round(time.Millisecond)),
+			Cause: "what is compiled looks older than its sources, or newer than it is", Fix: "have both machines keep time by NTP",
+		})
 	}
-	if later := time.Now(); later.Round(0).Before(now.Round(0)) || later.Sub(now) < 0 {
+	if later.Round(0).Before(now.Round(0)) || later.Before(now) { // wall clock, monotonic clock
 		x.warn(checks.Finding{
 			What: "the clock runs backwards", Saw: fmt.Sprintf("%s after %s", later.UTC().Format(time.RFC3339Nano), now.UTC().Format(time.RFC3339Nano)),
 			Cause: "it was set back meanwhile", Fix: "see what sets it",
 		})
-	}
-	if x.Project != nil {
-		if file, newest := newestBeam(x.Project.Build.Code); newest.After(now.Add(maxSkew)) {
-			x.warn(checks.Finding{
-				What: "there is compiled code from the clock's future", Saw: fmt.Sprintf("%s is of %s", file, newest.UTC().Format(time.DateTime)),
-				Cause: "the clock was set back, or the file comes from a machine whose clock is ahead: what is compiled now is not taken for newer",
-				Fix:   "set the clock, or compile everything anew",
-			})
-		}
 	}
 }
 

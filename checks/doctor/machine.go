@@ -272,14 +272,17 @@ func checkDirectories(_ context.Context, x *exam) {
 	}
 	x.writable("TMPDIR", x.tempDir())
 	sockets := x.Clusters.Sockets
-	if sockets.Err != nil {
-		x.problem(Fail, checks.Finding{
-			What: "the directory of the control sockets is not safe", Saw: sockets.Err.Error(), Cause: "who may write there can take a supervisor's place",
-			Fix: "remove " + sockets.Path + ", or set BEAMCTL_RUNTIME_DIR to a directory of this user's alone", Err: sockets.Err,
-		}, closeDir(sockets))
-	} else if sockets.Path != "" {
-		x.see("sockets in %s", sockets.Path)
+	if sockets.Path == "" {
+		return
 	}
+	if err := sockets.Fault(); err != nil {
+		x.problem(Fail, checks.Finding{
+			What: "the directory of the control sockets is not safe", Saw: err.Error(), Cause: "who may write there can take a supervisor's place",
+			Fix: "remove " + sockets.Path + ", or set BEAMCTL_RUNTIME_DIR to a directory of this user's alone", Err: err,
+		}, closeDir(sockets))
+		return
+	}
+	x.see("sockets in %s", sockets.Path)
 }
 
 // writable looks at a directory that a variable names.

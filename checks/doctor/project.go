@@ -82,9 +82,9 @@ func checkProject(_ context.Context, x *exam) {
 	fi, err := os.Stat(p.Dir)
 	switch {
 	case err != nil:
-		x.fail(checks.Finding{What: "the project's directory cannot be read", Saw: err.Error(), Err: err})
+		x.fail(checks.Finding{What: "the project's directory cannot be read", Saw: err.Error(), Fix: "give the right one with --dir", Err: err})
 	case !fi.IsDir():
-		x.fail(checks.Finding{What: p.Dir + " is not a directory"})
+		x.fail(checks.Finding{What: p.Dir + " is not a directory", Fix: "give the right one with --dir"})
 	default:
 		x.see("%s: %d × %s in %s", p.Cluster, len(p.Nodes), p.Runtime, p.Dir)
 	}

@@ -63,10 +63,10 @@ type Clusters struct {
 	Sockets Dir                                         // where supervisors have their sockets
 }
 
-// Dir is a directory, and what is wrong with it.
+// Dir is a directory that has to be safe.
 type Dir struct {
-	Path string // "": not known
-	Err  error
+	Path  string       // "": not known
+	Fault func() error // what is wrong with it now; nil if nothing is, or it will be made
 }
 
 // checkTimeout bounds each check, but for what a user waits for anyhow; a resolver that is cut off takes longer.
