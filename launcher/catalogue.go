@@ -256,9 +256,7 @@ func (s *supervisor) nodeFinding(ctx context.Context, m *member, seen error) err
 	if errors.Is(cause, errExited) {
 		e.exit = &m.now().exit
 	}
-	f := e.explain()
-	s.events.emit(m.name, StageFailed, f.What)
-	return f
+	return e.explain()
 }
 
 // rejection explains, from the logs of the others, why they don't let m in; nil if they say nothing of that.

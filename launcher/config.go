@@ -57,6 +57,8 @@ type Config struct {
 type ReadyConfig struct {
 	// How long building and becoming ready may take: 2m, 90s.
 	Timeout Duration `yaml:"timeout"`
+	// How often a node that dies while it boots is started again.
+	Retries int `yaml:"retries"`
 }
 
 // StopPolicy says how nodes end.

@@ -302,7 +302,7 @@ func (r *resolver) defaults(dir string) {
 	d := Config{
 		Cluster: clusterNameFrom(append(slices.Clone(r.config.Apps[:min(1, len(r.config.Apps))]), filepath.Base(dir))),
 		Name:    DefaultName, Names: "long", Mesh: MeshBeamctl, TLS: TLSNone,
-		Ready: ReadyConfig{Duration(DefaultReady)}, Stop: StopPolicy{Duration(DefaultStop)},
+		Ready: ReadyConfig{Timeout: Duration(DefaultReady)}, Stop: StopPolicy{Duration(DefaultStop)},
 		Launch: Launch{Ports: defaultPorts},
 	}
 	if r.config.Count == nil && len(r.config.Nodes) == 0 {
@@ -321,7 +321,7 @@ func (r *resolver) spec(dir string) (Spec, []fault) {
 	var faults []fault
 	s := Spec{
 		Cluster: c.Cluster, Dir: dir, Launch: absolute(c.Launch, dir), Mesh: c.Mesh, TLS: c.TLS, ShortNames: c.Names == "short",
-		Ready: time.Duration(c.Ready.Timeout), Stop: time.Duration(c.Stop.Timeout), Port: c.EPMDPort,
+		Ready: time.Duration(c.Ready.Timeout), Retries: c.Ready.Retries, Stop: time.Duration(c.Stop.Timeout), Port: c.EPMDPort,
 	}
 	if c.Names != "long" && c.Names != "short" {
 		faults = append(faults, fault{"names", fmt.Sprintf("%q is neither long nor short", c.Names)})

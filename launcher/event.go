@@ -19,6 +19,7 @@ const (
 	StageConnected  Stage = "connected"  // our handshake succeeded: the cookie is proven
 	StageWaiting    Stage = "waiting"    // for what Detail says
 	StageReady      Stage = "ready"
+	StageRetrying   Stage = "retrying" // it died while it booted, and is started again; Detail says how often, and why
 	StageFailed     Stage = "failed"
 	StageStopping   Stage = "stopping"
 	StageLeft       Stage = "left"    // it has left distribution (its connection to EPMD closed)

@@ -194,7 +194,7 @@ func (s *supervisor) startNodes(ctx context.Context, members []*member, goOn boo
 	results := make(chan error, len(members))
 	for _, m := range members {
 		wg.Go(func() {
-			err := s.await(ctx, m, mesh)
+			err := s.bringUpNode(ctx, m, mesh)
 			if err != nil && goOn {
 				mesh.without(m)
 			}
@@ -278,7 +278,62 @@ func (s *supervisor) spawn(ctx context.Context, m *member) error {
 	return nil
 }
 
-// await sees one node through to ready. A node whose process ends meanwhile is never ready.
+// retryPause before a node that died while it booted is started again is for what it died of to pass: EPMD and peers have noticed by
+// then, a port is free.
+const retryPause = 250 * time.Millisecond
+
+// bringUpNode sees a node that was started through to ready. One whose process ends meanwhile is started again as often as the spec says.
+func (s *supervisor) bringUpNode(ctx context.Context, m *member, mesh *mesh) error {
+	for try := 1; ; try++ {
+		err := s.await(ctx, m, mesh)
+		if err == nil {
+			s.events.emit(m.name, StageReady, "")
+			mesh.settle(m)
+			err = s.hold(ctx, m, mesh)
+		}
+		if err == nil {
+			return nil
+		}
+		f, explained := errors.AsType[*checks.Finding](err)
+		if !explained { // somebody else gave up
+			return err
+		}
+		if ctx.Err() != nil || m.now().runs() || try > s.Spec.Retries {
+			s.events.emit(m.name, StageFailed, f.What)
+			return err
+		}
+		s.events.emit(m.name, StageRetrying, fmt.Sprintf("%d of %d: %s", try, s.Spec.Retries, f.What))
+		mesh.lost(m)
+		select {
+		case <-time.After(retryPause):
+		case <-ctx.Done():
+			return err
+		}
+		for _, step := range []func() error{
+			func() error { return s.clearMember(ctx, m) }, func() error { return s.spawn(ctx, m) }, s.recordNodes,
+		} {
+			if err := step(); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+// hold sees to it that a node which is ready lives until the others are ready, too. If they don't get ready, that is theirs to say.
+func (s *supervisor) hold(ctx context.Context, m *member, mesh *mesh) error {
+	select {
+	case <-mesh.over:
+		return nil
+	case <-m.now().exited:
+		exited, cancel := context.WithCancelCause(ctx)
+		cancel(errExited)
+		return s.nodeFinding(exited, m, nil)
+	case <-ctx.Done():
+		return nil
+	}
+}
+
+// await sees one life of a node through to ready. A node whose process ends meanwhile is never ready.
 func (s *supervisor) await(ctx context.Context, m *member, mesh *mesh) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -334,12 +389,10 @@ func (s *supervisor) await(ctx context.Context, m *member, mesh *mesh) error {
 		case <-ctx.Done():
 		}
 		if f, ok := errors.AsType[*checks.Finding](err); ok && ctx.Err() == nil { // it is explained already
-			s.events.emit(m.name, StageFailed, f.What)
 			return f
 		}
 		return s.nodeFinding(ctx, m, err)
 	}
-	s.events.emit(m.name, StageReady, "")
 	return nil
 }
 

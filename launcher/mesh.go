@@ -15,15 +15,18 @@ type mesh struct {
 	s        *supervisor
 	wg       sync.WaitGroup
 	complete chan struct{} // closed when all nodes are up, and every pair has been told to connect
+	over     chan struct{} // closed when all that start are ready at the same time
 
 	mu       sync.Mutex
 	expected int // how many are to be up
 	up       []*member
+	starting int // how many are to get ready
+	ready    []*member
 }
 
 // newMesh makes the mesh of those that start and of those that are up.
 func (s *supervisor) newMesh(starting []*member) *mesh {
-	ms := &mesh{s: s, complete: make(chan struct{})}
+	ms := &mesh{s: s, complete: make(chan struct{}), over: make(chan struct{}), starting: len(starting)}
 	for _, m := range s.all() {
 		if !slices.Contains(starting, m) && m.now().up() {
 			ms.up = append(ms.up, m)
@@ -69,18 +72,42 @@ func (ms *mesh) dial(ctx context.Context, from, to *member) {
 	}
 }
 
+// lost takes away a node that has died, and will come again.
+func (ms *mesh) lost(m *member) {
+	ms.mu.Lock()
+	defer ms.mu.Unlock()
+	ms.forget(m)
+}
+
+func (ms *mesh) forget(m *member) {
+	is := func(other *member) bool { return other == m }
+	ms.up, ms.ready = slices.DeleteFunc(ms.up, is), slices.DeleteFunc(ms.ready, is)
+}
+
+// settle notes that a node is ready.
+func (ms *mesh) settle(m *member) {
+	ms.mu.Lock()
+	defer ms.mu.Unlock()
+	ms.ready = append(ms.ready, m)
+	ms.check()
+}
+
 // without gives up on a node that doesn't start, so that the others need not wait for it.
 func (ms *mesh) without(m *member) {
 	ms.mu.Lock()
 	defer ms.mu.Unlock()
-	ms.up = slices.DeleteFunc(ms.up, func(other *member) bool { return other == m })
+	ms.forget(m)
 	ms.expected--
+	ms.starting--
 	ms.check()
 }
 
 func (ms *mesh) check() {
 	if len(ms.up) == ms.expected {
 		closeOnce(ms.complete)
+	}
+	if len(ms.ready) == ms.starting {
+		closeOnce(ms.over)
 	}
 }
 

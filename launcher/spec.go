@@ -26,6 +26,7 @@ type Spec struct {
 	TLS        string        `json:"tls,omitempty"`         // between the nodes: TLSNone, TLSAuto, or a file for -ssl_dist_optfile (a template); "": TLSNone
 	Nodes      []NodeSpec    `json:"nodes"`                 // at least one
 	Ready      time.Duration `json:"ready_timeout"`         // for building and becoming ready; 0: DefaultReady
+	Retries    int           `json:"retries,omitempty"`     // how often a node that dies while it boots is started again
 	Stop       time.Duration `json:"stop_timeout"`          // for a node to end after init:stop before it gets SIGTERM; 0: DefaultStop
 	Port       int           `json:"epmd_port"`             // of the user's own door to the cluster's EPMD; 0: any free one
 }
@@ -131,6 +132,9 @@ func (s *Spec) faults() []fault {
 	}
 	if s.Ready < 0 {
 		add("ready.timeout", "is negative")
+	}
+	if s.Retries < 0 {
+		add("ready.retries", "is negative")
 	}
 	if s.Stop < 0 {
 		add("stop.timeout", "is negative")

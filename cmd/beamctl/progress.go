@@ -84,7 +84,7 @@ func stageText(e launcher.Event, colored bool) string {
 		return paint(colored, green, text)
 	case launcher.StageFailed, launcher.StageCrashed:
 		return paint(colored, red, text)
-	case launcher.StageWaiting:
+	case launcher.StageWaiting, launcher.StageRetrying:
 		return paint(colored, yellow, text)
 	default:
 		return text

@@ -1,0 +1,69 @@
+package main
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+
+	"github.com/beamctl/beamctl/launcher"
+)
+
+// dying is an application whose node dies as often as there are files life1, life2… left in the project: at once as node1, and as
+// node2 when it is connected already, while node1 takes its time.
+func (w *world) dying(lives int) {
+	w.t.Helper()
+	w.starting(`Here = lists:takewhile(fun(C) -> C =/= $@ end, atom_to_list(node())),
+  Lives = lists:sort(filelib:wildcard("` + w.dir + `/life-" ++ Here ++ "-*")),
+  case {Here, Lives} of
+    {"node1", [L | _]} -> ok = file:delete(L), io:format("not yet~n"), halt(7);
+    {"node1", []} -> timer:sleep(700);
+    {"node2", [L | _]} -> ok = file:delete(L), spawn(fun() -> timer:sleep(400), io:format("not so fast~n"), halt(8) end);
+    _ -> ok
+  end`)
+	for _, node := range []string{"node1", "node2"} {
+		for i := range lives {
+			w.write("life-"+node+"-"+string(rune('a'+i)), "")
+		}
+	}
+}
+
+// TestRetries starts nodes again that die while they boot.
+func TestRetries(t *testing.T) {
+	w := newWorld(t, "")
+	w.dying(2)
+	w.write("none.yaml", "")
+	w.write("beamctl.yaml", "ready: {retries: 2}\n")
+	r := w.run("start")
+	assert.Equal(t, exitOK, r.code, r.err)
+	for _, text := range []string{
+		"node1@127.0.0.1  retrying (1 of 2: node1@127.0.0.1 did not start: its process ended (exit status 7))",
+		"node1@127.0.0.1  retrying (2 of 2: ",
+		"node2@127.0.0.1  retrying (2 of 2: node2@127.0.0.1 did not start: its process ended (exit status 8))",
+	} {
+		assert.Contains(t, r.err, text)
+	}
+	assert.NotContains(t, r.err, "failed")
+	for _, n := range w.status().Nodes {
+		assert.Equal(t, launcher.NodeUp, n.State, n.Problem)
+		assert.Len(t, n.Peers, 2)
+	}
+	assert.Equal(t, 4, strings.Count(w.ok("events"), "retrying"))
+	w.ok("health")
+	w.stopped()
+
+	// Without: the cluster doesn't count as started although node2 was ready for a moment.
+	w.write("life-node2-x", "")
+	r = w.run("start", "-n", "2", "-f", w.dir+"/none.yaml")
+	assert.Equal(t, exitNoStart, r.code, r.err)
+	assert.Contains(t, r.err, "(exit status 8)")
+	w.ok("clean")
+
+	w.dying(2)
+	w.env = append(w.env, "BEAMCTL_READY_RETRIES=1")
+	r = w.run("start", "-n", "1")
+	assert.Equal(t, exitNoStart, r.code)
+	assert.Contains(t, r.err, "retrying (1 of 1: ")
+	assert.Contains(t, r.err, "(exit status 7)")
+	w.ok("clean")
+}
