@@ -104,6 +104,23 @@ func (f *fact[T]) everywhere(ctx context.Context, x *exam) []said[T] {
 	return all
 }
 
+// usual is what most of them said, the first of several that are as frequent; the zero value if nobody said anything.
+func usual[T comparable](all []said[T]) T {
+	var best T
+	times := make(map[T]int)
+	for _, s := range all {
+		if s.err == nil {
+			times[s.v]++
+		}
+	}
+	for _, s := range all {
+		if s.err == nil && times[s.v] > times[best] {
+			best = s.v
+		}
+	}
+	return best
+}
+
 // result is a fact that is one call's result, decoded as etf.Unmarshal does.
 func result[T any](module, function etf.Atom, args ...etf.Term) *fact[T] {
 	return &fact[T]{func(ctx context.Context, x *exam) (T, error) {
@@ -127,9 +144,9 @@ var connected = &fact[time.Duration]{func(ctx context.Context, x *exam) (time.Du
 // errUnasked is a question that was not put, because the node cannot be reached; the ping and cookie checks say why.
 var errUnasked = errors.New("not asked: the node cannot be reached")
 
-// call asks the node, once there is a connection.
+// call asks the node, once there is a connection, and the pings are over: they are to measure the way, not our own questions.
 func (x *exam) call(ctx context.Context, v any, module, function etf.Atom, args ...etf.Term) error {
-	if _, err := connected.of(ctx, x); err != nil {
+	if _, err := pinged.of(ctx, x); err != nil {
 		return errUnasked
 	}
 	return x.n.CallInto(ctx, x.t.Name, v, module, function, args...)

@@ -8,6 +8,7 @@ import (
 // Limits are the thresholds; a zero field has its default. A value over a limit is a warning, unless said otherwise.
 type Limits struct {
 	Latency    time.Duration // median ping, and the best round trip between two nodes
+	Answer     time.Duration // what a supervisor or server may take until it is said to hang
 	Memory     int64         // bytes that a node has allocated; 0: there is no limit
 	Usage      float64       // share of the processes, ports, atoms, ETS tables and descriptors that a node may have
 	RunQueue   float64       // processes that wait for each scheduler
@@ -21,6 +22,7 @@ type Limits struct {
 // and os_mon raises an alarm at 80 % of it.
 const (
 	defaultLatency    = 50 * time.Millisecond // a LAN has under one; what waits longer is overloaded or far away
+	defaultAnswer     = time.Second           // callers give up after five, and a person earlier
 	defaultUsage      = 0.8                   // what leaks is seen in time to do something; at failUsage the next burst may end the node
 	defaultRunQueue   = 10                    // a time slice is about 1 ms: whoever has to run waits 10 ms
 	defaultSchedulers = 0.95                  // nothing is left for what comes next; short work on an idle node stays well below
@@ -31,6 +33,7 @@ const (
 
 func (l Limits) withDefaults() Limits {
 	l.Latency = cmp.Or(l.Latency, defaultLatency)
+	l.Answer = cmp.Or(l.Answer, defaultAnswer)
 	l.Usage = cmp.Or(l.Usage, defaultUsage)
 	l.RunQueue = cmp.Or(l.RunQueue, defaultRunQueue)
 	l.Schedulers = cmp.Or(l.Schedulers, defaultSchedulers)

@@ -16,8 +16,9 @@ var reachChecks = []*Check{
 	{
 		Name: "ping", Group: Reach,
 		What: "net_kernel answers; the median round trip", Asks: "a gen call {is_auth, Node} to net_kernel, as net_adm:ping/1",
-		Fails: "the node cannot be reached, or its net_kernel doesn't answer", Fix: "what failed on the way is named; beamctl diagnose shows every step",
-		run: ping,
+		Fails: "the node cannot be reached, or its net_kernel doesn't answer; warns when the median is over the limit `latency`",
+		Fix:   "what failed on the way is named; beamctl diagnose shows every step",
+		run:   ping,
 	},
 	{
 		Name: "rpc", Group: Reach,
@@ -27,9 +28,25 @@ var reachChecks = []*Check{
 	},
 	{
 		Name: "cookie", Group: Reach,
-		What: "the node accepts the cluster's cookie, in a handshake made for this check", Asks: "a handshake",
-		Fails: "the node has another cookie", Fix: "give the right one (--cookie-file), or look who called erlang:set_cookie/1,2",
-		run: cookie,
+		What:  "the node accepts the cluster's cookie, in a handshake made for this check; each pair of nodes has the same for each other",
+		Asks:  "a handshake; auth:get_cookie/1, of which the node returns a salted digest (erl_eval:expr/3, erlang:md5/1)",
+		Fails: "the node has another cookie, or would use another one for a node of the cluster: they cannot connect (again)",
+		Fix:   "give the right one (--cookie-file), or look who called erlang:set_cookie/1,2",
+		run:   cookie,
+	},
+	{
+		Name: "flags", Group: Reach,
+		What: "what the node is capable of, as it said in our handshake", Asks: "a handshake",
+		Fails: "a newer node would refuse it, because of flags that OTP 26 made mandatory; warns when nodes differ",
+		Fix:   "run the same OTP release on all nodes, or two that are at most two apart",
+		run:   flags,
+	},
+	{
+		Name: "ticks", Group: Reach,
+		What: "how long a silent connection is believed", Asks: "net_kernel:get_net_ticktime/0",
+		Fails: "warns when the nodes' net_ticktime differs, is being changed, or is far from usual: one side then drops a connection that the other believes in",
+		Fix:   "give all nodes the same `-kernel net_ticktime` (default 60), or call net_kernel:set_net_ticktime/1",
+		run:   ticks,
 	},
 }
 
@@ -41,23 +58,21 @@ func connectRung(err error) string {
 	return "ping"
 }
 
-func cookie(ctx context.Context, x *exam) (Cell, error) {
-	if _, err := connected.of(ctx, x); err != nil {
-		return Cell{}, checks.Unreachable(x.t, err)
-	}
-	return ok("accepted")
-}
-
-// pings is how many pings the ping check sends: enough for a median that one hiccup does not change, over in a millisecond.
-const pings = 5
+// How many pings there are: enough for a median that one hiccup does not change; up to enough for a 99th percentile, as long as
+// they take less than pingTime together.
+const (
+	minPings = 5
+	maxPings = 100
+	pingTime = 10 * time.Millisecond
+)
 
 // pinged is the sorted round-trip times.
 var pinged = &fact[[]time.Duration]{func(ctx context.Context, x *exam) ([]time.Duration, error) {
 	if _, err := connected.of(ctx, x); err != nil {
 		return nil, err
 	}
-	times := make([]time.Duration, 0, pings)
-	for range pings {
+	var times []time.Duration
+	for began := time.Now(); len(times) < minPings || len(times) < maxPings && time.Since(began) < pingTime; {
 		start := time.Now()
 		if err := x.n.Ping(ctx, x.t.Name); err != nil {
 			return nil, err
@@ -73,10 +88,12 @@ func ping(ctx context.Context, x *exam) (Cell, error) {
 	if err != nil {
 		return Cell{}, checks.Unreachable(x.t, err)
 	}
-	c, _ := ok("%.2f ms", millis(times[pings/2]))
-	c.Values = map[string]float64{"min_ms": millis(times[0]), "median_ms": millis(times[pings/2]), "max_ms": millis(times[pings-1])}
-	if m := times[pings/2]; m > x.limits.Latency {
+	quantile := func(per100 int) float64 { return millis(times[(len(times)-1)*per100/100]) }
+	c, _ := ok("%.2f ms", quantile(50))
+	c.Values = map[string]float64{"min_ms": quantile(0), "median_ms": quantile(50), "p99_ms": quantile(99), "pings": float64(len(times))}
+	if times[(len(times)-1)/2] > x.limits.Latency {
 		c.Status, c.Cause = Warn, "over "+x.limits.Latency.String()+": the node or the network is overloaded, or far away"
+		c.Fix = "look at the run queue and the links; raise the limit `latency` if this is how far away it is"
 	}
 	return c, nil
 }

@@ -214,7 +214,7 @@ func (c *Cluster) NodeConfig(cfg node.Config, es ...*Erl) *node.Node {
 				break
 			}
 			if ctx.Err() != nil {
-				c.t.Fatalf("nodetest: %v", err)
+				c.t.Fatalf("nodetest: %v\n%s", err, e.Output())
 			}
 			time.Sleep(5 * time.Millisecond)
 		}
