@@ -71,7 +71,7 @@ type Server struct {
 
 	mu        sync.Mutex // guards the rest
 	closed    bool
-	acceptors map[acceptor]struct{}
+	acceptors map[acceptor]*listening
 	pending   list.List // of *peer: request not complete; the oldest first
 	held      map[int]*peer
 	lastID    int
@@ -93,7 +93,7 @@ func NewServer(cfg Config) *Server {
 	}
 	return &Server{
 		cfg: cfg, registry: newRegistry(),
-		acceptors: make(map[acceptor]struct{}), held: make(map[int]*peer), done: make(chan struct{}),
+		acceptors: make(map[acceptor]*listening), held: make(map[int]*peer), done: make(chan struct{}),
 	}
 }
 
@@ -117,25 +117,50 @@ func (s *Server) Listen(addr, asker string) (net.Addr, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := s.add(acc); err != nil {
+	ended, err := s.add(acc, bound)
+	if err != nil {
 		return nil, err
 	}
-	go s.serve(acc, asker) //nolint:errcheck // Close is what ends it
+	go s.serve(acc, asker, ended) //nolint:errcheck // Close is what ends it
 	return bound, nil
 }
 
+// Unlisten ends the listener of this address, and returns when nobody can connect there any more. Nodes that have registered over it
+// stay. It tells whether there was one.
+func (s *Server) Unlisten(addr net.Addr) bool {
+	ended := s.stopListening(addr)
+	if ended != nil {
+		<-ended
+	}
+	return ended != nil
+}
+
+func (s *Server) stopListening(addr net.Addr) <-chan struct{} {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for a, l := range s.acceptors {
+		if l.addr.String() == addr.String() {
+			delete(s.acceptors, a) // so that it is stopped once
+			a.stop()
+			return l.ended
+		}
+	}
+	return nil
+}
+
 // Serve serves l, and closes it in the end. It returns ErrServerClosed after Close, or l's error: to end one listener of
-// several, close it.
+// several, close it, or call Unlisten.
 func (s *Server) Serve(l net.Listener, asker string) error {
 	if a, ok := l.Addr().(*net.TCPAddr); ok && !s.cfg.AllowRemote && !a.IP.IsLoopback() {
 		_ = l.Close()
 		return fmt.Errorf("epmd serve on %s: %w", a, ErrNotLoopback)
 	}
 	acc := &plainAcceptor{l}
-	if err := s.add(acc); err != nil {
+	ended, err := s.add(acc, l.Addr())
+	if err != nil {
 		return err
 	}
-	return s.serve(acc, asker)
+	return s.serve(acc, asker, ended)
 }
 
 // acceptor is a listener that may have read something, or have answered by itself.
@@ -155,28 +180,37 @@ func (a *plainAcceptor) accept() (net.Conn, []byte, error) {
 func (a *plainAcceptor) stop()  { _ = a.Close() }
 func (a *plainAcceptor) close() { _ = a.Close() }
 
-func (s *Server) add(a acceptor) error {
+// listening is what the server knows of an acceptor.
+type listening struct {
+	addr  net.Addr
+	ended chan struct{} // closed when nobody can connect any more
+}
+
+// add makes a one of the server's acceptors. serve, which has to follow, closes ended.
+func (s *Server) add(a acceptor, addr net.Addr) (ended chan struct{}, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed {
 		a.close()
-		return ErrServerClosed
+		return nil, ErrServerClosed
 	}
-	s.acceptors[a] = struct{}{}
+	ended = make(chan struct{})
+	s.acceptors[a] = &listening{addr, ended}
 	s.wg.Add(1) // serve's
-	return nil
+	return ended, nil
 }
 
 // acceptPause is waited when the process is out of file descriptors: connections that end bring some back.
 const acceptPause = 20 * time.Millisecond
 
-func (s *Server) serve(a acceptor, asker string) error {
+func (s *Server) serve(a acceptor, asker string, ended chan<- struct{}) error {
 	defer s.wg.Done()
 	defer func() {
 		s.mu.Lock()
 		delete(s.acceptors, a) // so that stop is not called after close
 		s.mu.Unlock()
 		a.close()
+		close(ended)
 	}()
 	for {
 		conn, got, err := a.accept()

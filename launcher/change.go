@@ -187,6 +187,7 @@ func (s *supervisor) removeNodes(ctx context.Context, members []*member) error {
 			errs = append(errs, ignoreMissing(os.Remove(s.Place.tls(m.short, kind))))
 		}
 		s.ports.release(m.name)
+		s.closeDoor(m)
 	}
 	return errors.Join(append(errs, s.recordNodes())...)
 }

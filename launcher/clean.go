@@ -39,7 +39,7 @@ func Clean(ctx context.Context, cfg CleanConfig) (done []Cleaned, err error) {
 	}
 	live := make(map[string]bool)
 	for _, c := range clusters {
-		running := c.running() == nil
+		running := c.running() == nil || c.record.State == Skewed
 		if running && !cfg.All {
 			live[c.record.ID] = true
 			continue

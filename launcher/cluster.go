@@ -94,6 +94,12 @@ func (c *Cluster) running() error {
 	switch c.record.State {
 	case Ready, Starting:
 		return nil
+	case Skewed:
+		return &checks.Finding{
+			What: fmt.Sprintf("cluster %s was started by another version of beamctl", c.Name()),
+			Saw:  fmt.Sprintf("%s has schema %d, this version knows %d", c.place.record(), c.record.Schema, recordSchema),
+			Fix:  skewFix, Err: ErrSkew,
+		}
 	case Dead:
 		return fmt.Errorf("cluster %s %w: its supervisor is gone; `beamctl stop` or `beamctl clean` clears away what it left", c.Name(), ErrNotRunning)
 	case Failed, Stopped:
@@ -230,6 +236,8 @@ func (c *Cluster) call(ctx context.Context, op string, args any, onEvent func(Ev
 // ErrSkew says that a cluster's supervisor is of another version of beamctl, and doesn't understand this one.
 var ErrSkew = errors.New("the supervisor is of another version of beamctl")
 
+const skewFix = "end it, which `beamctl stop` can all the same, and start it with this version; or use that one"
+
 // skew explains the answer of a supervisor that doesn't know what it was asked, or nil.
 func (c *Cluster) skew(op string, err error) error {
 	var e *control.Error
@@ -238,7 +246,7 @@ func (c *Cluster) skew(op string, err error) error {
 	}
 	return &checks.Finding{
 		What: fmt.Sprintf("cluster %s was started by another version of beamctl, which doesn't understand %q", c.Name(), op),
-		Saw:  e.Message, Fix: "end it, which `beamctl stop` can all the same, and start it with this version; or use that one", Err: ErrSkew,
+		Saw:  e.Message, Fix: skewFix, Err: ErrSkew,
 	}
 }
 

@@ -1,10 +1,12 @@
 package launcher
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -47,6 +49,30 @@ func lockPlace(stateDir, cluster string) (place, *os.File, error) {
 		_ = f.Close()
 	}
 	return "", nil, fmt.Errorf("lock: %w", last)
+}
+
+// takePlace is lockPlace that waits for a cluster which is as good as gone: its supervisor was killed a moment ago, and the guardian
+// is ending the nodes, or the last threads of either still hold the lock.
+func takePlace(ctx context.Context, stateDir, cluster string) (place, *os.File, error) {
+	ctx, cancel := context.WithTimeout(ctx, killTimeout)
+	defer cancel()
+	for {
+		p, lock, err := lockPlace(stateDir, cluster)
+		if !errors.Is(err, ErrRunning) {
+			return p, lock, err
+		}
+		if r, rerr := readRecord(p); rerr == nil && r.Supervisor.Alive() {
+			return p, nil, err
+		}
+		select {
+		case <-time.After(lockPause):
+		case <-ctx.Done():
+			if errors.Is(ctx.Err(), context.Canceled) { // who asked doesn't want it any more
+				err = context.Cause(ctx)
+			}
+			return p, nil, err
+		}
+	}
 }
 
 // lockAttempts bounds how often a directory may vanish under our feet; more means that it cannot be made.

@@ -21,8 +21,9 @@ type member struct {
 	spec   *NodeSpec
 	name   string
 	short  string
-	epmd   string // its door to the registry, host:port
-	listen string // the address it listens on for distribution
+	epmd   string     // its door to the registry, host:port
+	doors  []net.Addr // this one, and that for IPv6
+	listen string     // the address it listens on for distribution
 
 	mu       sync.Mutex
 	tls      *tls.Config // how we speak with it; nil: without TLS

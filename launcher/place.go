@@ -73,13 +73,16 @@ const recordSchema = 1
 type State string
 
 // The states that a Record holds. Dead is never written: it is what a reader finds when the supervisor of a
-// starting or ready cluster no longer lives.
+// starting, ready or skewed cluster no longer lives.
 const (
 	Starting State = "starting"
 	Ready    State = "ready"
 	Failed   State = "failed"  // could not start, or lost its guardian; only files are left
 	Stopped  State = "stopped" // with --keep; only files are left
 	Dead     State = "dead"
+	// Skewed is not written either: another version of beamctl has started the cluster, and writes records of another schema. What is
+	// known of it is what stays the same in all of them: see readSkewed.
+	Skewed State = "skewed"
 )
 
 // A Record is what a cluster writes about itself, for others to find its processes and its doors. What it says of
@@ -112,20 +115,49 @@ func readRecord(p place) (*Record, error) {
 	if err != nil {
 		return nil, err
 	}
-	var r Record
-	if err := json.Unmarshal(b, &r); err != nil {
-		return nil, fmt.Errorf("%s: %w", p.record(), err)
+	var known struct {
+		Schema int `json:"schema"`
 	}
-	if r.Schema != recordSchema {
-		return nil, fmt.Errorf("%s: schema %d, this beamctl knows %d", p.record(), r.Schema, recordSchema)
+	var r Record
+	if err = json.Unmarshal(b, &known); err == nil {
+		if known.Schema == recordSchema {
+			err = json.Unmarshal(b, &r)
+		} else {
+			r, err = readSkewed(b)
+		}
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", p.record(), err)
 	}
 	if r.ID == "" {
 		return nil, fmt.Errorf("%s: no id", p.record())
 	}
-	if (r.State == Starting || r.State == Ready) && !r.Supervisor.Alive() {
+	if (r.State == Starting || r.State == Ready || r.State == Skewed) && !r.Supervisor.Alive() {
 		r.State = Dead
 	}
 	return &r, nil
+}
+
+// readSkewed reads of a record of another schema what every version writes, so that the cluster can be named, and ended.
+func readSkewed(b []byte) (Record, error) {
+	var basics struct {
+		Schema     int       `json:"schema"`
+		ID         string    `json:"id"`
+		Since      time.Time `json:"since"`
+		Supervisor proc.ID   `json:"supervisor"`
+		Guardian   proc.ID   `json:"guardian"`
+		Spec       struct {
+			Cluster string `json:"cluster"`
+			Dir     string `json:"dir"`
+		} `json:"spec"`
+	}
+	if err := json.Unmarshal(b, &basics); err != nil {
+		return Record{}, err
+	}
+	return Record{
+		Schema: basics.Schema, ID: basics.ID, State: Skewed, Since: basics.Since, Supervisor: basics.Supervisor, Guardian: basics.Guardian,
+		Spec: Spec{Cluster: basics.Spec.Cluster, Dir: basics.Spec.Dir},
+	}, nil
 }
 
 // write replaces the record in one step, so that no reader sees half of it.

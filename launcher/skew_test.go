@@ -98,3 +98,39 @@ func TestNovelties(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, "up", st.Nodes[0].State)
 }
+
+// TestRecordOfAnotherVersion: a cluster whose record has another schema is still seen, named, and ended when that is asked for.
+func TestRecordOfAnotherVersion(t *testing.T) {
+	c := strangeCluster(t, `{}`)
+	w := Where{StateDir: parentDir(c.place)}
+	t.Setenv("BEAMCTL_RUNTIME_DIR", filepath.Dir(c.record.Socket))
+	require.NoError(t, writeIndex(filepath.Dir(c.record.Socket), c.record.ID, c.place))
+	b, err := os.ReadFile(c.place.record())
+	require.NoError(t, err)
+	var r map[string]any
+	require.NoError(t, json.Unmarshal(b, &r))
+	r["schema"], r["state"], r["nodes"], r["socket"] = recordSchema+1, 17, "elsewhere", []string{"new"}
+	b, err = json.Marshal(r)
+	require.NoError(t, err)
+	require.NoError(t, os.WriteFile(c.place.record(), b, 0o600))
+
+	all := All()
+	require.Len(t, all, 1)
+	assert.Equal(t, "c", all[0].Name())
+	assert.Equal(t, Skewed, all[0].Record().State)
+	_, err = Open(w)
+	require.ErrorIs(t, err, ErrSkew)
+	assert.Contains(t, err.Error(), "schema 2, this version knows 1")
+
+	done, err := Clean(t.Context(), CleanConfig{Where: w})
+	require.NoError(t, err)
+	assert.Empty(t, done, "it lives")
+	found, err := Find(w)
+	require.NoError(t, err)
+	rep, err := found.Stop(t.Context(), StopConfig{})
+	require.NoError(t, err)
+	assert.True(t, rep.Forced)
+	assert.False(t, c.record.Supervisor.Alive())
+	assert.NoDirExists(t, string(c.place))
+	assert.Empty(t, All())
+}

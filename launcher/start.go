@@ -64,7 +64,7 @@ func Start(ctx context.Context, cfg StartConfig) (*Cluster, error) {
 		}
 	}
 
-	p, lock, err := lockPlace(stateDir, spec.Cluster)
+	p, lock, err := takePlace(ctx, stateDir, spec.Cluster)
 	if errors.Is(err, ErrRunning) {
 		return nil, &checks.Finding{
 			What: fmt.Sprintf("cluster %s is running already", spec.Cluster), Saw: p.lock() + " is held",

@@ -37,10 +37,11 @@ var ErrLeftovers = errors.New("something is left")
 func (c *Cluster) Stop(ctx context.Context, cfg StopConfig) (*StopReport, error) {
 	begin := time.Now()
 	rep := &StopReport{Cluster: c.Name(), Nodes: len(c.record.Nodes)}
-	if err := c.running(); err != nil && c.record.State != Dead {
+	unasked := c.record.State == Dead || c.record.State == Skewed // there is nobody to ask, or we don't know how
+	if err := c.running(); err != nil && !unasked {
 		return nil, err
 	}
-	if c.record.State == Dead {
+	if unasked {
 		rep.Forced = true
 	} else {
 		_, err := c.call(ctx, opStop, stopArgs{Keep: cfg.Keep}, cfg.Progress)

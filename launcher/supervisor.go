@@ -248,19 +248,22 @@ func (s *supervisor) openDoors(ctx context.Context) error {
 }
 
 // door makes a member of the spec, with a door of its own to the EPMD.
-func (s *supervisor) door(ctx context.Context, n NodeSpec) (*member, error) {
-	m := newMember(&n)
-	addr, err := s.epmd.Listen("127.0.0.1:0", m.short)
-	if err != nil {
-		return nil, fmt.Errorf("EPMD: %w", err)
-	}
-	m.epmd = addr.String()
+func (s *supervisor) door(ctx context.Context, n NodeSpec) (m *member, err error) {
+	m = newMember(&n)
 	if m.listen, err = resolve(ctx, m.spec.host()); err != nil {
 		return nil, fmt.Errorf("%s: %w", m.name, err)
 	}
+	if m.epmd, err = s.listenAs(m, "127.0.0.1:0"); err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			s.closeDoor(m)
+		}
+	}()
 	if strings.Contains(m.listen, ":") { // with IPv6 erl_epmd asks there
-		if _, err := s.epmd.Listen(v6Door(m.epmd), m.short); err != nil {
-			return nil, fmt.Errorf("EPMD: %w", err)
+		if _, err := s.listenAs(m, v6Door(m.epmd)); err != nil {
+			return nil, err
 		}
 	}
 	if s.signer != nil {
@@ -272,6 +275,23 @@ func (s *supervisor) door(ctx context.Context, n NodeSpec) (*member, error) {
 	defer s.membersMu.Unlock()
 	s.members = append(slices.Clone(s.members), m)
 	return m, nil
+}
+
+// listenAs opens the EPMD at addr for m.
+func (s *supervisor) listenAs(m *member, addr string) (string, error) {
+	at, err := s.epmd.Listen(addr, m.short)
+	if err != nil {
+		return "", fmt.Errorf("%s: EPMD: %w", m.name, err)
+	}
+	m.doors = append(m.doors, at)
+	return at.String(), nil
+}
+
+// closeDoor leaves no port open for who is no member any more.
+func (s *supervisor) closeDoor(m *member) {
+	for _, at := range m.doors {
+		s.epmd.Unlisten(at)
+	}
 }
 
 // v6Door is where nodes with IPv6 look for the EPMD that others have at addr.

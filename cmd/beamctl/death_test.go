@@ -49,9 +49,12 @@ func TestGuardianKilled(t *testing.T) {
 	assert.NoDirExists(t, filepath.Join(w.dir, ".beamctl"))
 }
 
+// TestStartAfterDeath: also at once, while the guardian is still ending what there was.
 func TestStartAfterDeath(t *testing.T) {
 	w := newWorld(t, "erlang-kv")
 	killed(t, w, func(r launcher.Record) int { return r.Supervisor.Pid })
+	w.ok("start")
+	require.NoError(t, syscall.Kill(w.record().Supervisor.Pid, syscall.SIGKILL))
 	w.ok("start")
 	for _, n := range w.status().Nodes {
 		assert.Equal(t, launcher.NodeUp, n.State)

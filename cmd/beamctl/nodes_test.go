@@ -91,8 +91,10 @@ func TestAddAndRemoveNodes(t *testing.T) {
 	for _, bad := range [][]string{{"add", "node1"}, {"add", "no/name"}, {"add", "-n", "0"}, {"add", "-n", "2", "x"}, {"remove"}} {
 		assert.Equal(t, exitUsage, w.run(bad...).code, "%v", bad)
 	}
+	door := w.record().Nodes[0].EPMD
 	w.ok("remove", "node1", "spare")
 	w.meshed(3)
+	assertNobodyListens(t, door)
 	assert.Equal(t, "node2@127.0.0.1", w.record().Nodes[0].Name)
 	r := w.run("remove", "node2", "node3", "node4")
 	assert.Equal(t, exitUsage, r.code, r.err)
