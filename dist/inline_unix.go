@@ -9,6 +9,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// maxUnsent is how much of what the peer has no room for yet the kernel takes from us. It would take megabytes, all of which a small message
+// behind a bulk transfer would have to wait for; two fragments keep the wire as busy.
+const maxUnsent = 2 * fragmentSize
+
 // inline writes to a socket without waiting.
 type inline struct{ raw syscall.RawConn }
 
@@ -22,6 +26,9 @@ func newInline(nc net.Conn) *inline {
 	if err != nil {
 		return nil
 	}
+	_ = raw.Control(func(fd uintptr) { // only makes it quicker
+		_ = unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_NOTSENT_LOWAT, maxUnsent)
+	})
 	return &inline{raw}
 }
 

@@ -18,16 +18,16 @@ var buffers = sync.Pool{New: func() any { b := make([]byte, 0, 1024); return &b 
 // returns when the message is with the operating system or in the bounded queue before it; a peer that does not read makes it
 // wait until ctx ends. Once the first fragment of a large payload is on its way the rest follows even if ctx ends.
 func (c *Conn) Send(ctx context.Context, ctl *Control, payload []byte) error {
-	return c.transmit(ctx, ctl, payload, false)
+	return c.transmit(ctx, ctl, payload, inlineFirst)
 }
 
 // SendSoon is Send for one of many senders at a time: it leaves the message to the connection's own goroutine, which writes what
 // all of them have left at once. That saves both sides a system call for each message, and costs a lone sender a goroutine switch.
 func (c *Conn) SendSoon(ctx context.Context, ctl *Control, payload []byte) error {
-	return c.transmit(ctx, ctl, payload, true)
+	return c.transmit(ctx, ctl, payload, queuedOnly)
 }
 
-func (c *Conn) transmit(ctx context.Context, ctl *Control, payload []byte, soon bool) error {
+func (c *Conn) transmit(ctx context.Context, ctl *Control, payload []byte, how manner) error {
 	if ctl.Op.HasPayload() != (payload != nil) {
 		return fmt.Errorf("dist: operation %d: payload missing or superfluous", ctl.Op)
 	}
@@ -51,12 +51,12 @@ func (c *Conn) transmit(ctx context.Context, ctl *Control, payload []byte, soon 
 	b = append(b, payload...)
 	*bp = b
 	binary.BigEndian.PutUint32(b, uint32(len(b)-frameLen)) //nolint:gosec // below fragmentSize and some
-	return c.write(ctx, b, nil, soon)
+	return c.write(ctx, b, nil, how)
 }
 
 // write is the writer's send; a write that fails is the end of the connection, known before its error is returned.
-func (c *Conn) write(ctx context.Context, head, body []byte, soon bool) error {
-	err := c.w.send(ctx, head, body, soon)
+func (c *Conn) write(ctx context.Context, head, body []byte, how manner) error {
+	err := c.w.send(ctx, head, body, how)
 	if err != nil && ctx.Err() == nil {
 		c.end(err)
 	}
@@ -78,7 +78,7 @@ func (c *Conn) sendThrough(ctx context.Context, bp *[]byte, ctl *Control, payloa
 		return fmt.Errorf("dist: a message of %d bytes for a node that takes no fragments (the limit is %d)", len(payload), MaxFrame)
 	}
 	binary.BigEndian.PutUint32(b, uint32(len(b)-frameLen)) //nolint:gosec // bounded above
-	return c.write(ctx, b, nil, false)
+	return c.write(ctx, b, nil, inlineFirst)
 }
 
 func (c *Conn) sendFragments(ctx context.Context, bp *[]byte, ctl *Control, payload []byte) error {
@@ -100,7 +100,7 @@ func (c *Conn) sendFragments(ctx context.Context, bp *[]byte, ctl *Control, payl
 		payload = payload[len(part):]
 		*bp = b
 		binary.BigEndian.PutUint32(b, uint32(len(b)+len(part)-frameLen)) //nolint:gosec // fragmentSize and some
-		if err := c.write(ctx, b, part, false); err != nil {
+		if err := c.write(ctx, b, part, givingWay); err != nil {
 			if n < num && ctx.Err() != nil {
 				c.finishFragments(context.WithoutCancel(ctx), seq, n, part, payload)
 			}
@@ -121,7 +121,7 @@ func (c *Conn) finishFragments(ctx context.Context, seq, n uint64, part, rest []
 			part := rest[:min(fragmentSize, len(rest))]
 			rest = rest[len(part):]
 			binary.BigEndian.PutUint32(b, uint32(len(b)+len(part)-frameLen)) //nolint:gosec // fragmentSize and some
-			if c.write(ctx, b, part, false) != nil {
+			if c.write(ctx, b, part, givingWay) != nil {
 				return // the connection is over
 			}
 		}

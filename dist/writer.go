@@ -8,9 +8,20 @@ import (
 	"time"
 )
 
-// maxQueued is how much may wait for a full socket before senders wait too: enough to keep the socket busy,
-// little enough that a small message behind a bulk transfer waits for a fraction of a millisecond of wire time.
+// maxQueued is how much may wait for a full socket before senders wait too.
 const maxQueued = 256 << 10
+
+// manner is how a frame is to be sent.
+type manner uint8
+
+const (
+	inlineFirst manner = iota // queued only where the socket does not take it at once
+	queuedOnly                // left to the flush loop
+	// givingWay is for fragments of large messages: there is one of them at a time in the queue, which keeps the socket busy while
+	// another is being written. The rest of the queue is for small messages, which so have no more than two fragments before them, however
+	// many large messages are under way.
+	givingWay
+)
 
 // writer sends frames. A sender writes inline, without waiting, as long as the socket takes all of it; what does not fit
 // is queued for the flush loop, and when the queue is full senders wait, each until its own deadline. So a stopped
@@ -34,8 +45,12 @@ func newWriter(nc net.Conn) *writer {
 }
 
 // send writes one frame, head (with the length) and body, or queues it, or waits for room until ctx ends. A frame is
-// sent whole or not at all. With soon it is always queued.
-func (w *writer) send(ctx context.Context, head, body []byte, soon bool) error {
+// sent whole or not at all.
+func (w *writer) send(ctx context.Context, head, body []byte, how manner) error {
+	limit := maxQueued
+	if how == givingWay {
+		limit = fragmentSize
+	}
 	for {
 		w.mu.Lock()
 		if w.err != nil {
@@ -43,7 +58,7 @@ func (w *writer) send(ctx context.Context, head, body []byte, soon bool) error {
 			w.mu.Unlock()
 			return err
 		}
-		if !soon && !w.flushing && w.inline != nil {
+		if how != queuedOnly && !w.flushing && w.inline != nil {
 			n, err := w.inline.write(head, body)
 			if err == nil && n == len(head)+len(body) {
 				w.wrote = true
@@ -59,7 +74,7 @@ func (w *writer) send(ctx context.Context, head, body []byte, soon bool) error {
 			w.mu.Unlock()
 			return nil
 		}
-		if len(w.pending) < maxQueued {
+		if len(w.pending) < limit {
 			w.queueLocked(head, body)
 			w.mu.Unlock()
 			return nil
@@ -93,7 +108,7 @@ func (w *writer) tick() {
 	if idle {
 		ctx, cancel := context.WithCancel(context.Background())
 		cancel() // never wait: a full queue is proof enough of life
-		_ = w.send(ctx, []byte{0, 0, 0, 0}, nil, false)
+		_ = w.send(ctx, []byte{0, 0, 0, 0}, nil, inlineFirst)
 		w.mu.Lock()
 		w.wrote = false // a tick is not a reason to skip the next one
 		w.mu.Unlock()

@@ -3,25 +3,26 @@ package node_test
 import (
 	"context"
 	"encoding/binary"
+	"slices"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/beamctl/beamctl/dist/etf"
 	"github.com/beamctl/beamctl/node/nodetest"
 )
 
-// BenchmarkCallBesideBulk is the latency of sequential calls, in µs, while 100 MB after 100 MB go over the same connection, in either direction,
-// and while nothing does.
+// BenchmarkCallBesideBulk is the latency of small calls, one every 2 ms, in µs, while 100 MB go over the same connection again and again, in either
+// direction, and while nothing does. Some of that time the term is not on the wire but being made, or put together.
 func BenchmarkCallBesideBulk(b *testing.B) {
-	const size, calls = 100_000_000, 2000
+	const size, calls, pace = 100_000_000, 500, 2 * time.Millisecond
 	c := nodetest.New(b)
 	e := c.Erl("target")
 	n := c.Node(e)
-	out := etf.Raw(append(binary.BigEndian.AppendUint32([]byte{109}, size), make([]byte, size)...)) // BINARY_EXT: no time goes into encoding
+	out := etf.Raw(append(binary.BigEndian.AppendUint32([]byte{109}, size), make([]byte, size)...)) // BINARY_EXT
 	_, err := n.Call(b.Context(), e.Name, "persistent_term", "put", etf.Atom("bulk"), out)
 	require.NoError(b, err)
 	loads := map[string]func(ctx context.Context) error{
@@ -35,48 +36,44 @@ func BenchmarkCallBesideBulk(b *testing.B) {
 			return err
 		},
 	}
-	p50s, p99s := map[string][]float64{}, map[string][]float64{}
-	rates := map[string][]float64{}
+	figures := map[string][]float64{}
 	for range b.N {
 		for name, load := range loads {
 			ctx, stop := context.WithCancel(b.Context())
-			over := make(chan struct{})
-			var moved atomic.Int64
-			begun := time.Now()
-			go func() {
-				defer close(over)
-				var both sync.WaitGroup
-				for range 2 { // one is on the wire while the other is being made
-					both.Go(func() {
-						for load(ctx) == nil {
-							moved.Add(1)
-						}
-					})
+			var all sync.WaitGroup
+			moved, begun := 0, time.Now()
+			all.Go(func() {
+				for load(ctx) == nil {
+					moved++
 				}
-				both.Wait()
-			}()
-			times := make([]time.Duration, 0, calls)
-			for end := time.Now().Add(2 * time.Second); len(times) < calls && time.Now().Before(end); {
-				start := time.Now()
-				_, err := n.Call(b.Context(), e.Name, "erlang", "abs", int64(-1))
-				require.NoError(b, err)
-				times = append(times, time.Since(start))
+			})
+			times := make([]time.Duration, calls)
+			for i := range times {
+				time.Sleep(time.Until(begun.Add(time.Duration(i) * pace)))
+				all.Go(func() {
+					start := time.Now()
+					_, err := n.Call(b.Context(), e.Name, "erlang", "abs", int64(-1))
+					assert.NoError(b, err)
+					times[i] = time.Since(start)
+				})
 			}
+			took := time.Since(begun)
 			stop()
-			<-over
-			rates[name] = append(rates[name], float64(moved.Load())*size/1e6/time.Since(begun).Seconds())
-			p50s[name] = append(p50s[name], p50(times)) // sorts
-			p99s[name] = append(p99s[name], float64(times[len(times)*99/100].Nanoseconds())/1000)
+			all.Wait()
+			slices.Sort(times)
+			for _, percent := range []int{50, 90, 99} {
+				key := name + "-p" + string(rune('0'+percent/10)) + string(rune('0'+percent%10)) + "-µs"
+				figures[key] = append(figures[key], float64(times[calls*percent/100].Nanoseconds())/1000)
+			}
+			if name != "idle" {
+				figures[name+"-MB/s"] = append(figures[name+"-MB/s"], float64(moved)*size/1e6/took.Seconds())
+			}
 			n.Disconnect(e.Name) // with what is left of the last transfer
 			require.NoError(b, n.Connect(b.Context(), e.Name))
 		}
 	}
 	b.ReportMetric(0, "ns/op")
-	for name := range loads {
-		b.ReportMetric(medianOf(p50s[name]), name+"-p50-µs")
-		b.ReportMetric(medianOf(p99s[name]), name+"-p99-µs")
-		if name != "idle" {
-			b.ReportMetric(medianOf(rates[name]), name+"-MB/s")
-		}
+	for key, v := range figures {
+		b.ReportMetric(medianOf(v), key)
 	}
 }
