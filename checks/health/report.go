@@ -68,4 +68,15 @@ func (r *Report) judge() {
 	}
 }
 
+// Count counts the cells by status.
+func (r *Report) Count() map[Status]int {
+	counts := make(map[Status]int)
+	for _, row := range r.Rows {
+		for _, c := range row.Cells {
+			counts[c.Status]++
+		}
+	}
+	return counts
+}
+
 func millis(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }

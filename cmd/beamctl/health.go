@@ -1,7 +1,12 @@
 package main
 
 import (
+	"bytes"
+	"context"
+	"errors"
 	"fmt"
+	"io"
+	"os"
 	"strings"
 	"time"
 
@@ -9,109 +14,255 @@ import (
 
 	"github.com/beamctl/beamctl/checks"
 	"github.com/beamctl/beamctl/checks/health"
+	"github.com/beamctl/beamctl/dist/etf"
+	"github.com/beamctl/beamctl/launcher"
 	"github.com/beamctl/beamctl/node"
 )
 
+// healthFlags say which nodes are examined, how, and how it is told.
+type healthFlags struct {
+	at         attachment
+	attachFrom string
+	config     string
+	only, skip []string
+	failOn     string
+	watch      bool
+	every      time.Duration
+}
+
+// How health can be told, beside as a table: each writes a whole report.
+var healthForms = map[string]func(io.Writer, *health.Report, health.Status) error{
+	"junit":      healthJUnit,
+	"github":     healthGitHub,
+	"prometheus": healthPrometheus,
+}
+
 func (a *app) healthCmd() *cobra.Command {
-	var at attachment
+	var h healthFlags
 	cmd := &cobra.Command{
 		Use:   "health",
 		Short: "Ask every node, from inside the cluster, whether all is well",
 		Long: `Health connects to every node as a hidden Erlang node and shows a matrix of nodes and checks. Every cell is something
-that the node itself has said:
+that the node itself has said; below the matrix is everything that is wrong: what was seen, why, and what to do.
 
-  ping    net_kernel answers; the median round trip
-  rpc     a call is run and answered; the OTP release
-  cookie  the node accepts the cluster's cookie (a handshake made for this check)
-  apps    the application runs; its version
-  mesh    how many of the other nodes it sees
+` + healthChecksHelp() + `
+A cell that could not be asked because of another one's failure is "-", and one that has nothing to check (no mnesia, for example)
+is empty. Thresholds and further checks of your own (probes) are under "health:" in beamctl.yaml.
 
-A cell that could not be asked because of another one's failure is "-". If a cell is FAIL the exit code is 1.
-A node that doesn't answer costs --timeout (3s), and delays no other.`,
+If a cell is FAIL the exit code is 1; with --fail-on warn, also if one is WARN. A node that doesn't answer costs --timeout
+(3s), and delays no other.`,
 		Example: `  beamctl health
-  beamctl health -o json
-  beamctl health --attach rabbit@h1,rabbit@h2 --cookie-file /var/lib/rabbitmq/.erlang.cookie`,
-		Args: noArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			var targets []checks.Target
-			var err error
-			if len(at.nodes) > 0 {
-				targets, err = at.targets()
-			} else {
-				targets, err = a.clusterTargets()
-			}
-			if err != nil {
-				return err
-			}
-			perNode := health.DefaultPerNode
-			if a.timeout > 0 {
-				perNode = a.timeout
-			}
-			ctx, cancel := a.context(cmd.Context(), perNode+time.Second)
-			defer cancel()
-			n, err := node.Start(node.Config{})
-			if err != nil {
-				return err
-			}
-			defer n.Close() //nolint:errcheck,contextcheck // nothing to lose; it has a deadline of its own
-			report := health.Run(ctx, n, targets, health.Options{PerNode: perNode})
-			if a.output == "json" {
-				err = a.json(report)
-			} else {
-				err = a.showHealth(report)
-			}
-			if err == nil && !report.Healthy {
-				err = errFailed
-			}
-			return err
-		},
+  beamctl health --only reach,memory --skip latency
+  beamctl health --watch
+  beamctl health -o github --fail-on warn       # annotations and a summary of the step; also: json, junit, prometheus
+  beamctl health --attach rabbit@h1,rabbit@h2 --cookie-file /var/lib/rabbitmq/.erlang.cookie
+  beamctl health --attach-from rabbit@h1        # and all the nodes that it sees`,
+		Args:        noArgs,
+		Annotations: map[string]string{annotationOutputs: "table json junit github prometheus"},
+		RunE:        func(cmd *cobra.Command, _ []string) error { return a.health(cmd.Context(), &h) },
 	}
-	at.attachFlag(cmd.Flags())
-	at.cookieFlag(cmd.Flags())
+	f := cmd.Flags()
+	h.at.attachFlag(f)
+	f.StringVar(&h.attachFrom, "attach-from", "", "a node that beamctl did not start, name@host[=address:port]: it and the nodes that it sees")
+	h.at.cookieFlag(f)
+	f.StringVarP(&h.config, "config", "f", os.Getenv("BEAMCTL_CONFIG"), "file with thresholds and probes (default: the nearest beamctl.yaml; $BEAMCTL_CONFIG)")
+	f.StringSliceVar(&h.only, "only", nil, "only these checks or groups of checks")
+	f.StringSliceVar(&h.skip, "skip", nil, "not these checks or groups of checks")
+	f.StringVar(&h.failOn, "fail-on", "fail", "what makes the exit code 1: fail, or warn also")
+	f.BoolVarP(&h.watch, "watch", "w", false, "again and again, until Ctrl-C")
+	f.DurationVar(&h.every, "every", 2*time.Second, "with --watch: how often")
 	return cmd
 }
 
-// showHealth prints the matrix, and below it what is wrong.
-func (a *app) showHealth(r *health.Report) error {
-	on := a.color(a.outTTY)
-	header := []string{"NODE"}
-	for _, c := range r.Rows[0].Cells {
-		header = append(header, strings.ToUpper(c.Check))
+// healthChecksHelp lists the checks by group.
+func healthChecksHelp() string {
+	var b strings.Builder
+	for _, c := range health.All() {
+		fmt.Fprintf(&b, "  %-10s %-14s %s\n", c.Group, c.Name, c.What)
 	}
-	var rows [][]string
-	var findings []string
-	for _, row := range r.Rows {
-		cells := []string{row.Node}
-		for _, c := range row.Cells {
-			color := red
-			switch c.Status {
-			case health.OK:
-				cells = append(cells, paint(on, green, c.Saw))
-				continue
-			case health.Blocked, health.None:
-				cells = append(cells, paint(on, dim, "-"))
-				continue
-			case health.Warn:
-				color = yellow
-			case health.Fail:
-			}
-			cells = append(cells, paint(on, color, strings.ToUpper(string(c.Status))))
-			f := c.Finding(row.Node)
-			f.What = paint(on, color, f.What)
-			findings = append(findings, f.Error())
-		}
-		rows = append(rows, cells)
-	}
-	if err := table(a.out, header, rows); err != nil {
+	return b.String()
+}
+
+func (a *app) health(parent context.Context, h *healthFlags) error {
+	if err := oneOf("fail-on", h.failOn, "fail", "warn"); err != nil {
 		return err
 	}
-	if len(findings) > 0 {
-		if _, err := fmt.Fprintf(a.out, "\n%s\n", strings.Join(findings, "\n")); err != nil {
-			return err
-		}
+	switch {
+	case h.watch && h.every < minEvery:
+		return usagef("--every %s: at least %s", h.every, minEvery)
+	case h.watch && (a.output == "junit" || a.output == "github"):
+		return usagef("--watch goes with -o table, json and prometheus: a CI system reads one %s report", a.output)
+	case h.attachFrom != "" && len(h.at.nodes) > 0:
+		return usagef("--attach names all nodes, --attach-from one that knows them: give one or the other")
 	}
-	if r.Healthy {
-		a.say("%s: %d nodes in %.0f ms", paint(a.color(a.errTTY), green, "healthy"), len(r.Rows), r.Millis)
+	opts, err := a.healthOptions(h)
+	if err != nil {
+		return err
+	}
+	perNode := health.DefaultPerNode
+	if a.timeout > 0 {
+		perNode = a.timeout
+	}
+	opts.PerNode = perNode
+	ctx, cancel := a.context(parent, 0)
+	if !h.watch {
+		ctx, cancel = a.context(parent, perNode+time.Second)
+	}
+	defer cancel()
+	n, err := node.Start(node.Config{})
+	if err != nil {
+		return err
+	}
+	defer n.Close() //nolint:errcheck,contextcheck // nothing to lose; it has a deadline of its own
+	if h.watch {
+		return a.watchHealth(ctx, n, h, opts)
+	}
+	report, err := a.examine(ctx, n, h, opts)
+	if err != nil {
+		return err
+	}
+	if err := a.tellHealth(a.out, report, h); err != nil {
+		return err
+	}
+	if a.output == "table" {
+		a.say("%s", a.verdict(report))
+	}
+	if report.Worst == health.Fail || report.Worst == health.Warn && h.failOn == "warn" {
+		return errFailed
 	}
 	return nil
+}
+
+// healthOptions are the configuration's, and the checks that the flags name.
+func (a *app) healthOptions(h *healthFlags) (health.Options, error) {
+	all := health.All()
+	var opts health.Options
+	var err error
+	opts.Checks, err = health.Select(all, h.only, h.skip)
+	if err != nil {
+		return opts, usageError{err}
+	}
+	return opts, nil
+}
+
+// examine finds out which nodes are meant, and examines them.
+func (a *app) examine(ctx context.Context, n *node.Node, h *healthFlags, opts health.Options) (*health.Report, error) {
+	var targets []checks.Target
+	var err error
+	switch {
+	case h.attachFrom != "":
+		targets, err = a.neighbours(ctx, n, h, opts.PerNode)
+	case len(h.at.nodes) > 0:
+		targets, err = h.at.targets()
+	default:
+		targets, err = a.clusterTargets()
+	}
+	if err != nil {
+		return nil, err
+	}
+	return health.Run(ctx, n, targets, opts), ctx.Err()
+}
+
+// neighbours are a node and those that it sees.
+func (a *app) neighbours(ctx context.Context, n *node.Node, h *healthFlags, within time.Duration) ([]checks.Target, error) {
+	at := h.at
+	at.nodes = []string{h.attachFrom}
+	targets, err := at.targets()
+	if err != nil {
+		return nil, err
+	}
+	one := targets[0]
+	if err := n.AddPeer(one.Peer()); err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, within)
+	defer cancel()
+	var seen []etf.Atom
+	if err := n.CallInto(ctx, one.Name, &seen, "erlang", "nodes", etf.Atom("visible")); err != nil {
+		return nil, checks.CallFailed(one, err)
+	}
+	for _, name := range seen {
+		targets = append(targets, checks.Target{Name: string(name), Cookie: one.Cookie, TLS: one.TLS})
+	}
+	return targets, nil
+}
+
+// tellHealth writes a report in the form that the flags ask for.
+func (a *app) tellHealth(w io.Writer, r *health.Report, h *healthFlags) error {
+	if form, ok := healthForms[a.output]; ok {
+		return form(w, r, health.Status(h.failOn))
+	}
+	if a.output == "json" {
+		return a.json(r)
+	}
+	return healthTable(w, r, a.color(a.outTTY), a.outWidth())
+}
+
+// verdict says in one line how all is.
+func (a *app) verdict(r *health.Report) string {
+	counts := r.Count()
+	word, color := "healthy", green
+	if counts[health.Warn] > 0 {
+		word, color = count(counts[health.Warn], "warning", "warnings"), yellow
+	}
+	if counts[health.Fail] > 0 {
+		word, color = fmt.Sprintf("%d failed, %s", counts[health.Fail], count(counts[health.Warn], "warning", "warnings")), red
+	}
+	return fmt.Sprintf("%s: %s, %d checks in %.0f ms", paint(a.color(a.errTTY), color, word), count(len(r.Rows), "node", "nodes"),
+		counts[health.OK]+counts[health.Warn]+counts[health.Fail], r.Millis)
+}
+
+func count(n int, one, many string) string {
+	if n == 1 {
+		many = one
+	}
+	return fmt.Sprintf("%d %s", n, many)
+}
+
+// watchHealth shows one report after the other: on a terminal each in the place of the one before.
+func (a *app) watchHealth(ctx context.Context, n *node.Node, h *healthFlags, opts health.Options) error {
+	live := a.outTTY && a.output == "table"
+	if live {
+		fmt.Fprint(a.out, eraseAll)
+	}
+	for {
+		began := time.Now()
+		report, err := a.examine(ctx, n, h, opts)
+		switch {
+		case ctx.Err() != nil:
+			return nil // which is how one stops looking
+		case errors.Is(err, launcher.ErrNotRunning):
+			a.say("the cluster has ended")
+			return nil
+		case err != nil:
+			return err
+		}
+		var b bytes.Buffer
+		switch a.output {
+		case "json":
+			err = a.jsonLine(report)
+		case "table":
+			fmt.Fprintf(&b, "%s  %s\n\n", began.Local().Format("15:04:05"), a.verdict(report))
+			err = a.tellHealth(&b, report, h)
+		default:
+			err = a.tellHealth(&b, report, h)
+		}
+		if err != nil {
+			return err
+		}
+		if live { // a line may be shorter than the one before
+			_, err = io.WriteString(a.out, cursorHome+strings.ReplaceAll(b.String(), "\n", "\x1b[K\n")+eraseBelow)
+		} else if b.Len() > 0 {
+			b.WriteByte('\n')
+			_, err = a.out.Write(b.Bytes())
+		}
+		if err != nil {
+			return err
+		}
+		select {
+		case <-time.After(max(0, h.every-time.Since(began))):
+		case <-ctx.Done():
+			return nil
+		}
+	}
 }

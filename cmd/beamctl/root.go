@@ -9,6 +9,7 @@ import (
 	"os/signal"
 	"runtime/debug"
 	"slices"
+	"strings"
 	"syscall"
 	"time"
 
@@ -16,6 +17,9 @@ import (
 
 	"github.com/beamctl/beamctl/launcher"
 )
+
+// annotationOutputs lists the values of --output of a command that has more than table and json.
+const annotationOutputs = "outputs"
 
 // app is what all commands share: streams and global flags.
 type app struct {
@@ -75,15 +79,19 @@ func (a *app) root() *cobra.Command {
 		SilenceErrors: true,
 		SilenceUsage:  true,
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
-		PersistentPreRunE: func(*cobra.Command, []string) error {
-			return oneOf("output", a.output, "table", "json")
+		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error {
+			forms := "table json"
+			if more, ok := cmd.Annotations[annotationOutputs]; ok {
+				forms = more
+			}
+			return oneOf("output", a.output, strings.Fields(forms)...)
 		},
 	}
 	f := root.PersistentFlags()
 	f.StringVar(&a.cluster, "cluster", "", "name of the cluster (default: the one of this directory's project)")
 	f.StringVar(&a.stateDir, "state-dir", os.Getenv("BEAMCTL_STATE_DIR"), "where clusters keep their state (default: .beamctl in the project; $BEAMCTL_STATE_DIR)")
 	f.DurationVar(&a.timeout, "timeout", 0, "give up after this long, 30s for example (default: depends on the command)")
-	f.StringVarP(&a.output, "output", "o", "table", "form of the result: table or json")
+	f.StringVarP(&a.output, "output", "o", "table", "form of the result: table or json; health has more")
 	f.BoolVarP(&a.quiet, "quiet", "q", false, "no progress, only results and errors")
 	f.BoolVar(&a.noColor, "no-color", false, "no colours ($NO_COLOR); there are none unless on a terminal")
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })

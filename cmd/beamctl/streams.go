@@ -14,12 +14,28 @@ type streams struct {
 	outTTY   bool // out is a terminal
 	errTTY   bool // err is one
 	width    int  // of the terminal behind err; 0: unknown
+
+	outSize func() int // how wide the terminal behind out is now; nil: it is none
+}
+
+// outWidth is how wide the terminal behind out is; 0: unknown.
+func (s *streams) outWidth() int {
+	if s.outSize == nil {
+		return 0
+	}
+	return s.outSize()
 }
 
 func stdStreams() streams {
 	s := streams{in: os.Stdin, out: os.Stdout, err: os.Stderr}
 	s.outTTY = term.IsTerminal(int(os.Stdout.Fd()))
 	s.errTTY = term.IsTerminal(int(os.Stderr.Fd()))
+	if s.outTTY {
+		s.outSize = func() int {
+			w, _, _ := term.GetSize(int(os.Stdout.Fd()))
+			return w
+		}
+	}
 	if s.errTTY {
 		s.width, _, _ = term.GetSize(int(os.Stderr.Fd()))
 	}
