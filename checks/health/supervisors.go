@@ -67,12 +67,12 @@ func supervisors(ctx context.Context, x *exam) (Cell, error) {
 		c.Status, c.Cause = Warn, "the child crashes, or is killed, and is started again, over and over"
 		return c, nil
 	default:
-		c, _ := ok("%s, %s", count(len(found), "supervisor", "supervisors"), count(children, "child", "children"))
+		c, _ := ok("%s", count(children, "child", "children"))
 		if len(idle) > 0 {
-			c.Saw += fmt.Sprintf(", %d not started", len(idle))
+			c.Saw = fmt.Sprintf("%d of %s", children, count(children+len(idle), "child", "children"))
 		}
 		if large > 0 {
-			c.Saw += fmt.Sprintf("; %d with over %d not looked into", large, maxChildren)
+			c.Saw += fmt.Sprintf("; %d supervisors with over %d not looked into", large, maxChildren)
 		}
 		c.Values = map[string]float64{"supervisors": float64(len(found)), "children": float64(children), "not_started": float64(len(idle))}
 		return c, nil
