@@ -13,16 +13,16 @@ import (
 var networkChecks = []*Check{
 	{
 		Name: "localhost", Group: Network, Start: true,
-		What:  "127.0.0.1 can be listened on, and localhost means this machine",
-		Looks: "listens on 127.0.0.1 and ::1; resolves localhost as programs do (/etc/hosts, DNS)",
-		Fails: "fails when 127.0.0.1 cannot be listened on; warns when localhost does not resolve, or to an address that is not loopback or cannot be listened on. ::1 need not be there",
+		What:  "what listens on 127.0.0.1 can be reached, and localhost means this machine",
+		Looks: "listens on 127.0.0.1 and ::1, and connects; resolves localhost as programs do (/etc/hosts, DNS)",
+		Fails: "fails when that is not possible on 127.0.0.1; warns when localhost does not resolve, or to an address that is not loopback or cannot be listened on. There need not be a ::1",
 		Fix:   "have `127.0.0.1 localhost` in /etc/hosts and lo up",
 		run:   checkLocalhost,
 	},
 	{
 		Name: "hostname", Group: Network,
 		What:  "the machine's own name resolves to an address of its own, which short names (erl -sname) need",
-		Looks: "hostname up to the first dot, resolved and listened on",
+		Looks: "the host name up to the first dot, resolved, listened on and connected to",
 		Fails: "warns when it does not resolve or its address is another machine's",
 		Fix:   "add the name to /etc/hosts with an address of this machine",
 		run:   checkHostname,
@@ -32,7 +32,7 @@ var networkChecks = []*Check{
 func checkLocalhost(ctx context.Context, x *exam) {
 	if err := listenOn(ctx, "127.0.0.1"); err != nil {
 		x.fail(checks.Finding{
-			What: "nothing can listen on 127.0.0.1", Saw: err.Error(), Cause: "the loopback interface is down, or a sandbox forbids it",
+			What: "nothing that listens on 127.0.0.1 can be reached", Saw: err.Error(), Cause: "the loopback interface is down, or a sandbox forbids it",
 			Fix: "bring lo up: ip link set lo up", Err: err,
 		})
 		return
@@ -93,12 +93,19 @@ func checkHostname(ctx context.Context, x *exam) {
 	}
 }
 
-// listenOn tries whether an address can be listened on.
+// listenOn tries whether an address can be listened on, and what listens there be reached: with the loopback interface down only the
+// latter fails.
 func listenOn(ctx context.Context, addr string) error {
 	var lc net.ListenConfig
 	l, err := lc.Listen(ctx, "tcp", net.JoinHostPort(addr, "0"))
 	if err != nil {
 		return err
 	}
-	return l.Close()
+	defer l.Close() //nolint:errcheck // nobody was accepted
+	var d net.Dialer
+	conn, err := d.DialContext(ctx, "tcp", l.Addr().String())
+	if err != nil {
+		return err
+	}
+	return conn.Close()
 }
