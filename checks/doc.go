@@ -2,3 +2,5 @@
 // told. Its packages know the rest: health the matrix, doctor what has to be right before a start, diagnose what is wrong.
 // It takes targets (name, address, cookie), never a launcher type.
 package checks
+
+//go:generate go run ./internal/gendocs ../docs/checks.md

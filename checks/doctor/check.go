@@ -59,7 +59,7 @@ const (
 type Problem struct {
 	Verdict Verdict `json:"verdict"` // Fail or Warn
 	*checks.Finding
-	Mendable bool `json:"mendable"` // Mend can do something about it
+	Mendable bool `json:"fixable"` // Mend can do something about it
 
 	mend mend
 }
@@ -74,8 +74,8 @@ type Result struct {
 	What     string    `json:"what"` // what was to be known
 	Verdict  Verdict   `json:"verdict"`
 	Saw      string    `json:"saw"`
-	Problems []Problem `json:"problems"`         // those that fail first; none if the verdict is ok or none
-	Mended   []string  `json:"mended,omitempty"` // what Mend did, and what it could not do
+	Problems []Problem `json:"problems"`        // those that fail first; none if the verdict is ok or none
+	Mended   []string  `json:"fixed,omitempty"` // what Mend did, and what it could not do
 	Millis   float64   `json:"ms"`
 }
 

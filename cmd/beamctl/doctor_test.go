@@ -191,7 +191,7 @@ func TestDoctorFaultsOfTheMachine(t *testing.T) {
 func TestDoctorThreads(t *testing.T) {
 	w := patient(t, "erlang-kv")
 	if os.Getuid() == 0 {
-		w.as(nobody)
+		w = w.as(nobody)
 	}
 	limited := func(n string) map[string]doctor.Result {
 		cmd := w.cmd("doctor", "-o", "json")
