@@ -155,6 +155,9 @@ func (s *supervisor) addNodes(ctx context.Context, a changeArgs) error {
 	if err := spec.Validate(); err != nil {
 		return err
 	}
+	if err := fewFiles(len(spec.Nodes)); err != nil {
+		return err
+	}
 	var added []*member
 	for _, name := range a.Nodes {
 		m, err := s.door(ctx, NodeSpec{Name: name})

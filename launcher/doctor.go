@@ -16,6 +16,9 @@ import (
 
 // preflight looks for what can be seen to be wrong before anything is started.
 func preflight(ctx context.Context, spec *Spec, stateDir string) error {
+	if err := fewFiles(len(spec.Nodes)); err != nil { // first: every other check needs files
+		return err
+	}
 	return doctor.Preflight(ctx, &doctor.Subject{
 		Env: environment(os.Environ()), Project: spec.Plan(stateDir), Clusters: doctor.Clusters{Sockets: socketsDir()},
 	})
@@ -118,7 +121,7 @@ func Clusters(ctx context.Context, w Where) (doctor.Clusters, error) {
 	for _, c := range all {
 		where := fmt.Sprintf("%s in %s", c.Name(), c.Dir())
 		switch c.record.State {
-		case Starting, Ready:
+		case Starting, Ready, Skewed:
 			out.Running = append(out.Running, where)
 		case Failed, Stopped:
 			out.Kept = append(out.Kept, fmt.Sprintf("%s (%s)", where, c.record.State))

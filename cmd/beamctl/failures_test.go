@@ -169,6 +169,28 @@ func TestFailuresAsTheyAreRead(t *testing.T) {
 			w.ok("clean")
 		})
 	}
+	t.Run("supervisor-without-file-descriptors", func(t *testing.T) {
+		w := newWorld(t, "")
+		w.starting("ok")
+		cmd := exec.CommandContext(t.Context(), "sh", "-c", "ulimit -n 63; exec "+binary+" start -q")
+		cmd.Dir, cmd.Env = w.dir, w.env
+		out, err := cmd.CombinedOutput()
+		require.Error(t, err)
+		assert.Equal(t, exitNoStart, cmd.ProcessState.ExitCode())
+		golden(t, "supervisor-without-file-descriptors", w.masked(string(out)))
+		assert.NoDirExists(t, filepath.Join(w.dir, ".beamctl"))
+		// With one more all is well, also with another node.
+		cmd = exec.CommandContext(t.Context(), "sh", "-c", "ulimit -n 64; exec "+binary+" start -q -n 2")
+		cmd.Dir, cmd.Env = w.dir, w.env
+		out, err = cmd.CombinedOutput()
+		require.NoError(t, err, "%s", out)
+		w.ok("add", "-q")
+		r := w.run("add", "-q")
+		assert.Equal(t, exitNoStart, r.code)
+		assert.Contains(t, r.err, "too few files open for 4 nodes")
+		w.ok("health")
+		w.ok("stop")
+	})
 	t.Run("name-in-use", func(t *testing.T) {
 		w := newWorld(t, "erlang-kv")
 		w.ok("start", "-n", "1")
