@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/hashicorp/go-multierror"
+
+	"github.com/beamctl/beamctl/checks"
 )
 
 // Sources are where a cluster's specification comes from: flags count over environment, that over the file, that over what is detected.
@@ -439,10 +441,8 @@ func hide(key string, value any) any {
 	if !inEnv {
 		return fmt.Sprintf("(%d bytes)", len(text))
 	}
-	for _, word := range []string{"SECRET", "PASS", "TOKEN", "COOKIE", "CREDENTIAL", "KEY", "PRIVATE", "AUTH"} {
-		if strings.Contains(strings.ToUpper(name), word) {
-			return hidden
-		}
+	if checks.SecretName(name) {
+		return hidden
 	}
 	if scheme, rest, ok := strings.Cut(text, "://"); ok && strings.Contains(rest, "@") && !strings.Contains(scheme, " ") {
 		return hidden

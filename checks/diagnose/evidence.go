@@ -5,7 +5,6 @@ import (
 	"bytes"
 	"context"
 	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
@@ -147,9 +146,9 @@ func probeTLS(ctx context.Context, addr string) *answer {
 	var subject string
 	cfg := &tls.Config{
 		InsecureSkipVerify: true, //nolint:gosec // only to see whether it is TLS; the connection is not used
-		VerifyPeerCertificate: func(raw [][]byte, _ [][]*x509.Certificate) error {
-			if cert, err := x509.ParseCertificate(raw[0]); err == nil {
-				subject = cert.Subject.String()
+		VerifyConnection: func(s tls.ConnectionState) error {
+			if len(s.PeerCertificates) > 0 {
+				subject = s.PeerCertificates[0].Subject.String()
 			}
 			return nil
 		},

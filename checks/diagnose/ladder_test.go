@@ -1,11 +1,13 @@
 package diagnose
 
 import (
+	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -73,18 +75,17 @@ func listener(t *testing.T, serve func(net.Conn)) *net.TCPAddr {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
+	var serving sync.WaitGroup
+	serving.Go(func() {
 		for {
 			c, err := l.Accept()
 			if err != nil {
 				return
 			}
-			go func() { defer c.Close(); serve(c) }()
+			serving.Go(func() { defer c.Close(); serve(c) })
 		}
-	}()
-	t.Cleanup(func() { _ = l.Close(); <-done })
+	})
+	t.Cleanup(func() { _ = l.Close(); serving.Wait() })
 	return l.Addr().(*net.TCPAddr)
 }
 
@@ -192,7 +193,7 @@ func TestLowRungs(t *testing.T) {
 		},
 		"never a byte": {
 			target: func(t *testing.T) checks.Target {
-				at := listener(t, func(c net.Conn) { _, _ = c.Read(make([]byte, 1)); time.Sleep(2 * step) })
+				at := listener(t, func(c net.Conn) { _, _ = io.Copy(io.Discard, c) })
 				return checks.Target{Name: "a@127.0.0.1", Addr: at.String()}
 			},
 			rung: "handshake", says: []string{"not a byte comes back in 2s", "does not answer"},
