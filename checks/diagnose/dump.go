@@ -111,7 +111,7 @@ func readDump(src Source, hide *Redactor) Dump {
 	case err != nil:
 		d.Problem = errors.Join(errors.New("not read to its end"), err).Error()
 	case limited.N == 0:
-		d.Problem = fmt.Sprintf("only its first %s were read", size(maxDumpBytes))
+		d.Problem = fmt.Sprintf("only its first %s were read", Size(maxDumpBytes))
 	case d.System == "" && d.Slogan == "":
 		d.Problem = "it is no crash dump of an Erlang VM"
 	}
@@ -263,9 +263,9 @@ func (r *Report) dumps() {
 		if !d.Time.IsZero() {
 			saw = append(saw, "of "+d.Time.Format(time.RFC3339))
 		}
-		saw = append(saw, fmt.Sprintf("%d processes, %s in all", d.Processes, size(d.Memory["total"])))
+		saw = append(saw, fmt.Sprintf("%d processes, %s in all", d.Processes, Size(d.Memory["total"])))
 		if len(d.Largest) > 0 {
-			saw = append(saw, fmt.Sprintf("the largest process is %s with %s", d.Largest[0].Who(), size(d.Largest[0].Memory)))
+			saw = append(saw, fmt.Sprintf("the largest process is %s with %s", d.Largest[0].Who(), Size(d.Largest[0].Memory)))
 		}
 		if len(d.Mailboxes) > 0 && d.Mailboxes[0].Mailbox >= mailboxLimit {
 			saw = append(saw, fmt.Sprintf("%s has %d messages unread", d.Mailboxes[0].Who(), d.Mailboxes[0].Mailbox))

@@ -67,9 +67,9 @@ func (g *Group) When() string {
 }
 
 // events makes findings of nodes that have ended by themselves: one for each node, with the last.
-func (r *Report) events(events []Event, since time.Time) {
+func (r *Report) events(events []Event, since time.Time, hide *Redactor) {
 	for _, e := range events {
-		if !e.Time.Before(since) {
+		if e.Detail = hide.Text(e.Detail); !e.Time.Before(since) {
 			r.Events = append(r.Events, e)
 		}
 	}

@@ -3,6 +3,7 @@ package diagnose
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/beamctl/beamctl/dist/etf"
 	"github.com/beamctl/beamctl/node"
@@ -30,8 +31,8 @@ func tuple(fs ...form) form {
 
 func list(fs ...form) form {
 	l := form{etf.Atom("nil"), 0}
-	for i := len(fs) - 1; i >= 0; i-- {
-		l = form{etf.Atom("cons"), 0, fs[i], l}
+	for _, f := range slices.Backward(fs) {
+		l = form{etf.Atom("cons"), 0, f, l}
 	}
 	return l
 }

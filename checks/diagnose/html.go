@@ -15,7 +15,7 @@ var reportHTML string
 
 // page is the report as one file: no script, no font and no picture from elsewhere. The template escapes all that nodes have said.
 var page = template.Must(template.New("report").Funcs(template.FuncMap{
-	"size": size,
+	"size": Size,
 	"at": func(t time.Time) string {
 		if t.IsZero() {
 			return ""
@@ -192,7 +192,7 @@ type bar struct {
 
 func (r *Report) bars() []bars {
 	return []bars{
-		r.barsOf("memory", func(t *Top) []Process { return t.Memory }, func(p *Process) float64 { return float64(p.Memory) }, func(v float64) string { return size(int64(v)) }),
+		r.barsOf("memory", func(t *Top) []Process { return t.Memory }, func(p *Process) float64 { return float64(p.Memory) }, func(v float64) string { return Size(int64(v)) }),
 		r.barsOf("reductions per second", func(t *Top) []Process { return t.Reductions }, func(p *Process) float64 { return p.Reductions }, func(v float64) string { return fmt.Sprintf("%.0f", v) }),
 		r.barsOf("messages unread", func(t *Top) []Process { return t.Mailbox }, func(p *Process) float64 { return float64(p.Mailbox) }, func(v float64) string { return fmt.Sprintf("%.0f", v) }),
 	}

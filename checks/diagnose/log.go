@@ -124,7 +124,7 @@ func (s *scanner) file(src Source) LogFile {
 				return f
 			}
 			if end > maxLogBytes {
-				f.Problem = fmt.Sprintf("only the last %s of it were read", size(maxLogBytes))
+				f.Problem = fmt.Sprintf("only the last %s of it were read", Size(maxLogBytes))
 			}
 		}
 	}

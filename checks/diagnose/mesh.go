@@ -221,9 +221,9 @@ func (r *Report) whySplit(ends []int, oneWay bool) (cause, fix string) {
 	return "the connection was ended or never made", reconnect
 }
 
-// busyQueue is from which number of bytes on that the network has not taken, at both ends of the sample, a link is a finding: more than the socket's own
-// buffers hold is waiting in the VM.
-const busyQueue = 64 << 10
+// busyQueue is from which number of bytes on that the network has not taken, at both ends of the sample, a link is a finding: the driver's high
+// watermark (inet_drv.c), above which it tells the VM to wait.
+const busyQueue = 8 << 10
 
 // traffic lists the connections, and finds those that do not take what is sent.
 func (r *Report) traffic(surveys []*survey) {
@@ -241,7 +241,7 @@ func (r *Report) traffic(surveys []*survey) {
 			}
 			f := &checks.Finding{
 				What:  fmt.Sprintf("the link from %s to %s is busy", t.From, t.To),
-				Saw:   fmt.Sprintf("%s wait to be sent, %s before; %s/s are taken; processes that send are suspended from %s on", size(t.Queued), size(t.Before), size(int64(t.Out)), size(t.Limit)),
+				Saw:   fmt.Sprintf("%s wait to be sent, %s before; %s/s are taken; processes that send are suspended from %s on", Size(t.Queued), Size(t.Before), Size(int64(t.Out)), Size(t.Limit)),
 				Cause: "the other node or the network does not take what is sent: it is stopped, overloaded or slow, or something very large is on the way",
 				Fix:   "look at the other node; send less over distribution; erl +zdbbl raises the limit",
 			}
@@ -254,8 +254,8 @@ func (r *Report) knows(name string) bool {
 	return slices.ContainsFunc(r.Nodes, func(n NodeReport) bool { return n.Node == name })
 }
 
-// size writes a number of bytes for people.
-func size(n int64) string {
+// Size writes a number of bytes for people.
+func Size(n int64) string {
 	switch {
 	case n < 10<<10:
 		return fmt.Sprintf("%d B", n)

@@ -19,6 +19,7 @@ type Options struct {
 	Logs   []Source
 	Dumps  []Source
 	Events []Event
+	Known  []Finding // what whoever runs the cluster knows to be wrong
 	Since  time.Time // what logs and events say of the time before does not count
 	Hide   *Redactor // takes secrets out of what is quoted; nil: only what looks like one
 }
@@ -38,7 +39,7 @@ func Run(ctx context.Context, n *node.Node, targets []checks.Target, opts Option
 	start := time.Now()
 	opts = opts.withDefaults()
 	r := &Report{
-		Time: start.UTC(), Findings: []Finding{}, Nodes: make([]NodeReport, len(targets)), Links: []Traffic{}, Parts: [][]string{},
+		Time: start.UTC(), Findings: append([]Finding{}, opts.Known...), Nodes: make([]NodeReport, len(targets)), Links: []Traffic{}, Parts: [][]string{},
 		Dumps: []Dump{}, Events: []Event{},
 	}
 	surveys := make([]*survey, len(targets))
@@ -64,7 +65,7 @@ func Run(ctx context.Context, n *node.Node, targets []checks.Target, opts Option
 	r.mesh(targets, surveys)
 	r.traffic(surveys)
 	r.mailboxes(surveys)
-	r.events(opts.Events, opts.Since)
+	r.events(opts.Events, opts.Since, opts.Hide)
 	r.dumps()
 	r.logs()
 	r.order()
@@ -154,7 +155,7 @@ func (p *Process) Who() string {
 	switch {
 	case p.Name != "":
 		return p.Name
-	case p.Initial != "" && p.Initial != "proc_lib:init_p/5":
+	case p.Initial != "":
 		return p.Initial + " " + p.Pid
 	}
 	return p.Pid

@@ -2,6 +2,7 @@ package diagnose
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -92,19 +93,21 @@ func greatest(n int, of form) form {
 	return call("lists", "sublist", call("lists", "reverse", call("lists", "sort", of)), integer(n))
 }
 
-// links is [{Node, Output, Input, Queue}, …] of the connections that are ports, and {Node} of the others.
+// links is [{Node, Queue, Counters}, …] of the connections that are ports, and {Node} of the others. The counters are the socket's: those of
+// erlang:port_info/2 leave out what distribution sends and receives.
 func links() form {
-	info := func(item etf.Atom) form { return call("erlang", "port_info", variable(vPid), atom(item)) }
 	ctrl := call("erlang", "system_info", atom("dist_ctrl"))
 	pattern := tuple(variable(vNode), variable(vPid))
-	counted := each(tuple(variable(vNode), info("output"), info("input"), info("queue_size")), pattern, ctrl, call("erlang", "is_port", variable(vPid)))
+	queue := call("erlang", "port_info", variable(vPid), atom("queue_size"))
+	counters := call("inet", "getstat", variable(vPid), list(atom("send_oct"), atom("recv_oct")))
+	counted := each(tuple(variable(vNode), queue, counters), pattern, ctrl, call("erlang", "is_port", variable(vPid)))
 	other := each(tuple(variable(vNode)), pattern, ctrl, call("erlang", "is_pid", variable(vPid)))
 	return call("erlang", "++", counted, other)
 }
 
 // questions asks for the n most expensive processes (of which the one that runs this may be one) and the connections, over a sample of some milliseconds.
 func questions(n, sample int) []form {
-	infoItems := list(atom("registered_name"), atom("current_function"), atom("memory"), atom("message_queue_len"))
+	infoItems := list(atom("registered_name"), atom("current_function"), atom("memory"), atom("message_queue_len"), atom("initial_call"))
 	pid := variable(vPid)
 	changed := call("erlang", "--", variable(vAfter), variable(vBefore)) // only those that did something are looked at one by one
 	worked := each(
@@ -227,8 +230,11 @@ func copies(ps []*Process, n int) []Process {
 }
 
 func (d *detail) process() *Process {
-	p := &Process{Pid: etf.Format(d.Pid), Initial: mfa(d.Initial)}
+	p := &Process{Pid: fmt.Sprintf("<0.%d.%d>", d.Pid.ID, d.Pid.Serial), Initial: mfa(d.Initial)} // as the node itself writes it
 	info, _ := d.Info.(etf.List)
+	if v, ok := info.Lookup("initial_call"); ok && p.Initial == unknownCall {
+		p.Initial = mfa(v)
+	}
 	if v, ok := info.Lookup("registered_name"); ok {
 		if name, ok := v.(etf.Atom); ok {
 			p.Name = string(name)
@@ -245,6 +251,9 @@ func (d *detail) process() *Process {
 	}
 	return p
 }
+
+// unknownCall is what proc_lib says of a process that it has not started.
+const unknownCall = "proc_lib:init_p/5"
 
 // mfa writes {M, F, A} as m:f/a.
 func mfa(t etf.Term) string {
@@ -269,16 +278,29 @@ func (a *answers) traffic(from string, took time.Duration) []Traffic {
 			continue
 		}
 		to, _ := l[0].(etf.Atom)
-		t := Traffic{From: from, To: string(to), Limit: a.BusyLimit, Counted: len(l) == 4}
-		if before := then[l[0]]; t.Counted && len(before) == 4 {
-			t.OutAll, t.InAll, t.Queued, t.Before = counter(l[1]), counter(l[2]), counter(l[3]), counter(before[3])
-			t.Out = max(0, float64(t.OutAll-counter(before[1]))/took.Seconds())
-			t.In = max(0, float64(t.InAll-counter(before[2]))/took.Seconds())
+		t := Traffic{From: from, To: string(to), Limit: a.BusyLimit, Counted: len(l) == 3}
+		if before := then[l[0]]; t.Counted && len(before) == 3 {
+			t.Queued, t.Before = counter(l[1]), counter(before[1])
+			t.OutAll, t.InAll = octets(l[2])
+			out, in := octets(before[2])
+			t.Out, t.In = max(0, float64(t.OutAll-out)/took.Seconds()), max(0, float64(t.InAll-in)/took.Seconds())
 		}
 		out = append(out, t)
 	}
 	slices.SortFunc(out, func(x, y Traffic) int { return strings.Compare(x.To, y.To) })
 	return out
+}
+
+// octets reads {ok, [{send_oct, N}, {recv_oct, N}]}; the port may have gone.
+func octets(t etf.Term) (out, in int64) {
+	if ok, is := t.(etf.Tuple); is && len(ok) == 2 {
+		l, _ := ok[1].(etf.List)
+		sent, _ := l.Lookup("send_oct")
+		received, _ := l.Lookup("recv_oct")
+		out, _ = sent.(int64)
+		in, _ = received.(int64)
+	}
+	return out, in
 }
 
 // counter reads {Item, N}; the port may have gone.
