@@ -51,7 +51,7 @@ func NewRedactor(secrets ...string) *Redactor {
 
 const (
 	secretWord  = `[\w.\-]*(?:passw(?:or)?d|passphrase|_pass\b|secret|token|api_?key|access_?key|private_?key|credential|cookie)[\w.\-]*` //nolint:gosec // what a secret is called, not one
-	secretValue = `(<<"[^"]*"(?:/utf8)?>>|"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|[^\s,;}\])"']+)` //nolint:gosec // what one looks like
+	secretValue = `(<<"[^"]*"(?:/utf8)?>>|"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|[^\s,;}\])"']+)`                                            //nolint:gosec // what one looks like
 )
 
 // Where a secret is found by what stands before it, which is kept.
