@@ -20,8 +20,8 @@ import (
 	"github.com/beamctl/beamctl/node"
 )
 
-// patient is what is to be diagnosed, and how.
-type patient struct {
+// diagnosis is what is to be diagnosed, and how.
+type diagnosis struct {
 	at     attachment
 	logs   []string
 	dumps  []string
@@ -35,7 +35,7 @@ type patient struct {
 }
 
 func (a *app) diagnoseCmd() *cobra.Command {
-	var p patient
+	var p diagnosis
 	cmd := &cobra.Command{
 		Use:   "diagnose",
 		Short: "Find out what is wrong, and collect it for a bug report",
@@ -93,7 +93,7 @@ const (
 )
 
 // prepare finds out what the flags mean.
-func (p *patient) prepare(a *app) error {
+func (p *diagnosis) prepare(a *app) error {
 	var err error
 	if p.opts.Since, err = parseSince(p.since); err != nil {
 		return err
@@ -139,18 +139,18 @@ func opener(path string) func() (io.ReadCloser, error) {
 	return func() (io.ReadCloser, error) { return os.Open(path) }
 }
 
-func (p *patient) log(node, name, path string) {
+func (p *diagnosis) log(node, name, path string) {
 	p.opts.Logs = append(p.opts.Logs, diagnose.Source{Node: node, Name: name, Open: opener(path)})
 	p.files = append(p.files, diagnose.File{Name: name, Form: diagnose.Text, Open: opener(path)})
 }
 
-func (p *patient) dump(node, name, path string) {
+func (p *diagnosis) dump(node, name, path string) {
 	p.opts.Dumps = append(p.opts.Dumps, diagnose.Source{Node: node, Name: name, Open: opener(path)})
 	p.files = append(p.files, diagnose.File{Name: name, Form: diagnose.DumpOf, Open: opener(path)})
 }
 
 // cluster takes all that there is of the cluster that the flags mean, whether it runs or not.
-func (p *patient) cluster(a *app) error {
+func (p *diagnosis) cluster(a *app) error {
 	c, err := launcher.Find(a.where())
 	if err != nil {
 		return err
@@ -208,7 +208,7 @@ func stateFindings(r *launcher.Record) []diagnose.Finding {
 }
 
 // diagnose finds out what is wrong, shows it, and bundles it.
-func (a *app) diagnose(ctx context.Context, p *patient) error {
+func (a *app) diagnose(ctx context.Context, p *diagnosis) error {
 	n, err := node.Start(node.Config{})
 	if err != nil {
 		return err
@@ -236,7 +236,7 @@ func (a *app) diagnose(ctx context.Context, p *patient) error {
 }
 
 // writeBundle writes the archive, which appears under its name when it is complete.
-func (a *app) writeBundle(ctx context.Context, n *node.Node, p *patient, r *diagnose.Report) error {
+func (a *app) writeBundle(ctx context.Context, n *node.Node, p *diagnosis, r *diagnose.Report) error {
 	matrix, err := json.MarshalIndent(health.Run(ctx, n, p.targets, health.Options{}), "", "  ")
 	if err != nil {
 		return err
