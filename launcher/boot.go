@@ -200,7 +200,9 @@ func (p *planner) builds() []buildStep {
 		env := projectEnv(p.base, l)
 		// Templates that need a node say nothing here.
 		maps.DeleteFunc(env, func(k, v string) bool { return l.Env[k] == v && strings.Contains(v, "{{") })
-		env[MarkerEnv], env[roleEnv] = p.id, "build"
+		if p.id != "" {
+			env[MarkerEnv], env[roleEnv] = p.id, "build"
+		}
 		step := buildStep{l.Build, flatten(env)}
 		if !slices.ContainsFunc(steps, func(s buildStep) bool {
 			return slices.Equal(s.argv, step.argv) && slices.Equal(s.env, step.env)

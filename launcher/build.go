@@ -3,7 +3,14 @@ package launcher
 import (
 	"context"
 	"errors"
+	"fmt"
+	"io"
 	"os"
+	"os/exec"
+	"syscall"
+	"time"
+
+	"github.com/beamctl/beamctl/checks"
 )
 
 // planner returns what makes the plans of this cluster's nodes, as many as they are now.
@@ -16,11 +23,81 @@ func (s *supervisor) planner() *planner {
 	return &planner{spec: &spec, place: s.Place, id: s.ID, base: os.Environ(), ports: &s.ports}
 }
 
-// build runs the build steps one after the other, in the project, under the guardian.
+// build runs the build steps one after the other, in the project, under the guardian. Then it looks whether all that was changed is
+// compiled: there may be no build step, or one that overlooks something.
 func (s *supervisor) build(ctx context.Context) error {
-	for _, step := range s.planner().builds() {
+	steps, began := s.planner().builds(), time.Now()
+	for _, step := range steps {
 		if err := s.buildStep(ctx, step); err != nil {
 			return err
+		}
+	}
+	if len(steps) > 0 {
+		if err := s.Place.markBuilt(began); err != nil {
+			return err
+		}
+	}
+	if s.Stale {
+		return nil
+	}
+	stale, err := s.Spec.Stale(s.Place.builtAt())
+	if err != nil || len(stale) == 0 {
+		return err
+	}
+	fix := "compile it (`build` in beamctl.yaml makes every start do so), or take the old code on purpose: --stale"
+	if len(steps) > 0 {
+		fix = "touch the file, which was changed in the second in which it was last compiled, and start again; or take the old code on purpose: --stale"
+	}
+	if s.Spec.Runtime == "release" {
+		fix = "make the release again, or take the old code on purpose: --stale"
+	}
+	return staleFinding(stale, fix)
+}
+
+// Errors of Compile.
+var (
+	ErrNoBuild = errors.New("no build step")
+	ErrBuild   = errors.New("the build failed")
+)
+
+// Compile builds the project again, as the cluster's start did, and writes what the build has to say to out. Until the next change of a
+// source, none of them is stale.
+func (c *Cluster) Compile(ctx context.Context, out io.Writer) error {
+	began := time.Now()
+	if err := c.record.Spec.Compile(ctx, out); err != nil {
+		return err
+	}
+	return c.place.markBuilt(began)
+}
+
+// Compile runs the project's build steps, with what they say going to out. Errors: *checks.Finding of ErrNoBuild or ErrBuild.
+func (s *Spec) Compile(ctx context.Context, out io.Writer) error {
+	p := planner{spec: s, base: os.Environ()}
+	steps := p.builds()
+	if len(steps) == 0 {
+		return &checks.Finding{
+			What: "there is nothing to compile with", Cause: fmt.Sprintf("runtime %s has no build step here", s.Runtime),
+			Fix: "say what builds the project: `build: [make]` in beamctl.yaml; or build it yourself", Err: ErrNoBuild,
+		}
+	}
+	for _, step := range steps {
+		path, err := lookPath(step.argv[0], step.env, s.Dir)
+		if err != nil {
+			return fmt.Errorf("build: %w", err)
+		}
+		cmd := exec.CommandContext(ctx, path)
+		cmd.Args, cmd.Env, cmd.Dir, cmd.Stdout, cmd.Stderr = step.argv, step.env, s.Dir, out, out
+		cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // what it starts ends with it
+		cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
+		cmd.WaitDelay = execGrace
+		if err := cmd.Run(); err != nil {
+			if ctx.Err() != nil {
+				return context.Cause(ctx)
+			}
+			return &checks.Finding{
+				What: fmt.Sprintf("the project does not build: %s: %s", joinArgs(step.argv), err),
+				Fix:  "what it said is above; nothing was pushed", Err: ErrBuild,
+			}
 		}
 	}
 	return nil

@@ -176,6 +176,21 @@ func (c *Cluster) StateDir() string { return string(c.place) }
 // Record returns what the cluster wrote about itself, its State corrected by whether its supervisor lives.
 func (c *Cluster) Record() Record { return *c.record }
 
+// Reload returns the cluster with what it has written about itself since; its nodes may be others now.
+func (c *Cluster) Reload() (*Cluster, error) {
+	r, err := readRecord(c.place)
+	if err != nil {
+		return nil, err
+	}
+	if r.ID != c.record.ID {
+		return nil, fmt.Errorf("cluster %s %w: another one has its place", c.Name(), ErrNotRunning)
+	}
+	return &Cluster{place: c.place, record: r, tie: c.tie}, nil
+}
+
+// Code returns the code of the cluster's nodes, as it is on disk.
+func (c *Cluster) Code() (map[string]*Code, error) { return c.record.Spec.Code() }
+
 // UserEPMD returns the address (host:port) at which the user's own nodes find the cluster's.
 func (c *Cluster) UserEPMD() string { return c.record.EPMD }
 

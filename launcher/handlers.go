@@ -25,13 +25,14 @@ const (
 	codeEnded    = "ended"     // of a start or change whose cluster somebody ended
 	codeNoNode   = "no-node"   // there is no such node
 	codeSpec     = "spec"      // what is asked for cannot be a cluster
+	codeStale    = "stale"     // the sources are newer than the code
 )
 
 // wireCodes are the codes of errors that are one of ours.
 var wireCodes = []struct {
 	code string
 	err  error
-}{{codeNotReady, ErrNotReady}, {codeNoNode, ErrNoNode}, {codeSpec, ErrSpec}}
+}{{codeNotReady, ErrNotReady}, {codeNoNode, ErrNoNode}, {codeSpec, ErrSpec}, {codeStale, ErrStale}}
 
 // toWire makes err cross the socket without losing what kind it is.
 func toWire(err error) error {

@@ -25,6 +25,7 @@ const StateDirName = ".beamctl"
 //	tls/               of each node certificate, key and optfile, mode 0600, if the cluster has a TLS authority of its own
 //	supervisor.log     what supervisor and guardian had to say
 //	build.log          output of the build step
+//	built              its time is that at which the last build that succeeded began; not there if there was none
 //	events.jsonl       every Event; this and the logs have a predecessor with the suffix .1 when they were rotated
 //	nodes/NODE/        console.log, erl_crash.dump, the files of its spec; where erl nodes run
 //	nodes/NODE/home/   HOME of a node that reads its cookie there: .erlang.cookie leads to the cookie
@@ -42,6 +43,7 @@ func (p place) boot() string                { return p.join("boot.erl") }
 func (p place) tlsDir() string              { return p.join("tls") }
 func (p place) supervisorLog() string       { return p.join("supervisor.log") }
 func (p place) buildLog() string            { return p.join("build.log") }
+func (p place) built() string               { return p.join("built") }
 func (p place) events() string              { return p.join("events.jsonl") }
 func (p place) node(short string) string    { return p.join("nodes", short) }
 func (p place) console(short string) string { return p.join("nodes", short, "console.log") }
@@ -51,6 +53,24 @@ func (p place) crashDump(short string) string {
 
 // tls is a node's, the authority's or the user's file in the directory for TLS: its pem, key or conf.
 func (p place) tls(who, kind string) string { return filepath.Join(p.tlsDir(), who+"."+kind) }
+
+// markBuilt notes when a build that succeeded began.
+func (p place) markBuilt(began time.Time) error {
+	err := os.WriteFile(p.built(), nil, 0o600)
+	if err == nil {
+		err = os.Chtimes(p.built(), began, began)
+	}
+	return err
+}
+
+// builtAt returns when the last build that succeeded began, zero if there was none.
+func (p place) builtAt() time.Time {
+	st, err := os.Stat(p.built())
+	if err != nil {
+		return time.Time{}
+	}
+	return st.ModTime()
+}
 
 // makeHome makes a node's own HOME. Its .erlang.cookie is a link, so that there is one copy of the cookie to remove; auth.erl
 // follows it and looks at the mode of the file itself.
@@ -207,7 +227,7 @@ func (p place) ours() bool {
 	}
 	for _, e := range entries {
 		switch e.Name() {
-		case ".gitignore", "lock", "cluster.json", "cluster.json.new", "cookie", "boot.erl", "supervisor.log", "build.log", "events.jsonl", "events.jsonl" + oldSuffix, "build.log" + oldSuffix, "nodes", "tls":
+		case ".gitignore", "lock", "cluster.json", "cluster.json.new", "cookie", "boot.erl", "supervisor.log", "build.log", "built", "events.jsonl", "events.jsonl" + oldSuffix, "build.log" + oldSuffix, "nodes", "tls":
 		default:
 			return false
 		}

@@ -24,6 +24,8 @@ type runtime interface {
 	bootStarts() bool
 	// distribution is how distribution starts if l doesn't say.
 	distribution() string
+	// codeDirs are the directories from which a node takes its modules, the first first, given the environment of the build.
+	codeDirs(l *Launch, project string, env map[string]string) []string
 }
 
 // nodeFacts are what a runtime may have to tell a node about itself.
@@ -57,23 +59,27 @@ type erlRuntime struct{ plain }
 
 func (erlRuntime) argv(l *Launch, project string) []string {
 	argv := []string{"erl", "-noinput"}
-	var dirs []string
-	for _, pattern := range l.Ebin {
-		if !filepath.IsAbs(pattern) {
-			pattern = filepath.Join(escapeGlob(project), pattern)
-		}
-		found, err := filepath.Glob(pattern)
-		if err == nil {
-			dirs = append(dirs, found...)
-		}
-	}
-	if len(dirs) > 0 {
+	if dirs := ebins(l.Ebin, project); len(dirs) > 0 {
 		argv = append(append(argv, "-pa"), dirs...)
 	}
 	if l.SysConfig != "" {
 		argv = append(argv, "-config", l.SysConfig)
 	}
 	return append(argv, l.Args...)
+}
+
+// ebins returns the directories that patterns, relative to the project, stand for.
+func ebins(patterns []string, project string) []string {
+	var dirs []string
+	for _, pattern := range patterns {
+		if !filepath.IsAbs(pattern) {
+			pattern = filepath.Join(escapeGlob(project), pattern)
+		}
+		if found, err := filepath.Glob(pattern); err == nil {
+			dirs = append(dirs, found...)
+		}
+	}
+	return dirs
 }
 
 // A directory of its own: what an application writes relative to where it runs (Mnesia.node1@…) is not shared.

@@ -30,6 +30,8 @@ type StartConfig struct {
 	Tied bool
 	// GoOn leaves the other nodes running when some don't start. Start then returns the cluster, and a *PartialError.
 	GoOn bool
+	// Stale allows what would otherwise be refused with ErrStale: sources that are newer than what was compiled from them.
+	Stale bool
 }
 
 // PartialError says which nodes did not start of a cluster that runs without them.
@@ -41,9 +43,10 @@ func (e *PartialError) Unwrap() error { return e.Finding }
 // Start starts a cluster and returns when all its nodes are ready. When ctx ends before, or anything fails, nothing of it
 // keeps running; after a failure the state directory stays, for its logs, and so does a Cluster with which to read them.
 //
-// Errors: ErrSpec, ErrRunning, *checks.Finding for whatever is understood, ctx's.
+// Errors: ErrSpec, ErrRunning, ErrStale, *checks.Finding for whatever is understood, ctx's.
 func Start(ctx context.Context, cfg StartConfig) (*Cluster, error) {
 	spec := cfg.Spec.withDefaults()
+	spec.Pin(os.Environ())
 	if err := spec.Validate(); err != nil {
 		return nil, err
 	}
@@ -79,7 +82,7 @@ func Start(ctx context.Context, cfg StartConfig) (*Cluster, error) {
 	if err := sweep(ctx, p); err != nil {
 		return nil, err
 	}
-	args := startArgs{ID: newID(spec.Cluster), Place: p, Spec: spec, Binary: cfg.Binary, Tied: cfg.Tied, GoOn: cfg.GoOn}
+	args := startArgs{ID: newID(spec.Cluster), Place: p, Spec: spec, Binary: cfg.Binary, Tied: cfg.Tied, GoOn: cfg.GoOn, Stale: cfg.Stale}
 	tie, err := supervise(ctx, args, lock, cfg.Progress)
 	if err != nil && ctx.Err() != nil && p.lockedBy(lock) { // the supervisor hadn't got as far as clearing away itself
 		clear := context.WithoutCancel(ctx)

@@ -41,6 +41,7 @@ type NodeStatus struct {
 	Apps    []string `json:"apps"` // running, the project's own
 	Missing []string `json:"missing_apps"`
 	Peers   []string `json:"peers"`           // nodes(visible)
+	Drift   []string `json:"drift"`           // modules that it runs in another version than the disk has
 	Exit    string   `json:"exit,omitempty"`  // how its process ended
 	Cause   string   `json:"cause,omitempty"` // why it crashed, if that is known
 	Restart int      `json:"restarts"`        // how often its restart policy has started it again
@@ -84,15 +85,30 @@ func (s *supervisor) measure(ctx context.Context) Status {
 	defer cancel()
 	var wg sync.WaitGroup
 	members := s.all()
+	codes := s.codes(members)
 	st.Nodes = make([]NodeStatus, len(members))
 	for i, m := range members {
-		wg.Go(func() { st.Nodes[i] = s.measureNode(ctx, m, ports[m.short]) })
+		wg.Go(func() { st.Nodes[i] = s.measureNode(ctx, m, ports[m.short], codes[m.name]) })
 	}
 	wg.Wait()
 	return st
 }
 
-func (s *supervisor) measureNode(ctx context.Context, m *member, port int) NodeStatus {
+// codes returns the code of each node as it is on disk now; without that of one that cannot be read.
+func (s *supervisor) codes(members []*member) map[string]*Code {
+	spec := s.Spec
+	spec.Nodes = nil
+	for _, m := range members {
+		spec.Nodes = append(spec.Nodes, *m.spec)
+	}
+	codes, err := spec.Code()
+	if err != nil { // whoever wants to know why tries to sync
+		return nil
+	}
+	return codes
+}
+
+func (s *supervisor) measureNode(ctx context.Context, m *member, port int, code *Code) NodeStatus {
 	m.catchUp(ctx)
 	m.mu.Lock()
 	l, process := m.life, m.life.process
@@ -134,15 +150,22 @@ func (s *supervisor) measureNode(ctx context.Context, m *member, port int) NodeS
 		running  []struct{ App, Desc, Vsn etf.Term }
 		visible  []etf.Atom
 	)
-	ask := func(v any, module, function etf.Atom, args ...etf.Term) {
+	do := func(f func() error) {
 		wg.Go(func() {
-			if err := s.node.CallInto(ctx, m.name, v, module, function, args...); err != nil {
+			if err := f(); err != nil {
 				mu.Lock()
 				defer mu.Unlock()
 				problems = append(problems, err)
 			}
 		})
 	}
+	ask := func(v any, module, function etf.Atom, args ...etf.Term) {
+		do(func() error { return s.node.CallInto(ctx, m.name, v, module, function, args...) })
+	}
+	do(func() (err error) {
+		n.Drift, err = s.disk.drift(ctx, s.node, m.name, code)
+		return err
+	})
 	ask(&otp, "erlang", "system_info", etf.Atom("otp_release"))
 	ask(&osPid, "os", "getpid")
 	ask(&clock, "erlang", "statistics", etf.Atom("wall_clock"))

@@ -31,6 +31,7 @@ type startArgs struct {
 	Binary string `json:"binary"` // to run the guardian from
 	Tied   bool   `json:"tied"`   // the cluster ends when the client hangs up
 	GoOn   bool   `json:"go_on"`  // a node that doesn't start doesn't end the others
+	Stale  bool   `json:"stale"`  // sources may be newer than what was compiled from them
 }
 
 // stopArgs asks for the cluster's end.
@@ -50,6 +51,7 @@ type supervisor struct {
 	cookie  dist.Cookie
 	signer  *authority // with `tls: auto`, else nil
 	ports   portTable
+	disk    diskSums
 
 	membersMu sync.Mutex
 	members   []*member       // replaced when it changes

@@ -45,12 +45,18 @@ func (a *app) execConfig(g guestFlags, argv []string) launcher.ExecConfig {
 }
 
 func (a *app) execCmd() *cobra.Command {
-	var guest guestFlags
+	var (
+		guest guestFlags
+		stale bool
+	)
 	cmd := &cobra.Command{
 		Use:   "exec [flags] -- COMMAND [ARG...]",
 		Short: "Run a command that can reach the cluster",
 		Long: `Exec runs a command with what it needs to reach the nodes in its environment, and returns its exit code.
 Signals are passed on.
+
+It refuses (125) when a source was changed and not compiled since, or a node runs another version of a module than the disk has: a test
+would test old code. "beamctl sync" brings the nodes up to date; --stale goes on with what they run.
 
 ` + guestHelp + "\n\n" + joinHelp,
 		Example: `  beamctl exec -- mix test --only real_nodes
@@ -68,6 +74,11 @@ Signals are passed on.
 				ctx, cancel = context.WithTimeout(ctx, a.timeout)
 			}
 			defer cancel()
+			if !stale {
+				if err := c.Fresh(ctx); err != nil {
+					return &statusError{launcher.ExecFailed, err}
+				}
+			}
 			status, err := c.Exec(ctx, a.execConfig(guest, args))
 			if status == launcher.ExecTimedOut && errors.Is(err, context.DeadlineExceeded) {
 				err = fmt.Errorf("%s timed out after %s", args[0], a.timeout)
@@ -79,6 +90,7 @@ Signals are passed on.
 		},
 	}
 	guest.register(cmd.Flags())
+	staleFlag(cmd.Flags(), &stale)
 	cmd.Flags().SetInterspersed(false) // what follows the command is the command's
 	return cmd
 }

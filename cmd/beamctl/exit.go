@@ -80,7 +80,7 @@ func exitCode(err error) int {
 		return status.status
 	case is(context.Canceled, errInterrupted):
 		return exitInterrupted
-	case errors.As(err, &usage), is(launcher.ErrSpec, launcher.ErrConfig, launcher.ErrAmbiguous, node.ErrBadName, node.ErrTLSFile):
+	case errors.As(err, &usage), is(launcher.ErrSpec, launcher.ErrConfig, launcher.ErrAmbiguous, launcher.ErrNoCode, launcher.ErrNoBuild, node.ErrBadName, node.ErrTLSFile):
 		return exitUsage
 	case is(launcher.ErrNoCluster, launcher.ErrNotRunning, launcher.ErrNoNode):
 		return exitNoCluster

@@ -104,7 +104,7 @@ func (a *app) root() *cobra.Command {
 // commands lists the verbs.
 func (a *app) commands() []*cobra.Command {
 	return []*cobra.Command{
-		a.initCmd(), a.configCmd(), a.doctorCmd(), a.startCmd(), a.runCmd(), a.stopCmd(), a.restartCmd(), a.addCmd(), a.removeCmd(), a.statusCmd(), a.listCmd(), a.healthCmd(), a.diagnoseCmd(), a.rpcCmd(), a.logsCmd(), a.eventsCmd(), a.execCmd(), a.envCmd(), a.epmdCmd(), a.cleanCmd(),
+		a.initCmd(), a.configCmd(), a.doctorCmd(), a.startCmd(), a.runCmd(), a.stopCmd(), a.restartCmd(), a.addCmd(), a.removeCmd(), a.statusCmd(), a.listCmd(), a.healthCmd(), a.diagnoseCmd(), a.rpcCmd(), a.syncCmd(), a.logsCmd(), a.eventsCmd(), a.execCmd(), a.envCmd(), a.epmdCmd(), a.cleanCmd(),
 	}
 }
 

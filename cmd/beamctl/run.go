@@ -16,13 +16,14 @@ func (a *app) runCmd() *cobra.Command {
 		flags specFlags
 		guest guestFlags
 		keep  bool
+		stale bool
 	)
 	cmd := &cobra.Command{
 		Use:   "run [flags] -- COMMAND [ARG...]",
 		Short: "Start a cluster, run a command against it, and clear it away",
 		Long: `Run starts a cluster as start does, runs a command in it as exec does, and ends the cluster, whatever happens: also when the
 command fails, when the time is up, when run itself is interrupted or killed (even by SIGKILL), or when the cluster
-doesn't get ready. What the command itself has left running is ended, too.
+doesn't get ready. What the command itself has left running is ended, too. As start, it refuses to begin with old code.
 
 It returns the command's own exit code. When that is not 0 it shows the last lines of the nodes' logs; with
 --keep-on-failure the logs stay. Where the command has no exit code, run's is
@@ -43,12 +44,13 @@ It returns the command's own exit code. When that is not 0 it shows the last lin
 			if err != nil {
 				return &statusError{launcher.ExecFailed, err}
 			}
-			return a.run(cmd.Context(), spec, a.execConfig(guest, args), keep)
+			return a.run(cmd.Context(), launcher.StartConfig{Spec: spec, Stale: stale}, a.execConfig(guest, args), keep)
 		},
 	}
 	flags.register(cmd.Flags())
 	guest.register(cmd.Flags())
 	cmd.Flags().BoolVar(&keep, "keep-on-failure", false, "keep the logs if the command fails or doesn't get to run")
+	staleFlag(cmd.Flags(), &stale)
 	cmd.Flags().SetInterspersed(false) // what follows the command is the command's
 	return cmd
 }
@@ -63,17 +65,18 @@ func needCommand(cmd *cobra.Command, args []string) error {
 // runLogLines is how much of each node's log a failed run shows: a crash report, not the whole life.
 const runLogLines = 20
 
-func (a *app) run(ctx context.Context, spec launcher.Spec, command launcher.ExecConfig, keep bool) error {
-	begin := time.Now()
+func (a *app) run(ctx context.Context, start launcher.StartConfig, command launcher.ExecConfig, keep bool) error {
+	begin, spec := time.Now(), start.Spec
 	a.say("starting cluster %s: %d × %s", paint(a.color(a.errTTY), bold, spec.Cluster), len(spec.Nodes), spec.Runtime)
 	progress := a.newProgress(spec.Nodes)
 	var running atomic.Bool // the terminal is the command's
+	start.StateDir, start.Progress = a.stateDir, func(e launcher.Event) {
+		if !running.Load() {
+			progress.show(e)
+		}
+	}
 	status, err := launcher.Run(ctx, launcher.RunConfig{
-		Start: launcher.StartConfig{Spec: spec, StateDir: a.stateDir, Progress: func(e launcher.Event) {
-			if !running.Load() {
-				progress.show(e)
-			}
-		}},
+		Start:   start,
 		Exec:    command,
 		Timeout: a.timeout,
 		Keep:    keep,

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/beamctl/beamctl/launcher"
 )
@@ -17,6 +18,7 @@ func (a *app) startCmd() *cobra.Command {
 	var (
 		flags specFlags
 		goOn  bool
+		stale bool
 	)
 	cmd := &cobra.Command{
 		Use:   "start [NODE...]",
@@ -27,6 +29,9 @@ The nodes go on running until "beamctl stop".
 
 They have an EPMD and a random cookie of their own, listen on loopback only, and log to
 .beamctl/CLUSTER/nodes/NODE/console.log.
+
+When the project is built and a source is still newer than what was compiled from it, start refuses: it would start old code. That
+is so where there is no build step, or where that overlooks something. --stale starts it all the same.
 
 With names of nodes, start starts those of the running cluster that were stopped or have crashed.
 
@@ -47,15 +52,22 @@ to 30 s as it crashes again and again.`,
 			if a.timeout > 0 {
 				spec.Ready = a.timeout
 			}
-			return a.start(cmd, spec, goOn)
+			return a.start(cmd, launcher.StartConfig{Spec: spec, GoOn: goOn, Stale: stale})
 		},
 	}
 	flags.register(cmd.Flags())
 	cmd.Flags().BoolVar(&goOn, "keep-going", false, "leave the other nodes running when some do not start")
+	staleFlag(cmd.Flags(), &stale)
 	return cmd
 }
 
-func (a *app) start(cmd *cobra.Command, spec launcher.Spec, goOn bool) error {
+// staleFlag is that of commands that refuse to work with old code.
+func staleFlag(f *pflag.FlagSet, stale *bool) {
+	f.BoolVar(stale, "stale", false, "do it also with code that is older than the sources")
+}
+
+func (a *app) start(cmd *cobra.Command, cfg launcher.StartConfig) error {
+	spec := cfg.Spec
 	parent := cmd.Context()
 	timeout := a.timeout
 	a.timeout = 0 // the supervisor keeps it: it knows what was last seen
@@ -65,9 +77,8 @@ func (a *app) start(cmd *cobra.Command, spec launcher.Spec, goOn bool) error {
 
 	begin := time.Now()
 	a.say("starting cluster %s: %d × %s", paint(a.color(a.errTTY), bold, spec.Cluster), len(spec.Nodes), spec.Runtime)
-	c, err := launcher.Start(ctx, launcher.StartConfig{
-		Spec: spec, StateDir: a.stateDir, Progress: a.newProgress(spec.Nodes).show, GoOn: goOn,
-	})
+	cfg.StateDir, cfg.Progress = a.stateDir, a.newProgress(spec.Nodes).show
+	c, err := launcher.Start(ctx, cfg)
 	if partial, ok := errors.AsType[*launcher.PartialError](err); ok {
 		if err := a.showStatus(ctx, c); err != nil {
 			return err
@@ -131,12 +142,16 @@ func (a *app) statusTable(w io.Writer, st, before *launcher.Status) error {
 			ping, uptime = fmt.Sprintf("%.2fms", n.Ping), ago(time.Duration(n.Uptime)*time.Second)
 			mem, cpu = megabytes(n.Memory), cpuText(n, st, before)
 		}
+		drift := orDash(fmt.Sprint(len(n.Drift)))
+		if len(n.Drift) > 0 {
+			drift = paint(colored, yellow, drift)
+		}
 		rows = append(rows, []string{
 			n.Name, state, orDash(fmt.Sprint(n.Pid)), orDash(fmt.Sprint(n.Port)), orDash(n.OTP), orDash(ping), orDash(uptime), orDash(mem), orDash(cpu),
-			fmt.Sprint(len(n.Peers)), orDash(apps), note,
+			fmt.Sprint(len(n.Peers)), drift, orDash(apps), note,
 		})
 	}
-	return table(w, []string{"NODE", "STATE", "PID", "PORT", "OTP", "PING", "UPTIME", "MEM", "CPU", "PEERS", "APPS", ""}, rows)
+	return table(w, []string{"NODE", "STATE", "PID", "PORT", "OTP", "PING", "UPTIME", "MEM", "CPU", "PEERS", "DRIFT", "APPS", ""}, rows)
 }
 
 func megabytes(n int64) string {

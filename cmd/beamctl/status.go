@@ -27,7 +27,8 @@ func (a *app) statusCmd() *cobra.Command {
 		Short: "Show the nodes of a cluster as they are found to be now",
 		Long: `Status looks at every node: is its process alive, is it registered with EPMD, does it answer, since when is it up,
 which OTP release is it, how much memory and time does its process take, how many nodes does it see, does the application run. A "!"
-marks an application that doesn't. Of nodes that are down it shows how they ended.
+marks an application that doesn't. DRIFT is how many modules it runs in another version than the disk has ("beamctl sync" brings it up to
+date; -o json names them). Of nodes that are down it shows how they ended.
 
 With -w it goes on until Ctrl-C or the end of the cluster: a live view on a terminal, one snapshot after the other elsewhere. CPU is then how
 much of one a node has taken since the last look.`,

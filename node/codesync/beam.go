@@ -50,6 +50,8 @@ type Beam struct {
 	Path string
 	// Compiler is the version of OTP's application compiler that made it ("8.2.3" is OTP 25's); "" if the file does not say.
 	Compiler string
+	// Source is the path of what it was made of, on the machine and at the time of compiling; "" if the file does not say.
+	Source string
 	// Native says why the module cannot be loaded and taken back at will: "on_load", "nif", or "" if it can.
 	Native string
 	// Code is the file. It may be compressed.
@@ -134,9 +136,9 @@ func Parse(code []byte) (*Beam, error) {
 		return nil, err
 	}
 	b.Module = atoms[0]
-	var info struct{ Version string }
+	var info struct{ Version, Source string }
 	if etf.Unmarshal(chunks["CInf"], &info) == nil {
-		b.Compiler = info.Version
+		b.Compiler, b.Source = info.Version, info.Source
 	}
 	switch {
 	case onLoad(chunks["Code"]):

@@ -1,0 +1,72 @@
+package launcher
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/beamctl/beamctl/checks"
+)
+
+// Stale returns the sources that were changed since they were compiled; see [Spec.Stale].
+func (c *Cluster) Stale() ([]StaleSource, error) { return c.record.Spec.Stale(c.place.builtAt()) }
+
+// Fresh returns nil if the nodes run what is on disk and the sources are compiled, and else what is not so, an ErrStale. Nodes that do not
+// answer are not asked twice: what they run is not known.
+func (c *Cluster) Fresh(ctx context.Context) error {
+	stale, err := c.Stale()
+	if err != nil {
+		return err
+	}
+	var lines []string
+	for _, s := range stale {
+		lines = append(lines, s.String())
+	}
+	if st, err := c.Status(ctx); err == nil { // a supervisor that does not answer is another command's matter
+		for _, n := range st.Nodes {
+			if len(n.Drift) > 0 {
+				lines = append(lines, fmt.Sprintf("%s runs another version than the disk has of %s", n.Name, listed(n.Drift)))
+			}
+		}
+	}
+	if len(lines) == 0 {
+		return nil
+	}
+	return &checks.Finding{
+		What: "the nodes run older code than the project's", Saw: some(lines), Cause: "it was changed since it was loaded: what is tested is not what one sees",
+		Fix: "bring them up to date: beamctl sync --compile; or go on with the old code: --stale", Err: ErrStale,
+	}
+}
+
+// maxNamed is how many files, modules or processes a message names: enough to know what it is about.
+const maxNamed = 8
+
+// listed shows names in one line.
+func listed(names []string) string {
+	text := strings.Join(names[:min(len(names), maxNamed)], ", ")
+	if more := len(names) - maxNamed; more > 0 {
+		text += fmt.Sprintf(" and %d more", more)
+	}
+	return text
+}
+
+// some shows lines.
+func some(lines []string) string {
+	text := strings.Join(lines[:min(len(lines), maxNamed)], "\n")
+	if more := len(lines) - maxNamed; more > 0 {
+		text += fmt.Sprintf("\nand %d more", more)
+	}
+	return text
+}
+
+// staleFinding refuses to start with stale sources.
+func staleFinding(stale []StaleSource, fix string) error {
+	var lines []string
+	for _, s := range stale {
+		lines = append(lines, s.String())
+	}
+	return &checks.Finding{
+		What: "the compiled code is older than its sources", Saw: some(lines),
+		Cause: "they were changed, and not compiled since: what would run is not what they say", Fix: fix, Err: ErrStale,
+	}
+}

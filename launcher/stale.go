@@ -1,0 +1,245 @@
+package launcher
+
+import (
+	"cmp"
+	"errors"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/beamctl/beamctl/node/codesync"
+)
+
+// ErrStale says that what would run is not what the sources say, or not what is on disk.
+var ErrStale = errors.New("the code is stale")
+
+// StaleSource is a source that was changed after it was compiled, or never was.
+type StaleSource struct {
+	Source  string    `json:"source"`         // relative to the project, if it is below
+	Beam    string    `json:"beam,omitempty"` // what was compiled from it; "": nothing
+	Changed time.Time `json:"changed"`
+}
+
+func (s StaleSource) String() string {
+	if s.Beam == "" {
+		return s.Source + " was never compiled"
+	}
+	return s.Source + " is newer than " + s.Beam
+}
+
+// Stale returns the sources of the project's own code that were changed after they were compiled, by name. Dependencies (what is below deps
+// or _build) have no part in it, nor has code whose sources are not there. Build tools that compare contents leave old files as they
+// are where nothing has changed; so what was changed before built, when a build that succeeded began, is not stale.
+func (s *Spec) Stale(built time.Time) ([]StaleSource, error) {
+	codes, err := s.Code()
+	if err != nil {
+		return nil, err
+	}
+	found := make(map[string]StaleSource)
+	seen := make(map[string]bool)
+	for _, code := range codes {
+		for _, dir := range code.Dirs {
+			if seen[dir] || consolidated(filepath.Join(dir, "x")) {
+				continue
+			}
+			seen[dir] = true
+			p := product{spec: s, dir: first(buildOf(dir), dir), built: built}
+			p.read()
+			for _, f := range append(p.stale(), p.notIn(dir)...) {
+				found[f.Source] = f
+			}
+		}
+	}
+	return slices.SortedFunc(maps.Values(found), func(a, b StaleSource) int { return cmp.Compare(a.Source, b.Source) }), nil
+}
+
+// product is what was compiled into one directory, and from what.
+type product struct {
+	spec     *Spec
+	dir      string
+	built    time.Time
+	manifest time.Time               // of Mix: when it last looked at the sources, in seconds; zero: another tool's
+	compiled map[string]time.Time    // source → of the oldest beam made of it
+	beam     map[string]string       // source → that beam
+	sums     map[string]codesync.Sum // file name → of the module
+	oldest   time.Time               // of all beams
+	newest   time.Time
+}
+
+// buildOf returns the directory from which a directory LIB/APP-VSN/ebin of a release was made, if the release is where Mix and rebar3 make it:
+// in _build/ENV/rel/NAME, of _build/ENV/lib/APP/ebin.
+func buildOf(ebin string) string {
+	app, _, versioned := strings.Cut(filepath.Base(filepath.Dir(ebin)), "-")
+	rel := filepath.Dir(filepath.Dir(filepath.Dir(filepath.Dir(ebin))))
+	if build := filepath.Join(filepath.Dir(rel), "lib", app, "ebin"); versioned && filepath.Base(rel) == "rel" && isDir(build, ".") {
+		return build
+	}
+	return ""
+}
+
+// read finds out what the directory's modules were made of. The first that says so tells whether they are the project's own. What
+// cannot be read says nothing here: the nodes will.
+func (p *product) read() {
+	p.compiled, p.beam, p.sums = make(map[string]time.Time), make(map[string]string), make(map[string]codesync.Sum)
+	if st, err := os.Stat(filepath.Join(filepath.Dir(p.dir), ".mix", "compile.elixir")); err == nil {
+		p.manifest = st.ModTime()
+	}
+	for _, path := range glob(p.dir, "*"+beamSuffix) {
+		st, err := os.Stat(path)
+		if err != nil {
+			continue
+		}
+		b, err := codesync.Read(path)
+		if err != nil {
+			continue
+		}
+		source, ok := p.own(b.Source)
+		if !ok {
+			if b.Source != "" && len(p.compiled) == 0 {
+				return
+			}
+			continue
+		}
+		p.sums[filepath.Base(path)] = b.Sum
+		at := st.ModTime()
+		if old, ok := p.compiled[source]; !ok || at.Before(old) {
+			p.compiled[source], p.beam[source] = at, path
+		}
+		if p.oldest.IsZero() || at.Before(p.oldest) {
+			p.oldest = at
+		}
+		if at.After(p.newest) {
+			p.newest = at
+		}
+	}
+}
+
+// notIn returns the modules that another directory, a release's, has in another version.
+func (p *product) notIn(dir string) []StaleSource {
+	var out []StaleSource
+	for name, sum := range p.sums {
+		path := filepath.Join(dir, name)
+		b, err := codesync.Read(path)
+		if dir == p.dir || err != nil || b.Sum == sum {
+			continue
+		}
+		if st, err := os.Stat(filepath.Join(p.dir, name)); err == nil {
+			out = append(out, StaleSource{relative(filepath.Join(p.dir, name), p.spec.Dir), relative(path, p.spec.Dir), st.ModTime().UTC()})
+		}
+	}
+	return out
+}
+
+// own returns the real path of a source that is there and no dependency's. rebar3 has links to the sources below _build.
+func (p *product) own(source string) (string, bool) {
+	if source == "" || !filepath.IsAbs(source) {
+		return "", false
+	}
+	source, err := filepath.EvalSymlinks(source)
+	if err != nil {
+		return "", false
+	}
+	for part := range strings.SplitSeq(filepath.ToSlash(relative(source, p.spec.Dir)), "/") {
+		if part == "deps" || part == "_build" {
+			return "", false
+		}
+	}
+	return source, true
+}
+
+// stale lists the sources that are newer than what was made of them.
+func (p *product) stale() []StaleSource {
+	var out []StaleSource
+	add := func(source, beam string, at time.Time) {
+		out = append(out, StaleSource{Source: relative(source, p.spec.Dir), Beam: relative(beam, p.spec.Dir), Changed: at.UTC()})
+	}
+	dirs := make(map[string]bool)
+	for source, at := range p.compiled {
+		dirs[filepath.Dir(source)] = true
+		if st, err := os.Stat(source); err == nil && p.newer(st.ModTime(), at) {
+			add(source, p.beam[source], st.ModTime())
+		}
+	}
+	for header, source := range p.changedHeaders(dirs) {
+		if st, err := os.Stat(header); err == nil {
+			add(header, p.beam[source], st.ModTime())
+		}
+	}
+	for dir := range dirs { // what is there and was never compiled
+		entries, err := os.ReadDir(dir)
+		if err != nil {
+			continue
+		}
+		for _, e := range entries {
+			path := filepath.Join(dir, e.Name())
+			ext := filepath.Ext(path)
+			if _, known := p.compiled[path]; known || ext != ".ex" && ext != ".erl" {
+				continue
+			}
+			// One that the build leaves out was so already when that was done.
+			if st, err := e.Info(); err == nil && p.newer(st.ModTime(), p.newest) && st.ModTime().After(p.built) {
+				add(path, "", st.ModTime())
+			}
+		}
+	}
+	return out
+}
+
+// newer tells whether a source that was changed at one time is not in what was compiled at another.
+func (p *product) newer(changed, compiled time.Time) bool {
+	if !p.manifest.IsZero() {
+		// Mix gives its manifest, and what it has compiled, the second in which it began; it looks again at what is of a later one.
+		return changed.Truncate(time.Second).After(p.manifest) && changed.After(p.built)
+	}
+	if !changed.After(compiled) {
+		return false
+	}
+	// Erlang's tools compare seconds: of a change in that in which they have compiled they never know.
+	return changed.After(p.built) || changed.Truncate(time.Second).Equal(compiled.Truncate(time.Second))
+}
+
+// includes matches -include("a.hrl") and -include_lib("app/include/a.hrl").
+var includes = lazy(`(?m)^\s*-include(?:_lib)?\(\s*"([^"]+)"`)
+
+// changedHeaders returns the .hrl files that were changed after a source that includes them was compiled, and one such source of each.
+// Which file an include means is decided by its name alone.
+func (p *product) changedHeaders(dirs map[string]bool) map[string]string {
+	changed := make(map[string]string) // name → path
+	for dir := range dirs {
+		for _, f := range append(glob(dir, "*.hrl"), glob(filepath.Dir(dir), "include/*.hrl")...) {
+			if st, err := os.Stat(f); err == nil && p.newer(st.ModTime(), p.oldest) && st.ModTime().After(p.built) {
+				changed[filepath.Base(f)] = f
+			}
+		}
+	}
+	out := make(map[string]string)
+	if len(changed) == 0 { // nearly always
+		return out
+	}
+	for source, compiled := range p.compiled {
+		seen := make(map[string]bool)
+		var visit func(path string)
+		visit = func(path string) {
+			for _, m := range includes().FindAllStringSubmatch(readFile(path), -1) {
+				name := filepath.Base(m[1])
+				if seen[name] {
+					continue
+				}
+				seen[name] = true
+				header := changed[name]
+				if st, err := os.Stat(header); err == nil && st.ModTime().After(compiled) {
+					out[header] = source
+				}
+				for dir := range dirs {
+					visit(filepath.Join(dir, name))
+					visit(filepath.Join(filepath.Dir(dir), "include", name))
+				}
+			}
+		}
+		visit(source)
+	}
+	return out
+}

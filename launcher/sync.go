@@ -1,0 +1,303 @@
+package launcher
+
+import (
+	"context"
+	"errors"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/beamctl/beamctl/checks"
+	"github.com/beamctl/beamctl/dist/etf"
+	"github.com/beamctl/beamctl/node"
+	"github.com/beamctl/beamctl/node/codesync"
+)
+
+// ErrBuildIncomplete says that modules which would have to be deleted are not there, but are to be: a build goes on, or has failed.
+var ErrBuildIncomplete = errors.New("the build is not complete")
+
+// SyncConfig says which nodes are to run what.
+type SyncConfig struct {
+	Targets []checks.Target
+	// Code returns what is on disk now, for each node by its name; that of "" is for all others. See [Spec.Code] and [CodeAt].
+	Code func() (map[string]*Code, error)
+	// MayBeDown leaves out nodes that don't run: they take the code from the disk when they start.
+	MayBeDown bool
+	// Stale returns the sources that were changed since they were compiled; nil: that is not known. They are told of in the report.
+	Stale   func() ([]StaleSource, error)
+	Options codesync.Options
+	DryRun  bool // look, and change nothing
+}
+
+// Paths is a SyncConfig.Code for files and directories; see [CodeAt].
+func Paths(paths []string) func() (map[string]*Code, error) {
+	return func() (map[string]*Code, error) {
+		c, err := CodeAt(paths)
+		return map[string]*Code{"": &c}, err
+	}
+}
+
+// SyncReport is what a sync found and did.
+type SyncReport struct {
+	DryRun bool          `json:"dry_run"`
+	Nodes  []*NodeSync   `json:"nodes"`
+	Millis float64       `json:"ms"`    // all of it
+	Took   codesync.Took `json:"took"`  // the push
+	Stale  []StaleSource `json:"stale"` // sources that are not compiled, so that the nodes don't run what they say
+	Error  string        `json:"error,omitempty"`
+
+	beams []*codesync.Beam
+}
+
+// Changes lists the modules that were pushed to some node or deleted there; of a dry run, that would be.
+func (r *SyncReport) Changes() (modules []string) {
+	for _, ns := range r.Nodes {
+		modules = append(append(modules, ns.Pushed...), ns.Deleted...)
+	}
+	slices.Sort(modules)
+	return slices.Compact(modules)
+}
+
+// NodeSync is what a sync found and did on one node.
+type NodeSync struct {
+	Node    string             `json:"node"`
+	State   SyncState          `json:"state"`
+	Pushed  []string           `json:"pushed"`  // modules that were replaced or added; dry run: that would be; so for the others
+	Deleted []string           `json:"deleted"` // modules that disk has no more
+	Refused []codesync.Refusal `json:"refused"`
+	Same    int                `json:"same"` // modules that it ran already, or will load from the same disk when it needs them
+	Bytes   int                `json:"bytes"`
+	// Killed are processes that were killed because they ran old code.
+	Killed    []codesync.Lingering `json:"killed,omitempty"`
+	Unchanged []string             `json:"unchanged,omitempty"` // processes that did not convert their state, and why
+	Unwritten []string             `json:"unwritten,omitempty"` // files that could not be written, and why
+	Apps      []AppChange          `json:"apps"`                // what a push does not change
+	Problem   string               `json:"problem,omitempty"`
+}
+
+// SyncState is what a node runs.
+type SyncState string
+
+// The states of a NodeSync.
+const (
+	Synced  SyncState = "synced"  // all of the code, since before or since now
+	Outdate SyncState = "old"     // what it ran before, which is not all of the code
+	Mixed   SyncState = "mixed"   // some old and some new modules
+	Unknown SyncState = "lost"    // it was lost while it changed
+	Down    SyncState = "down"    // it does not run
+	NoCode  SyncState = "no code" // nothing of the project
+)
+
+// syncGroup is nodes that run the same code.
+type syncGroup struct {
+	code  *Code
+	set   codesync.Set
+	plan  *codesync.Plan
+	nodes []*NodeSync
+}
+
+func (g *syncGroup) names() []string {
+	var names []string
+	for _, n := range g.nodes {
+		names = append(names, n.Node)
+	}
+	return names
+}
+
+// Sync makes nodes run the code that is on disk: it compares, and pushes what is different, to all of them or to none. (Of nodes that run
+// different projects that is so for each project.) The report is there also when there is an error. Errors: *checks.Finding of
+// ErrNoCode, ErrBuildIncomplete, what codesync.Push returns, or an unreachable node; ctx's.
+func Sync(ctx context.Context, n *node.Node, cfg SyncConfig) (*SyncReport, error) {
+	began := time.Now()
+	rep := &SyncReport{DryRun: cfg.DryRun, Stale: []StaleSource{}}
+	defer func() { rep.Millis = float64(time.Since(began).Microseconds()) / 1000 }()
+	groups, err := cfg.groups(ctx, n, rep)
+	if err != nil {
+		return rep, err
+	}
+	if err := together(groups, func(g *syncGroup) error { return g.compare(ctx, n, cfg.Options) }); err != nil {
+		return rep, err
+	}
+	for _, g := range groups {
+		if err := g.complete(ctx, n); err != nil {
+			return rep, err
+		}
+		rep.beams = append(rep.beams, g.set.Beams...)
+	}
+	refused := slices.ContainsFunc(groups, func(g *syncGroup) bool { return g.plan.Refused() }) && !cfg.Options.LeaveOut
+	for _, g := range groups {
+		switch {
+		case refused:
+			err = codesync.ErrRefused
+		case !cfg.DryRun && !g.plan.Empty():
+			err = g.push(ctx, n, rep)
+		}
+		if err != nil {
+			return rep, syncFinding(rep, err)
+		}
+	}
+	if cfg.Stale != nil {
+		stale, err := cfg.Stale()
+		if err != nil {
+			return rep, err
+		}
+		rep.Stale = append(rep.Stale, stale...)
+	}
+	return rep, nil
+}
+
+// together does something with all groups at once.
+func together(groups []*syncGroup, do func(*syncGroup) error) error {
+	errs := make([]error, len(groups))
+	var wg sync.WaitGroup
+	for i, g := range groups {
+		wg.Go(func() { errs[i] = do(g) })
+	}
+	wg.Wait()
+	return joinFindings(errs)
+}
+
+// groups connects with the nodes, and reads what they are to run.
+func (cfg *SyncConfig) groups(ctx context.Context, n *node.Node, rep *SyncReport) ([]*syncGroup, error) {
+	errs := make([]error, len(cfg.Targets))
+	rep.Nodes = make([]*NodeSync, len(cfg.Targets))
+	var wg sync.WaitGroup
+	for i, t := range cfg.Targets {
+		rep.Nodes[i] = &NodeSync{Node: t.Name, State: Outdate, Pushed: []string{}, Deleted: []string{}, Refused: []codesync.Refusal{}, Apps: []AppChange{}}
+		wg.Go(func() {
+			if errs[i] = n.AddPeer(t.Peer()); errs[i] == nil {
+				errs[i] = n.Connect(ctx, t.Name)
+			}
+		})
+	}
+	codes, codeErr := cfg.Code()
+	wg.Wait()
+	if codeErr != nil {
+		return nil, codeErr
+	}
+	var groups []*syncGroup
+	byCode := make(map[*Code]*syncGroup)
+	for i, t := range cfg.Targets {
+		ns, err := rep.Nodes[i], errs[i]
+		code := codes[t.Name]
+		if code == nil {
+			code = codes[""]
+		}
+		switch {
+		case cfg.MayBeDown && (errors.Is(err, node.ErrNoSuchName) || errors.Is(err, node.ErrRefused)):
+			ns.State, errs[i] = Down, nil
+			continue
+		case err != nil:
+			f := checks.Unreachable(t, err)
+			ns.State, ns.Problem, errs[i] = Down, f.What, f
+			continue
+		case code == nil || len(code.Dirs) == 0:
+			ns.State = NoCode
+			continue
+		}
+		g := byCode[code]
+		if g == nil {
+			g = &syncGroup{code: code}
+			byCode[code] = g
+			groups = append(groups, g)
+		}
+		g.nodes = append(g.nodes, ns)
+	}
+	if err := joinFindings(errs); err != nil {
+		return nil, err
+	}
+	if len(groups) == 0 && slices.ContainsFunc(rep.Nodes, func(ns *NodeSync) bool { return ns.State == NoCode }) {
+		return nil, &checks.Finding{
+			What: "it is not known what code these nodes run", Cause: "they are started by a command of their own, or with bare nodes' options",
+			Fix: "name the compiled modules, or their directories: beamctl sync ebin", Err: ErrNoCode,
+		}
+	}
+	return groups, together(groups, func(g *syncGroup) error { return g.read(ctx) })
+}
+
+// read reads the code.
+func (g *syncGroup) read(ctx context.Context) error {
+	if len(g.code.Beams) == 0 {
+		return &checks.Finding{
+			What: "there are no compiled modules", Saw: some(g.code.Dirs) + ": empty, or not there", Fix: "build the project first: beamctl sync --compile", Err: ErrNoCode,
+		}
+	}
+	beams, err := codesync.ReadFiles(ctx, slices.Sorted(maps.Values(g.code.Beams))...)
+	g.set = codesync.Set{Beams: beams, Dirs: g.code.Dirs}
+	if err != nil && errors.Is(err, codesync.ErrNotBeam) {
+		return &checks.Finding{
+			What: "a compiled module cannot be read; nothing was pushed", Saw: err.Error(), Cause: "it is damaged, or still being written", Fix: "build again", Err: err,
+		}
+	}
+	return err
+}
+
+// compare makes the plan, and notes in the report what it says.
+func (g *syncGroup) compare(ctx context.Context, n *node.Node, opts codesync.Options) error {
+	var apps sync.WaitGroup
+	for _, ns := range g.nodes {
+		apps.Go(func() {
+			changes, err := appChanges(ctx, n, ns.Node, g.code.Apps)
+			if ns.Apps = append(ns.Apps, changes...); err != nil {
+				ns.Problem = err.Error()
+			}
+		})
+	}
+	var err error
+	g.plan, err = codesync.Compare(ctx, n, g.names(), g.set, opts)
+	apps.Wait()
+	if err != nil {
+		return err
+	}
+	for i, np := range g.plan.Nodes {
+		ns := g.nodes[i]
+		ns.Same, ns.Refused = np.Same+np.OnDisk, append(ns.Refused, np.Refuse...)
+		for _, c := range np.Push {
+			ns.Pushed, ns.Bytes = append(ns.Pushed, string(c.Module)), ns.Bytes+c.Size
+		}
+		for _, c := range np.Delete {
+			ns.Deleted = append(ns.Deleted, string(c.Module))
+		}
+		if len(np.Push)+len(np.Delete)+len(np.Refuse) == 0 {
+			ns.State = Synced
+		}
+	}
+	return nil
+}
+
+// push carries the plan out, and notes in the report what became of it.
+func (g *syncGroup) push(ctx context.Context, n *node.Node, rep *SyncReport) error {
+	done, err := codesync.Push(ctx, n, g.plan)
+	if done == nil {
+		return err
+	}
+	rep.Took.Stage += done.Took.Stage
+	rep.Took.Gate += done.Took.Gate
+	rep.Took.Commit += done.Took.Commit
+	rep.Took.Total += done.Took.Total
+	for i, r := range done.Nodes {
+		ns := g.nodes[i]
+		ns.State = map[codesync.State]SyncState{codesync.New: Synced, codesync.Old: Outdate, codesync.Mix: Mixed, codesync.Lost: Unknown}[r.State]
+		if r.State == codesync.New && len(r.Refused) > 0 {
+			ns.State = Outdate
+		}
+		if r.State == codesync.Old {
+			ns.Pushed, ns.Deleted = []string{}, []string{}
+		}
+		ns.Bytes, ns.Killed, ns.Unchanged, ns.Unwritten = r.Bytes, r.Killed, r.Unchanged, r.Unwritten
+		if r.Error != "" {
+			ns.Problem = r.Error
+		}
+	}
+	return err
+}
+
+// Atoms makes atoms of names.
+func Atoms(names []string) []etf.Atom {
+	out := make([]etf.Atom, 0, len(names))
+	for _, n := range names {
+		out = append(out, etf.Atom(n))
+	}
+	return out
+}

@@ -1,0 +1,342 @@
+package launcher
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"path/filepath"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/beamctl/beamctl/checks"
+	"github.com/beamctl/beamctl/node"
+)
+
+const (
+	// askAgain is how often it is looked whether a node that is not there has come, and whether what failed now succeeds.
+	askAgain = 500 * time.Millisecond
+	// bootTime is how long a node that has come may take to boot before it is looked for anew.
+	bootTime = time.Minute
+	// pushTime is how long one push may take: a node that hangs is not to hold up the next for ever.
+	pushTime = 30 * time.Second
+	// gapTime is how long modules may be missing without a word: compilers delete first and write later.
+	gapTime = 3 * time.Second
+)
+
+// SyncWatch says what to keep in sync.
+type SyncWatch struct {
+	SyncConfig
+	Root string // of the project
+	// Targets returns the nodes that there are now; nil: those of SyncConfig are all.
+	Targets func() ([]checks.Target, error)
+	// Compile builds the project; nil: somebody else does. With it, sources are watched.
+	Compile func(context.Context) error
+	// Told is called, from one goroutine, when something was pushed or could not be, and when a node comes or goes.
+	Told func(SyncEvent)
+}
+
+// SyncEvent is one thing that happened to nodes that are kept in sync.
+type SyncEvent struct {
+	Time   time.Time   `json:"time"`
+	What   string      `json:"what"`             // start, changed, joined, left or failed
+	Node   string      `json:"node,omitempty"`   // that joined or left
+	Report *SyncReport `json:"report,omitempty"` // of start, changed and joined
+	Error  string      `json:"error,omitempty"`  // of failed
+	Err    error       `json:"-"`
+}
+
+// What a SyncEvent may be.
+const (
+	SyncStart   = "start"
+	SyncChanged = "changed"
+	SyncJoined  = "joined"
+	SyncLeft    = "left"
+	SyncFailed  = "failed"
+)
+
+// Watch keeps nodes in sync with the disk until ctx ends: whenever files of code have changed and come to rest, it pushes. A node that is
+// started, or started again, is brought up to date when it has booted. What cannot be pushed is told of once, and tried again.
+// Errors: only what makes watching impossible.
+func Watch(ctx context.Context, n *node.Node, cfg SyncWatch) error {
+	ctx, cancel := context.WithCancel(ctx)
+	w := &syncWatch{SyncWatch: cfg, n: n, up: make(map[string]bool), awaited: make(map[string]context.CancelFunc), joined: make(chan checks.Target), failed: make(chan error, 2)}
+	w.MayBeDown = true
+	defer w.wg.Wait()
+	defer cancel()
+	events, stop := n.Events()
+	defer stop()
+	changed, err := w.watch(ctx, w.codeDirs, isCode)
+	if err != nil {
+		return err
+	}
+	var sources <-chan struct{}
+	if w.Compile != nil {
+		if sources, err = w.watch(ctx, w.sourceDirs, isSource); err != nil {
+			return err
+		}
+	}
+	w.refresh(ctx)
+	w.connect(ctx)
+	w.sync(ctx, SyncStart)
+	again := time.NewTicker(askAgain)
+	defer again.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case err := <-w.failed:
+			return err
+		case <-sources:
+			w.compile(ctx)
+		case <-changed:
+			w.sync(ctx, SyncChanged)
+		case t := <-w.joined:
+			w.join(ctx, t)
+		case e := <-events:
+			if !e.Up && w.up[e.Node] {
+				w.leave(ctx, e.Node)
+			}
+		case <-again.C:
+			w.refresh(ctx)
+			if w.again {
+				w.sync(ctx, SyncChanged)
+			}
+		}
+	}
+}
+
+// syncWatch is a Watch under way.
+type syncWatch struct {
+	SyncWatch
+	n       *node.Node
+	wg      sync.WaitGroup
+	up      map[string]bool               // nodes that are in sync, or were tried to bring there
+	awaited map[string]context.CancelFunc // nodes that are waited for
+	joined  chan checks.Target            // who has come
+	failed  chan error                    // what makes watching impossible
+	last    string                        // the failure that was told of, "" if all is well
+	again   bool                          // it has to be tried again
+	gap     time.Time                     // since when modules are missing; zero: none are
+}
+
+// tell is Told with the time.
+func (w *syncWatch) tell(e SyncEvent) {
+	e.Time = time.Now().UTC()
+	if e.Err != nil {
+		e.Error = e.Err.Error()
+	}
+	w.Told(e)
+}
+
+// watch watches files; the channel gets a value when they have changed.
+func (w *syncWatch) watch(ctx context.Context, dirs func() ([]string, error), wanted func(string) bool) (<-chan struct{}, error) {
+	fw, err := watchFiles(w.Root, dirs, wanted)
+	if err != nil {
+		return nil, err
+	}
+	ch := make(chan struct{}, 1)
+	w.wg.Go(func() {
+		defer fw.close()
+		for {
+			if err := fw.next(ctx); err != nil {
+				if ctx.Err() == nil {
+					w.failed <- err
+				}
+				return
+			}
+			select {
+			case ch <- struct{}{}:
+			default: // it will be looked at anyway
+			}
+		}
+	})
+	return ch, nil
+}
+
+// codeDirs are all directories of code. One that is just being made is there at the next look.
+func (w *syncWatch) codeDirs() ([]string, error) {
+	codes, err := w.Code()
+	if err != nil && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, ErrNoCode) {
+		return nil, err
+	}
+	var dirs []string
+	for _, c := range codes {
+		dirs = append(dirs, c.Dirs...)
+	}
+	slices.Sort(dirs)
+	return slices.Compact(dirs), nil
+}
+
+// sourceDirs are the directories in which projects have what is compiled.
+func (w *syncWatch) sourceDirs() ([]string, error) {
+	var dirs []string
+	for _, pattern := range []string{"lib", "src", "include", "test/support", "apps/*/lib", "apps/*/src", "apps/*/include"} {
+		for _, top := range glob(w.Root, pattern) {
+			_ = filepath.WalkDir(top, func(path string, d fs.DirEntry, err error) error { // what cannot be read is not compiled either
+				if err == nil && d.IsDir() {
+					dirs = append(dirs, path)
+				}
+				return nil
+			})
+		}
+	}
+	return dirs, nil
+}
+
+// isSource tells whether a file is one that is compiled.
+func isSource(name string) bool {
+	return slices.Contains([]string{".ex", ".erl", ".hrl", ".eex", ".heex", ".leex", ".xrl", ".yrl", ".src"}, filepath.Ext(name))
+}
+
+// refresh looks who is a node now, and waits for newcomers.
+func (w *syncWatch) refresh(ctx context.Context) {
+	if w.Targets != nil {
+		targets, err := w.Targets()
+		if err != nil { // its file may just be replaced
+			return
+		}
+		w.SyncConfig.Targets = targets
+	}
+	for _, t := range w.SyncConfig.Targets {
+		if !w.up[t.Name] && w.awaited[t.Name] == nil {
+			w.await(ctx, t)
+		}
+	}
+	for name, stop := range w.awaited {
+		if !slices.ContainsFunc(w.SyncConfig.Targets, func(t checks.Target) bool { return t.Name == name }) {
+			stop()
+			delete(w.awaited, name)
+		}
+	}
+}
+
+// await waits for a node to boot.
+func (w *syncWatch) await(ctx context.Context, t checks.Target) {
+	ctx, stop := context.WithCancel(ctx)
+	w.awaited[t.Name] = stop
+	w.wg.Go(func() {
+		t := t
+		t.Apps = nil // which may need the code
+		for ctx.Err() == nil {
+			if w.n.AddPeer(t.Peer()) == nil && w.n.Connect(ctx, t.Name) == nil {
+				booting, cancel := context.WithTimeout(ctx, bootTime)
+				err := checks.WaitReady(booting, w.n, t, nil, func(string) {})
+				cancel()
+				if err == nil {
+					select {
+					case w.joined <- t:
+					case <-ctx.Done():
+					}
+					return
+				}
+			}
+			select {
+			case <-time.After(askAgain):
+			case <-ctx.Done():
+			}
+		}
+	})
+}
+
+// connect gives the nodes that are there already the time to say so, for one line to tell of all of them.
+func (w *syncWatch) connect(ctx context.Context) {
+	wait := time.NewTimer(askAgain)
+	defer wait.Stop()
+	for len(w.awaited) > 0 {
+		select {
+		case t := <-w.joined:
+			delete(w.awaited, t.Name)
+			w.up[t.Name] = true
+		case <-wait.C:
+			return
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// join brings a node that has come up to date.
+func (w *syncWatch) join(ctx context.Context, t checks.Target) {
+	if stop := w.awaited[t.Name]; stop != nil {
+		stop()
+		delete(w.awaited, t.Name)
+	}
+	cfg := w.SyncConfig
+	cfg.Targets = []checks.Target{t}
+	rep, err := w.push(ctx, cfg)
+	switch {
+	case ctx.Err() != nil:
+	case err != nil: // it may have gone again; else all are tried again, it among them
+		w.up[t.Name] = true
+		w.fail(err)
+	case rep.Nodes[0].State == Down:
+		w.await(ctx, t)
+	default:
+		w.up[t.Name] = true
+		w.tell(SyncEvent{What: SyncJoined, Node: t.Name, Report: rep})
+	}
+}
+
+func (w *syncWatch) leave(ctx context.Context, name string) {
+	delete(w.up, name)
+	w.tell(SyncEvent{What: SyncLeft, Node: name})
+	w.refresh(ctx)
+}
+
+// sync brings all nodes that are there up to date.
+func (w *syncWatch) sync(ctx context.Context, what string) {
+	cfg := w.SyncConfig
+	cfg.Targets = slices.DeleteFunc(slices.Clone(cfg.Targets), func(t checks.Target) bool { return !w.up[t.Name] })
+	if len(cfg.Targets) == 0 {
+		return
+	}
+	rep, err := w.push(ctx, cfg)
+	switch {
+	case ctx.Err() != nil:
+	case err != nil:
+		w.fail(err)
+	default:
+		w.Options.Known = rep.beams // to go back to, when the disk has others
+		healed := w.last != ""
+		w.last, w.again, w.gap = "", false, time.Time{}
+		if what == SyncStart || healed || len(rep.Changes()) > 0 {
+			w.tell(SyncEvent{What: what, Report: rep})
+		}
+	}
+}
+
+// push is one Sync.
+func (w *syncWatch) push(ctx context.Context, cfg SyncConfig) (*SyncReport, error) {
+	ctx, cancel := context.WithTimeout(ctx, pushTime)
+	defer cancel()
+	return Sync(ctx, w.n, cfg)
+}
+
+// fail tells of a failure, once.
+func (w *syncWatch) fail(err error) {
+	if !errors.Is(err, ErrBuildIncomplete) {
+		w.gap = time.Time{}
+	} else if w.gap.IsZero() {
+		w.gap = time.Now()
+	}
+	w.again = true
+	if !w.gap.IsZero() && time.Since(w.gap) < gapTime {
+		return
+	}
+	if text := err.Error(); text != w.last {
+		w.last = text
+		w.tell(SyncEvent{What: SyncFailed, Err: err})
+	}
+}
+
+// compile builds the project, and pushes what came out of it.
+func (w *syncWatch) compile(ctx context.Context) {
+	switch err := w.Compile(ctx); {
+	case ctx.Err() != nil:
+	case err != nil:
+		w.tell(SyncEvent{What: SyncFailed, Err: err})
+	default:
+		w.sync(ctx, SyncChanged)
+	}
+}
