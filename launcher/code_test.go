@@ -128,9 +128,9 @@ func TestCodeAt(t *testing.T) {
 
 	write(t, filepath.Join(dir, "two/c.beam"), "")
 	_, err = CodeAt([]string{dir})
-	assert.ErrorContains(t, err, "two files are module c")
+	require.ErrorContains(t, err, "two files are module c")
 	_, err = CodeAt([]string{filepath.Join(dir, "one/note.txt")})
-	assert.ErrorIs(t, err, ErrNoCode)
+	require.ErrorIs(t, err, ErrNoCode)
 	_, err = CodeAt([]string{filepath.Join(dir, "none")})
 	assert.ErrorIs(t, err, os.ErrNotExist)
 }

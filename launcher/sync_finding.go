@@ -58,14 +58,18 @@ func syncFinding(rep *SyncReport, err error) error {
 	return f
 }
 
+// each returns the errors that err joins, or itself.
+func each(err error) []error {
+	if multi, ok := errors.AsType[*multierror.Error](err); ok {
+		return multi.Errors
+	}
+	return []error{err}
+}
+
 // errorLines are the texts of all errors in err.
 func errorLines(err error) []string {
-	var multi *multierror.Error
-	if !errors.As(err, &multi) {
-		return []string{err.Error()}
-	}
 	var lines []string
-	for _, e := range multi.Errors {
+	for _, e := range each(err) {
 		lines = append(lines, e.Error())
 	}
 	return lines
@@ -73,13 +77,8 @@ func errorLines(err error) []string {
 
 // lingering names the processes that a push would have had to kill.
 func lingering(err error) []string {
-	all := []error{err}
-	var multi *multierror.Error
-	if errors.As(err, &multi) {
-		all = multi.Errors
-	}
 	var lines []string
-	for _, e := range all {
+	for _, e := range each(err) {
 		l, ok := errors.AsType[*codesync.LingeringError](e)
 		if !ok {
 			continue

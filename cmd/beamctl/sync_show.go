@@ -160,8 +160,7 @@ func (a *app) showSyncEvent(e launcher.SyncEvent) {
 	case launcher.SyncLeft:
 		text = e.Node + " is gone"
 	case launcher.SyncFailed:
-		var f *checks.Finding
-		if errors.As(e.Err, &f) {
+		if f, ok := errors.AsType[*checks.Finding](e.Err); ok {
 			saw, _, _ := strings.Cut(f.Saw, "\n")
 			text = strings.TrimSuffix(f.What+": "+saw, ": ")
 		}
