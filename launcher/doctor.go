@@ -123,6 +123,8 @@ func Clusters(ctx context.Context, w Where) (doctor.Clusters, error) {
 		switch c.record.State {
 		case Starting, Ready, Skewed:
 			out.Running = append(out.Running, where)
+		case Skewed:
+			out.Running = append(out.Running, where+" (of another version of beamctl)")
 		case Failed, Stopped:
 			out.Kept = append(out.Kept, fmt.Sprintf("%s (%s)", where, c.record.State))
 		case Dead:

@@ -82,6 +82,7 @@ type Result struct {
 // exam is one run of a check: it reads the subject and writes a result.
 type exam struct {
 	*Subject
+	quick    bool // before a start: nothing is run, and only what can fail it is looked at
 	tools    *tools
 	saw      []string
 	nothing  bool

@@ -20,7 +20,7 @@ type Report struct {
 // Examine runs all checks at once.
 func Examine(ctx context.Context, s *Subject) *Report {
 	begin := time.Now()
-	r := &Report{Results: run(ctx, s, registry, &tools{ask: true})}
+	r := &Report{Results: run(ctx, s, registry, false)}
 	r.judge(begin)
 	return r
 }
@@ -47,7 +47,7 @@ func Mend(ctx context.Context, s *Subject, r *Report) *Report {
 			again = append(again, registry[slices.IndexFunc(registry, func(c *Check) bool { return c.Name == res.Check })])
 		}
 	}
-	for _, res := range run(ctx, s, again, &tools{ask: true}) {
+	for _, res := range run(ctx, s, again, false) {
 		res.Mended = did[res.Check]
 		after.Results[slices.IndexFunc(after.Results, func(o Result) bool { return o.Check == res.Check })] = res
 	}
@@ -57,11 +57,15 @@ func Mend(ctx context.Context, s *Subject, r *Report) *Report {
 }
 
 // Preflight runs the checks that can fail a start. It returns all that does, each a *checks.Finding, as one *multierror.Error, or
-// nil.
+// nil; or what ended ctx.
 func Preflight(ctx context.Context, s *Subject) error {
 	var errs *multierror.Error
 	start := slices.DeleteFunc(All(), func(c *Check) bool { return !c.Start })
-	for _, r := range run(ctx, s, start, &tools{}) {
+	results := run(ctx, s, start, true)
+	if ctx.Err() != nil {
+		return context.Cause(ctx) // what failed then says nothing
+	}
+	for _, r := range results {
 		for _, p := range r.Problems {
 			if p.Verdict == Fail {
 				errs = multierror.Append(errs, p.Finding)
@@ -72,7 +76,8 @@ func Preflight(ctx context.Context, s *Subject) error {
 }
 
 // run runs checks at once, and returns their results in the order of the checks.
-func run(ctx context.Context, s *Subject, list []*Check, t *tools) []Result {
+func run(ctx context.Context, s *Subject, list []*Check, quick bool) []Result {
+	t := new(tools)
 	results := make([]Result, len(list))
 	var wg sync.WaitGroup
 	for i, c := range list {
@@ -80,7 +85,7 @@ func run(ctx context.Context, s *Subject, list []*Check, t *tools) []Result {
 			ctx, cancel := context.WithTimeout(ctx, checkTimeout)
 			defer cancel()
 			begin := time.Now()
-			x := &exam{Subject: s, tools: t}
+			x := &exam{Subject: s, quick: quick, tools: t}
 			c.run(ctx, x)
 			results[i] = x.result(c, time.Since(begin))
 		})

@@ -18,7 +18,8 @@ import (
 // lookPath finds a program on a PATH that need not be ours. What is relative there is not looked at.
 func lookPath(name, path string) (string, bool) {
 	for _, dir := range filepath.SplitList(path) {
-		if file := filepath.Join(dir, name); filepath.IsAbs(dir) { //nolint:gosec // the user's own PATH
+		if file := filepath.Join(dir, name); filepath.IsAbs(dir) {
+			//nolint:gosec // the user's own PATH
 			if fi, err := os.Stat(file); err == nil && fi.Mode().IsRegular() && fi.Mode()&0o111 != 0 {
 				return file, true
 			}
@@ -29,8 +30,6 @@ func lookPath(name, path string) (string, bool) {
 
 // tools remembers what was found on which PATH: several checks want it.
 type tools struct {
-	ask bool // where nothing else tells, programs are run
-
 	mu    sync.Mutex
 	found map[string]func() (*install, error)
 }
@@ -140,7 +139,7 @@ var errShim = errors.New("is a script that does not say what it runs")
 
 // ask runs a program that tells nothing otherwise (a shim of a version manager), and returns the line that it prints.
 func (x *exam) ask(ctx context.Context, env map[string]string, program string, args ...string) (string, error) {
-	if !x.tools.ask {
+	if x.quick {
 		return "", fmt.Errorf("%s %w", program, errShim)
 	}
 	cmd := exec.CommandContext(ctx, program, args...)

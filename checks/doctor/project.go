@@ -195,7 +195,13 @@ func checkPorts(ctx context.Context, x *exam) {
 		return
 	}
 	for _, r := range x.Project.Ports {
-		free, err := r.free(ctx)
+		enough := r.Hi - r.Lo + 1
+		if x.quick {
+			if enough = r.Need; r.Spare {
+				continue
+			}
+		}
+		free, err := r.free(ctx, enough)
 		own := 0
 		if free < r.Need {
 			own = x.own(r)
@@ -215,9 +221,9 @@ func checkPorts(ctx context.Context, x *exam) {
 	}
 }
 
-// free counts the ports that can be had; err is why the last of the others cannot.
-func (r Ports) free(ctx context.Context) (free int, err error) {
-	for p := r.Lo; p <= r.Hi; p++ {
+// free counts the ports that can be had, until they are enough; err is why the last of the others cannot.
+func (r Ports) free(ctx context.Context, enough int) (free int, err error) {
+	for p := r.Lo; p <= r.Hi && free < enough; p++ {
 		if perr := probe(ctx, r.Host, p); perr != nil {
 			err = perr
 		} else {

@@ -217,15 +217,19 @@ func checkVersions(ctx context.Context, x *exam) {
 			continue
 		}
 		otps = append(otps, otp)
-		if elixir, err := x.elixir(ctx, path); elixir != nil && err == nil {
-			x.fits("Elixir", elixir, otp, x.Project == nil || x.starts(path, "mix", "elixir", "iex"))
-			x.elixirFits(elixir, otp, x.Project == nil || x.starts(path, "mix", "elixir", "iex"))
-			if x.starts(path, "mix") {
-				x.projectFits(elixir)
+		if used := x.Project == nil || x.starts(path, "mix", "elixir", "iex"); used || !x.quick {
+			if elixir, err := x.elixir(ctx, path); elixir != nil && err == nil {
+				x.fits("Elixir", elixir, otp, used)
+				x.elixirFits(elixir, otp, used)
+				if x.starts(path, "mix") {
+					x.projectFits(elixir)
+				}
 			}
 		}
-		if rebar, err := x.rebar(path); rebar != nil && err == nil {
-			x.fits("rebar3", rebar, otp, x.Project == nil || x.starts(path, "rebar3"))
+		if used := x.Project == nil || x.starts(path, "rebar3"); used || !x.quick {
+			if rebar, err := x.rebar(path); rebar != nil && err == nil {
+				x.fits("rebar3", rebar, otp, used)
+			}
 		}
 	}
 	if len(otps) == 0 {
