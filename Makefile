@@ -53,6 +53,7 @@ CONFORMANCE = CGO_ENABLED=1 go test -race -count=1 -parallel=8 -timeout=$(TEST_T
 test-matrix: otp-releases ## Run the conformance suite with every supported OTP release, and all of them as one cluster
 	$(CONFORMANCE)
 	go test -count=1 -tags=matrix -run='^TestMixedReleases$$' ./cmd/beamctl -releases=$(CURDIR)/.cache/otp/releases
+	go test -count=1 -tags=matrix -run='^TestReleases$$' ./checks/doctor -releases=$(CURDIR)/.cache/otp/releases
 
 test-matrix-long: otp-releases ## The same, with connections that are idle for five minutes
 	$(CONFORMANCE) -long=5m

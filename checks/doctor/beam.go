@@ -73,6 +73,8 @@ func compilerOTP(version string) int {
 		}
 	case v[0] == 7:
 		switch v[1] {
+		case 2, 3:
+			return 21
 		case 4, 5:
 			return 22
 		case 6:

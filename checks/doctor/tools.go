@@ -50,7 +50,7 @@ var toolChecks = []*Check{
 		What: "Erlang, Elixir, rebar3 and the project go together",
 		Looks: "the OTP release for which Elixir and rebar3 were compiled (the compile information of a .beam file), Elixir's table of OTP releases, " +
 			"`elixir:` in mix.exs, the OTP releases of nodes that have a `bin` of their own",
-		Fails: "fails when Elixir or rebar3 was compiled by a later OTP than it runs on, Elixir is too new for the OTP, mix.exs wants another Elixir, or nodes of OTP 23 and " +
+		Fails: "fails when Elixir or rebar3 was compiled by a later OTP than it runs on or by one more than three releases before, Elixir is too new for the OTP, mix.exs wants another Elixir, or nodes of OTP 23 and " +
 			"of 26 or later are to be one cluster; only warns where the project does not use it, and when the OTP is newer than what Elixir was made for",
 		Fix: "install versions that go together",
 		run: checkVersions,
@@ -219,8 +219,9 @@ func checkVersions(ctx context.Context, x *exam) {
 		otps = append(otps, otp)
 		if used := x.Project == nil || x.starts(path, "mix", "elixir", "iex"); used || !x.quick {
 			if elixir, err := x.elixir(ctx, path); elixir != nil && err == nil {
-				x.fits("Elixir", elixir, otp, used)
-				x.elixirFits(elixir, otp, used)
+				if x.fits("Elixir", elixir, otp, used) {
+					x.elixirFits(elixir, otp, used)
+				}
 				if x.starts(path, "mix") {
 					x.projectFits(elixir)
 				}
@@ -251,20 +252,32 @@ func (x *exam) judge(used bool, f checks.Finding) {
 	}
 }
 
-// fits compares what was compiled with what is to load it: a release loads no code of later ones.
-func (x *exam) fits(what string, i, otp *install, used bool) {
+// oldestCode is by how many releases an OTP may be later than the one that has compiled what it is to load: of those four before it
+// says nothing any more, and refuses instructions of theirs.
+const oldestCode = 3
+
+// fits compares what was compiled with what is to load it, and tells whether it can.
+func (x *exam) fits(what string, i, otp *install, used bool) bool {
 	built := compilerOTP(i.built)
-	if built > otp.otp() {
-		x.judge(used, checks.Finding{
-			What: fmt.Sprintf("%s %s does not run on OTP %s", what, i.version, otp.version),
-			Saw:  fmt.Sprintf("%s was compiled by OTP %d\nerl is %s", i.root, built, otp.program), Cause: "a BEAM loads no code that a later OTP has compiled",
-			Fix: fmt.Sprintf("install %s for OTP %d, or OTP %d", what, otp.otp(), built),
-		})
-		return
+	if built == 0 {
+		return true // it does not say
 	}
-	if built != 0 {
+	f := checks.Finding{
+		What: fmt.Sprintf("%s %s does not run on OTP %s", what, i.version, otp.version),
+		Saw:  fmt.Sprintf("%s was compiled by OTP %d\nerl is %s", i.root, built, otp.program),
+		Fix:  fmt.Sprintf("install %s for OTP %d, or OTP %d", what, otp.otp(), built),
+	}
+	switch {
+	case built > otp.otp():
+		f.Cause = "a BEAM loads no code that a later OTP has compiled"
+	case built < otp.otp()-oldestCode:
+		f.Cause = "a BEAM refuses code that an OTP has compiled which is more than three releases older"
+	default:
 		x.see("%s %s, compiled by OTP %d, on OTP %s", what, i.version, built, otp.version)
+		return true
 	}
+	x.judge(used, f)
+	return false
 }
 
 // elixirFits applies Elixir's own table.

@@ -103,6 +103,15 @@ var toolFaults = map[string]fault{
 		},
 		wants: map[string]doctor.Verdict{"versions": doctor.Warn, "rebar3": doctor.None}, says: []string{"does not run on OTP"},
 	},
+	"Elixir compiled by an OTP that is too old": {
+		make: func(t *testing.T, u *user) {
+			programs := u.elixir("1.9.4", "7.2")
+			programs["erl"] = which(t, "erl")
+			u.path(programs)
+			u.mix("")
+		},
+		wants: map[string]doctor.Verdict{"versions": doctor.Fail, "rebar3": doctor.None}, says: []string{"Elixir 1.9.4 does not run on OTP", "compiled by OTP 21", "three releases older"}, start: true,
+	},
 	"Elixir too new": {
 		make: func(t *testing.T, u *user) {
 			programs := u.elixir("1.20.1", "8.0")
