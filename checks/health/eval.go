@@ -13,6 +13,14 @@ import (
 // atom that the node may not have. Forms must not contain funs with clauses: to find their variables erl_eval would load erl_lint; so would
 // erl_eval:exprs/2, to check the forms, and expr/3 does not.
 
+func forms(exprs []etf.Tuple) etf.List {
+	l := make(etf.List, len(exprs))
+	for i, e := range exprs {
+		l[i] = e
+	}
+	return l
+}
+
 // variable is a variable's form.
 func variable(n int) etf.Tuple { return etf.Tuple{etf.Atom("var"), 0, n} }
 
@@ -36,18 +44,14 @@ func value(t etf.Term) etf.Tuple {
 	panic(fmt.Sprintf("health: no form for %T", t))
 }
 
-// extern is fun module:function/arity, which lists:map/2 and its like call without erl_eval in between.
-func extern(module, function etf.Atom, arity int) etf.Tuple {
-	return etf.Tuple{etf.Atom("fun"), 0, etf.Tuple{etf.Atom("function"), value(module), value(function), value(arity)}}
+// bif is fun erlang:function/arity, which lists:map/2 and its like call without erl_eval in between.
+func bif(function etf.Atom, arity int) etf.Tuple {
+	return etf.Tuple{etf.Atom("fun"), 0, etf.Tuple{etf.Atom("function"), value(etf.Atom("erlang")), value(function), value(arity)}}
 }
 
 // apply is module:function(args).
 func apply(module, function etf.Atom, args ...etf.Tuple) etf.Tuple {
-	forms := make(etf.List, len(args))
-	for i, a := range args {
-		forms[i] = a
-	}
-	return etf.Tuple{etf.Atom("call"), 0, etf.Tuple{etf.Atom("remote"), 0, value(module), value(function)}, forms}
+	return etf.Tuple{etf.Atom("call"), 0, etf.Tuple{etf.Atom("remote"), 0, value(module), value(function)}, forms(args)}
 }
 
 // try is catch Expr.
@@ -55,11 +59,7 @@ func try(expr etf.Tuple) etf.Tuple { return etf.Tuple{etf.Atom("catch"), 0, expr
 
 // block is begin Exprs end.
 func block(exprs ...etf.Tuple) etf.Tuple {
-	forms := make(etf.List, len(exprs))
-	for i, e := range exprs {
-		forms[i] = e
-	}
-	return etf.Tuple{etf.Atom("block"), 0, forms}
+	return etf.Tuple{etf.Atom("block"), 0, forms(exprs)}
 }
 
 // list is [Exprs].
@@ -69,6 +69,16 @@ func list(exprs ...etf.Tuple) etf.Tuple {
 		form = etf.Tuple{etf.Atom("cons"), 0, e, form}
 	}
 	return form
+}
+
+// tuple is {Exprs}.
+func tuple(exprs ...etf.Tuple) etf.Tuple {
+	return etf.Tuple{etf.Atom("tuple"), 0, forms(exprs)}
+}
+
+// each is [Expr || V <- Over].
+func each(n int, over, expr etf.Tuple) etf.Tuple {
+	return etf.Tuple{etf.Atom("lc"), 0, expr, etf.List{etf.Tuple{etf.Atom("generate"), 0, variable(n), over}}}
 }
 
 // sleep is receive after millis -> ok end; timer:sleep/1 may not be loaded.

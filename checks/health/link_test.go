@@ -1,7 +1,6 @@
 package health_test
 
 import (
-	"fmt"
 	"io"
 	"net"
 	"strconv"
@@ -20,18 +19,18 @@ type link struct {
 	near, away net.Conn    // the one who dialled, and the other
 }
 
-// reconnect ends the connection of two nodes and has the first dial the second over the link.
-func (c *cluster) reconnect(t *testing.T, from, to string, l *link) *link {
+// reconnect ends the connection of a and b and has a dial b over the link.
+func (c *cluster) reconnect(t *testing.T, l *link) *link {
 	t.Helper()
-	c.must(t, fmt.Sprintf("true = rpc:call('%s@127.0.0.1', erlang, disconnect_node, ['%s@127.0.0.1'])", from, to))
-	connect := fmt.Sprintf("true = rpc:call('%s@127.0.0.1', net_kernel, connect_node, ['%s@127.0.0.1'])", from, to)
+	c.must(t, "true = rpc:call(A, erlang, disconnect_node, [B])")
+	const connect = "true = rpc:call(A, net_kernel, connect_node, [B])"
 	if l == nil {
 		c.must(t, connect)
 		return nil
 	}
 	listener, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // loopback
 	require.NoError(t, err)
-	there, err := c.EPMD.Client().Lookup(t.Context(), to)
+	there, err := c.EPMD.Client().Lookup(t.Context(), "b")
 	require.NoError(t, err)
 	ready := make(chan struct{})
 	go func() {
@@ -45,8 +44,8 @@ func (c *cluster) reconnect(t *testing.T, from, to string, l *link) *link {
 			go l.carry(l.near, l.away)
 		}
 	}()
-	c.Reroute(to, uint16(listener.Addr().(*net.TCPAddr).Port))
-	defer c.Reroute(to, 0)
+	c.Reroute("b", uint16(listener.Addr().(*net.TCPAddr).Port))
+	defer c.Reroute("b", 0)
 	c.must(t, connect)
 	<-ready
 	require.NoError(t, err)

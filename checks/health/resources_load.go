@@ -27,13 +27,12 @@ type sample struct {
 // watched takes one process: what scheduler_wall_time was set for ends with it.
 var watched = &fact[load]{func(ctx context.Context, x *exam) (load, error) {
 	stats := func(what etf.Atom) etf.Tuple { return apply("erlang", "statistics", value(what)) }
-	look := list(stats("run_queue_lengths"), stats("scheduler_wall_time"), stats("reductions"), stats("garbage_collection"))
-	tuple := func(list etf.Tuple) etf.Tuple { return apply("erlang", "list_to_tuple", list) }
+	look := tuple(stats("run_queue_lengths"), stats("scheduler_wall_time"), stats("reductions"), stats("garbage_collection"))
 	var l load
 	err := x.eval(ctx, &l, block(
 		apply("erlang", "system_flag", value(etf.Atom("scheduler_wall_time")), value(etf.Atom("true"))),
-		set(1, tuple(look)), sleep(sampleMillis), set(2, tuple(look)),
-		tuple(list(apply("erlang", "system_info", value(etf.Atom("schedulers_online"))), variable(1), variable(2))),
+		set(1, look), sleep(sampleMillis), set(2, look),
+		tuple(apply("erlang", "system_info", value(etf.Atom("schedulers_online"))), variable(1), variable(2)),
 	))
 	return l, err
 }}

@@ -38,10 +38,10 @@ func mailboxes(ctx context.Context, x *exam, v any, of etf.Tuple) error {
 	}
 	pids := apply("erlang", "processes")
 	if n > maxAsked {
-		pids = apply("lists", "filter", extern("erlang", "is_pid", 1),
-			apply("lists", "map", extern("erlang", "whereis", 1), apply("erlang", "registered")))
+		pids = apply("lists", "filter", bif("is_pid", 1),
+			apply("lists", "map", bif("whereis", 1), apply("erlang", "registered")))
 	}
-	lens := apply("lists", "zipwith", extern("erlang", "process_info", 2), variable(1),
+	lens := apply("lists", "zipwith", bif("process_info", 2), variable(1),
 		apply("lists", "duplicate", apply("erlang", "length", variable(1)), value(etf.Atom("message_queue_len"))))
 	return x.eval(ctx, v, block(set(1, pids), set(2, apply("lists", "zip", lens, variable(1))), of))
 }
