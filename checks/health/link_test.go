@@ -19,23 +19,26 @@ type link struct {
 	near, away net.Conn    // the one who dialled, and the other
 }
 
-// reconnect ends the connection of a and b and has a dial b over the link.
+// reconnect ends the connection of a and b and has a dial b over the link. It tries again if b was faster.
 func (c *cluster) reconnect(t *testing.T, l *link) *link {
 	t.Helper()
-	c.must(t, "true = rpc:call(A, erlang, disconnect_node, [B])")
-	const connect = "true = rpc:call(A, net_kernel, connect_node, [B])"
+	const disconnect, connect = "true = rpc:call(A, erlang, disconnect_node, [B])", "true = rpc:call(A, net_kernel, connect_node, [B])"
+	c.must(t, disconnect)
 	if l == nil {
 		c.must(t, connect)
 		return nil
 	}
-	listener, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // loopback
-	require.NoError(t, err)
 	there, err := c.EPMD.Client().Lookup(t.Context(), "b")
 	require.NoError(t, err)
-	ready := make(chan struct{})
+	listener, err := net.ListenTCP("tcp", &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1)})
+	require.NoError(t, err)
+	defer listener.Close() //nolint:errcheck // loopback
+	c.Reroute("b", uint16(listener.Addr().(*net.TCPAddr).Port))
+	defer c.Reroute("b", 0)
+	require.NoError(t, listener.SetDeadline(time.Now().Add(20*time.Second)))
+	accepted := make(chan struct{})
 	go func() {
-		defer close(ready)
-		defer listener.Close() //nolint:errcheck // loopback
+		defer close(accepted)
 		if l.near, err = listener.Accept(); err == nil {
 			l.away, err = net.Dial("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(int(there.Port)))) //nolint:noctx // loopback
 		}
@@ -44,12 +47,16 @@ func (c *cluster) reconnect(t *testing.T, l *link) *link {
 			go l.carry(l.near, l.away)
 		}
 	}()
-	c.Reroute("b", uint16(listener.Addr().(*net.TCPAddr).Port))
-	defer c.Reroute("b", 0)
-	c.must(t, connect)
-	<-ready
-	require.NoError(t, err)
-	return l
+	for {
+		c.must(t, connect)
+		select {
+		case <-accepted:
+			require.NoError(t, err)
+			return l
+		case <-time.After(100 * time.Millisecond):
+			c.must(t, disconnect)
+		}
+	}
 }
 
 func (l *link) carry(dst, src net.Conn) {
