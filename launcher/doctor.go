@@ -121,7 +121,7 @@ func Clusters(ctx context.Context, w Where) (doctor.Clusters, error) {
 	for _, c := range all {
 		where := fmt.Sprintf("%s in %s", c.Name(), c.Dir())
 		switch c.record.State {
-		case Starting, Ready, Skewed:
+		case Starting, Ready:
 			out.Running = append(out.Running, where)
 		case Skewed:
 			out.Running = append(out.Running, where+" (of another version of beamctl)")
