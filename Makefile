@@ -12,7 +12,7 @@ export LC_ALL := C.UTF-8
 
 .DEFAULT_GOAL := help
 .PHONY: help build demo test test-go test-examples test-unprivileged otp-releases \
-	test-matrix test-matrix-long compatibility lint fmt fuzz-short fuzz-long soak-wire bench clean
+	test-matrix test-matrix-long compatibility lint fmt fuzz-short fuzz-long soak soak-wire bench clean
 
 help: ## Show this help
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 26
@@ -61,9 +61,10 @@ test-matrix-long: otp-releases ## The same, with connections that are idle for f
 compatibility: otp-releases ## Write the table of docs/compatibility.md, which the suite makes
 	$(CONFORMANCE) -update
 
-lint: $(GOLANGCI_LINT) ## Lint, check formatting, and that the wire packages build elsewhere
+lint: $(GOLANGCI_LINT) ## Lint, check formatting, and that all compiles on macOS, the wire packages elsewhere
 	$(GOLANGCI_LINT) run ./...
-	for os in darwin freebsd windows; do GOOS=$$os go build ./dist ./dist/etf ./epmd ./node || exit; done
+	GOOS=darwin GOARCH=arm64 CGO_ENABLED=0 go vet ./...
+	for os in freebsd windows; do GOOS=$$os go build ./dist ./dist/etf ./epmd ./node || exit; done
 
 fmt: $(GOLANGCI_LINT) ## Format with gofumpt
 	$(GOLANGCI_LINT) fmt ./...
@@ -78,6 +79,11 @@ fuzz-short: ## Run every fuzz target for FUZZTIME (5s)
 
 fuzz-long: ## Run every fuzz target for ten minutes
 	scripts/fuzz.sh 10m
+
+SOAK ?= 200
+SEED ?= 0
+soak: ## SOAK=200 cycles of start, health and stop, each disturbed (kill -9, SIGSTOP, stolen names and ports, full disk); SEED=n repeats one
+	go test -run='^TestSoak$$' -v -count=1 -timeout=4h ./cmd/beamctl -soak=$(SOAK) -seed=$(SEED)
 
 soak-wire: ## Ten minutes of a thousand calls a second to a node that is paused, killed and restarted
 	go test -run='^TestSoak$$' -v -timeout=20m ./node -soak=10m

@@ -210,8 +210,8 @@ func TestFailuresAsTheyAreRead(t *testing.T) {
 func smallDisk(t *testing.T, at string) string {
 	t.Helper()
 	require.NoError(t, os.MkdirAll(at, 0o755))
-	require.NoError(t, unix.Mount("tmpfs", at, "tmpfs", 0, "size=1m"))
-	t.Cleanup(func() { assert.NoError(t, unix.Unmount(at, unix.MNT_DETACH)) })
+	require.NoError(t, mountSmallDisk(at))
+	t.Cleanup(func() { assert.NoError(t, unix.Unmount(at, 0)) })
 	return at
 }
 

@@ -103,6 +103,9 @@ func (s *soak) cycle(i int) {
 	if s.rnd.IntN(3) == 0 {
 		args = append(args, "--restart", "on-crash")
 	}
+	if s.rnd.IntN(4) == 0 {
+		args = append(args, "--tls", "auto")
+	}
 	name := fmt.Sprintf("cycle %d: %s after %s (of the stop: %t, ports stolen: %t, disk full: %t) %v", i, d.name, at.Round(time.Millisecond), late, thief, disk, args[4:])
 	s.t.Log(name)
 	if thief {
@@ -266,7 +269,7 @@ func (s *soak) stealPorts() (giveBack func()) {
 func (s *soak) fullDisk() (remove func()) {
 	at := filepath.Join(s.dir, "small")
 	require.NoError(s.t, os.MkdirAll(at, 0o755))
-	require.NoError(s.t, unix.Mount("tmpfs", at, "tmpfs", 0, "size=1m"))
+	require.NoError(s.t, mountSmallDisk(at))
 	when := s.moment()
 	done := make(chan struct{})
 	go func() {
