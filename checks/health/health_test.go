@@ -156,7 +156,7 @@ func with(changed map[string]health.Status) map[string]health.Status {
 // waitFor examines until the matrix is what is wanted: what was made or undone may take a moment to be seen by all nodes.
 func (c *cluster) waitFor(t *testing.T, want map[string]health.Status) (matrix, *health.Report) {
 	t.Helper()
-	for end := time.Now().Add(10 * time.Second); ; time.Sleep(50 * time.Millisecond) {
+	for end := time.Now().Add(20 * time.Second); ; time.Sleep(50 * time.Millisecond) {
 		m, rep := c.matrix(t)
 		if maps.Equal(want, m.statuses()) || time.Now().After(end) {
 			require.Equal(t, want, m.statuses(), "%s", m.told())

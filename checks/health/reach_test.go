@@ -68,7 +68,17 @@ func farAway(t *testing.T, c *cluster, alive string, delay time.Duration) string
 	listener, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // loopback
 	require.NoError(t, err)
 	var serving sync.WaitGroup
-	t.Cleanup(func() { _ = listener.Close(); serving.Wait() })
+	var mu sync.Mutex
+	var ends []net.Conn
+	t.Cleanup(func() {
+		_ = listener.Close()
+		mu.Lock()
+		for _, c := range ends {
+			_ = c.Close()
+		}
+		mu.Unlock()
+		serving.Wait()
+	})
 	serving.Go(func() {
 		for {
 			near, err := listener.Accept()
@@ -80,6 +90,9 @@ func farAway(t *testing.T, c *cluster, alive string, delay time.Duration) string
 				_ = near.Close()
 				return
 			}
+			mu.Lock()
+			ends = append(ends, near, away)
+			mu.Unlock()
 			l := &link{delay: delay}
 			serving.Go(func() { l.carry(away, near) })
 			serving.Go(func() { l.carry(near, away) })
