@@ -23,6 +23,7 @@ var ConfigValues = map[string][]string{
 	"runtime":      {"mix", "rebar3", "release", "erl", "command"},
 	"distribution": {distBoot, distOwn},
 	"restart":      {string(RestartNever), string(RestartOnCrash)},
+	"on":           {onEach, onOnce},
 }
 
 // Config is what beamctl.yaml can say, and flags, BEAMCTL_ variables and detection as well. What is left out is zero. The
@@ -46,6 +47,8 @@ type Config struct {
 	Ready ReadyConfig `yaml:"ready"`
 	// How nodes end.
 	Stop StopPolicy `yaml:"stop"`
+	// What `beamctl health` finds too much, and what it asks beside its own checks.
+	Health HealthConfig `yaml:"health"`
 
 	Launch `yaml:",inline"`
 

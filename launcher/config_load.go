@@ -211,12 +211,17 @@ func goKind(t string) string {
 		return "a list of texts"
 	case strings.HasPrefix(t, "[]"):
 		return "a list"
-	case strings.HasPrefix(t, "map["), t == "launcher.Config", t == "launcher.NodeConfig", t == "launcher.ReadyConfig", t == "launcher.StopPolicy":
+	case strings.HasPrefix(t, "map["), t == "launcher.Config", t == "launcher.NodeConfig", t == "launcher.ReadyConfig", t == "launcher.StopPolicy",
+		t == "launcher.HealthConfig", t == "launcher.ProbeConfig", t == "launcher.ExpectConfig":
 		return "a mapping"
 	case strings.HasSuffix(t, "int"):
 		return "a whole number"
 	case t == "launcher.PortRange":
 		return "a port, a range or any"
+	case t == "float64":
+		return "a number"
+	case t == "launcher.Bytes":
+		return "a size"
 	case t == "launcher.Duration":
 		return "a duration"
 	default:
@@ -228,6 +233,7 @@ func goKind(t string) string {
 func keysOf(name string) []string {
 	for _, t := range []reflect.Type{
 		reflect.TypeFor[Config](), reflect.TypeFor[NodeConfig](), reflect.TypeFor[ReadyConfig](), reflect.TypeFor[StopPolicy](),
+		reflect.TypeFor[HealthConfig](), reflect.TypeFor[ProbeConfig](), reflect.TypeFor[ExpectConfig](),
 	} {
 		if t.Name() == name {
 			return yamlKeys(t)

@@ -76,6 +76,8 @@ func Resolve(src Sources) (*Resolved, error) {
 	}
 	r.defaults(dir)
 	spec, faults := r.spec(dir)
+	_, ofHealth := r.config.Health.resolve()
+	faults = append(faults, ofHealth...)
 	for _, f := range spec.faults() {
 		faults = append(faults, fault{r.fileKey(f.key), f.text})
 	}
@@ -190,18 +192,17 @@ func (r *resolver) overlay(layer *Config, from func(key string) string) {
 		}
 		dst.Set(l.value)
 		r.origin[l.key] = from(l.key)
-		if nodes, ok := reflect.TypeAssert[[]NodeConfig](l.value); ok {
-			for i := range nodes {
-				r.noteNode(i, &nodes[i], from)
+		if l.value.Kind() == reflect.Slice && l.value.Type().Elem().Kind() == reflect.Struct { // nodes, probes
+			for i := range l.value.Len() {
+				r.note(l.value.Index(i), fmt.Sprintf("%s[%d].", l.key, i), from)
 			}
 		}
 	}
 }
 
-// noteNode notes where each key of a node came from.
-func (r *resolver) noteNode(i int, n *NodeConfig, from func(key string) string) {
-	prefix := fmt.Sprintf("nodes[%d].", i)
-	for _, l := range leaves(reflect.ValueOf(n).Elem(), prefix) {
+// note notes where each key of a list's element came from.
+func (r *resolver) note(v reflect.Value, prefix string, from func(key string) string) {
+	for _, l := range leaves(v, prefix) {
 		switch {
 		case l.value.IsZero():
 		case l.value.Kind() == reflect.Map:
@@ -257,6 +258,12 @@ func setScalar(v reflect.Value, text string) error {
 			return errors.New("is no whole number")
 		}
 		v.SetInt(int64(n))
+	case reflect.Float64:
+		n, err := strconv.ParseFloat(text, 64)
+		if err != nil {
+			return errors.New("is no number")
+		}
+		v.SetFloat(n)
 	}
 	return nil
 }

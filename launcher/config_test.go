@@ -16,6 +16,9 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"go.yaml.in/yaml/v4"
+
+	"github.com/beamctl/beamctl/checks/health"
+	"github.com/beamctl/beamctl/dist/etf"
 )
 
 // project makes a directory with the given files.
@@ -57,6 +60,43 @@ func TestEveryErrorAtOnce(t *testing.T) {
 				"beamctl.yaml:5:18: ready.timeout: is no duration: 30s, 1m30s, 500ms",
 				`beamctl.yaml:8:5: unknown key "evn"; is it "env"?`,
 				"beamctl.yaml:9:10: nodes[0].env: is text where a mapping is wanted",
+			},
+		},
+		"health": {
+			yaml: `runtime: erl
+health:
+  latency: soon
+`,
+			want: []string{"beamctl.yaml:3:12: health.latency: is no duration: 30s, 1m30s, 500ms"},
+		},
+		"health without sense": {
+			yaml: `runtime: erl
+health:
+  usage: 80
+  run_queue: -1
+  probes:
+    - {name: ping, call: "a:b()"}
+    - {name: "two words", call: "a:hunter2(", on: twice}
+    - {name: one, call: {a: b}, expect: {type: thing, range: hunter2, length: "1..x", match: "{hunter2", equals: _}}
+    - {name: one, call: ["a:b(_)", "a:c(_)"]}
+    - {name: many, call: [m, f, ["{"]]}
+`,
+			want: []string{
+				"beamctl.yaml:3:3: health.usage: is no share from 0 to 1",
+				"beamctl.yaml:4:3: health.run_queue: is negative",
+				"beamctl.yaml:6:8: health.probes[0].name: a check or group has this name",
+				"beamctl.yaml:7:8: health.probes[1].name: is no name: letters, digits, _ and -",
+				"beamctl.yaml:7:47: health.probes[1].on: is neither each nor once",
+				"beamctl.yaml:7:27: health.probes[1].call: column 11: expected an Erlang term",
+				"beamctl.yaml:8:19: health.probes[2].call: is no call: text as for beamctl rpc, [Module, Function, [Args]], or a list of these",
+				"beamctl.yaml:8:106: health.probes[2].expect.equals: column 1: expected an Erlang term",
+				"beamctl.yaml:8:87: health.probes[2].expect.match: column 9: expected , or }",
+				`beamctl.yaml:8:55: health.probes[2].expect.range: is no range: 3, 1..10, >0, >=1, <100, <=99`,
+				`beamctl.yaml:8:71: health.probes[2].expect.length: is no range: 3, 1..10, >0, >=1, <100, <=99`,
+				"beamctl.yaml:8:42: health.probes[2].expect.type: is no type: list, tuple, map, binary, atom, boolean, number, integer, float, pid, port, reference, function",
+				"beamctl.yaml:9:19: health.probes[3].call: the first step has a _, and nothing before it",
+				"beamctl.yaml:9:8: health.probes[3].name: a check or group has this name",
+				"beamctl.yaml:10:20: health.probes[4].call: column 2: expected an Erlang term",
 			},
 		},
 		"no YAML":   {yaml: "env:\n  A: *hunter2\n", want: []string{"beamctl.yaml:2:6: unknown anchor … referenced"}},
@@ -389,5 +429,70 @@ func TestEveryKeyIsDocumented(t *testing.T) {
 	}
 	for _, word := range []string{".Node", ".Index", ".Name", ".Host", ".Cluster", ".Dir", ".Project", ".Nodes", ".Port", "join"} {
 		assert.Contains(t, doc, "`"+word)
+	}
+}
+
+// TestHealthOfDocuments reads what docs/config.md shows, and a file that says all there is.
+func TestHealthOfDocuments(t *testing.T) {
+	doc := readFile(filepath.Join("..", "docs", "config.md"))
+	read := 0
+	for _, block := range regexp.MustCompile("(?s)```yaml\n(.*?)```").FindAllStringSubmatch(doc, -1) {
+		if !strings.HasPrefix(block[1], "health:") {
+			continue
+		}
+		h, err := ResolveHealth(Sources{Dir: project(t, map[string]string{ConfigName: block[1]})})
+		require.NoError(t, err, block[1])
+		for _, p := range h.Probes {
+			assert.NotEmpty(t, p.Steps)
+			assert.NotEmpty(t, p.Expect)
+		}
+		read++
+	}
+	assert.Equal(t, 2, read)
+
+	dir := project(t, map[string]string{ConfigName: `
+health:
+  latency: 20ms
+  answer: 2s
+  memory: 1.5GiB
+  usage: 0.5
+  run_queue: 2
+  schedulers: 0.75
+  mailbox: 10
+  spread: 3
+  lock_held: 5s
+  probes:
+    - {name: chain, call: ["m:a(1)", [m, b, [_, 5]]], expect: {length: 2}, on: once, timeout: 1s}
+`})
+	h, err := ResolveHealth(Sources{Dir: dir, Env: []string{"BEAMCTL_HEALTH_MAILBOX=20", "BEAMCTL_HEALTH_SPREAD=1.5"}})
+	require.NoError(t, err)
+	assert.Equal(t, health.Limits{
+		Latency: 20 * time.Millisecond, Answer: 2 * time.Second, Memory: 3 << 29, Usage: 0.5, RunQueue: 2, Schedulers: 0.75, Mailbox: 20, Spread: 1.5,
+		LockHeld: 5 * time.Second,
+	}, h.Limits)
+	require.Len(t, h.Probes, 1)
+	p := h.Probes[0]
+	assert.True(t, p.Once)
+	assert.Equal(t, time.Second, p.Timeout)
+	assert.Equal(t, []etf.Call{
+		{Module: "m", Function: "a", Args: []etf.Term{int64(1)}},
+		{Module: "m", Function: "b", Args: []etf.Term{etf.Any{}, int64(5)}},
+	}, p.Steps)
+	assert.Equal(t, "length 2", p.Expect[0].Text)
+
+	none, err := ResolveHealth(Sources{Dir: t.TempDir()})
+	require.NoError(t, err)
+	assert.Equal(t, &Health{}, none)
+}
+
+func TestBytes(t *testing.T) {
+	for text, want := range map[string]string{"1KiB": "1KiB", "2048": "2KiB", "1.5 GiB": "1536MiB", "100MB": "100000000", "7B": "7"} {
+		var b Bytes
+		require.NoError(t, b.UnmarshalText([]byte(text)))
+		assert.Equal(t, want, b.String(), text)
+	}
+	for _, text := range []string{"", "x", "-1", "0", "1XB", "NaN", "Inf", "1e30", "9999999TiB"} {
+		var b Bytes
+		require.Error(t, b.UnmarshalText([]byte(text)), text)
 	}
 }

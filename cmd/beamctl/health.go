@@ -133,13 +133,24 @@ func (a *app) health(parent context.Context, h *healthFlags) error {
 	return nil
 }
 
-// healthOptions are the configuration's, and the checks that the flags name.
+// healthOptions are the configuration's, and the checks that the flags name. The configuration is that of the cluster's project; for nodes
+// that beamctl did not start that of this directory, if it has one.
 func (a *app) healthOptions(h *healthFlags) (health.Options, error) {
-	all := health.All()
-	var opts health.Options
-	var err error
-	opts.Checks, err = health.Select(all, h.only, h.skip)
+	src := launcher.Sources{File: h.config, Env: os.Environ()}
+	if h.attachFrom == "" && len(h.at.nodes) == 0 {
+		c, err := a.open()
+		if err != nil {
+			return health.Options{}, err
+		}
+		src.Dir = c.Dir()
+	}
+	cfg, err := launcher.ResolveHealth(src)
 	if err != nil {
+		return health.Options{}, err
+	}
+	all := append(health.All(), health.ProbeChecks(cfg.Probes)...)
+	opts := health.Options{Limits: cfg.Limits}
+	if opts.Checks, err = health.Select(all, h.only, h.skip); err != nil {
 		return opts, usageError{err}
 	}
 	return opts, nil

@@ -56,6 +56,9 @@ func (p *erlangParser) term() (Term, error) {
 		return int64(r), err
 	case isDigit(rune(c)):
 		return p.number()
+	case c == '_' && p.pattern:
+		p.while(isErlangNameChar)
+		return Any{}, nil
 	}
 	at := p.pos
 	a, err := p.atom(wantErlang)
@@ -132,8 +135,10 @@ func (p *erlangParser) mapTerm() (Term, error) {
 		if err != nil {
 			return err
 		}
-		if err := p.expect("=>"); err != nil {
-			return err
+		if !p.pattern || !p.accept(":=") {
+			if err := p.expect("=>"); err != nil {
+				return err
+			}
 		}
 		value, err := p.term()
 		m = append(m, MapEntry{key, value})

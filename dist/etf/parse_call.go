@@ -11,16 +11,21 @@ type Call struct {
 // arguments are literals of the same language ([Parse], [ParseElixir]). Elixir's may lack the parentheses when there are none;
 // keywords at their end are one list, as in Elixir. Errors are *[SyntaxError].
 func ParseCall(text string) (Call, error) {
-	s := scanner{s: text, comment: '%'}
-	s.space()
-	if c := s.peek(); c == ':' || 'A' <= c && c <= 'Z' {
-		return parseElixirCall(text)
+	if isElixirCall(text) {
+		return parseElixirCall(newElixirParser(text))
 	}
-	return parseErlangCall(text)
+	return parseErlangCall(newErlangParser(text))
 }
 
-func parseErlangCall(text string) (c Call, err error) {
-	p := newErlangParser(text)
+// isElixirCall tells in which language a call is.
+func isElixirCall(text string) bool {
+	s := scanner{s: text, comment: '%'}
+	s.space()
+	c := s.peek()
+	return c == ':' || 'A' <= c && c <= 'Z'
+}
+
+func parseErlangCall(p *erlangParser) (c Call, err error) {
 	if c.Module, err = p.name("mod:fun(Args), Mod.fun(args) or :mod.fun(args)"); err != nil {
 		return Call{}, err
 	}
@@ -55,8 +60,7 @@ func (p *erlangParser) name(want string) (Atom, error) {
 	return a, err
 }
 
-func parseElixirCall(text string) (c Call, err error) {
-	p := newElixirParser(text)
+func parseElixirCall(p *elixirParser) (c Call, err error) {
 	if c.Module, c.Function, err = p.remote(); err != nil {
 		return Call{}, err
 	}

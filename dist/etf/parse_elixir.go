@@ -67,6 +67,9 @@ func (p *elixirParser) term() (Term, error) {
 		return p.number()
 	case 'A' <= c && c <= 'Z':
 		return p.alias()
+	case c == '_' && p.pattern:
+		p.while(isElixirWordChar)
+		return Any{}, nil
 	case unicode.IsLetter(r):
 		return p.word()
 	}

@@ -34,6 +34,7 @@ type scanner struct {
 	pos     int
 	depth   int
 	comment byte // begins a comment to the end of the line
+	pattern bool // variables whose name begins with _ are terms, too: Any
 }
 
 // wantAt returns the error that something else was expected at a position.

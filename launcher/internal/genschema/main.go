@@ -23,7 +23,7 @@ func main() {
 }
 
 // sources are the files, seen from package launcher, whose comments are the descriptions.
-var sources = []string{"config.go", "launch.go"}
+var sources = []string{"config.go", "config_health.go", "launch.go"}
 
 func write(path string) error {
 	docs := make(map[string]string)
@@ -99,6 +99,8 @@ func property(t reflect.Type, docs map[string]string) schema {
 	switch {
 	case t == reflect.TypeFor[launcher.Duration]():
 		return schema{"type": "string", "pattern": `^([0-9]+(\.[0-9]+)?(ns|us|µs|ms|s|m|h))+$`}
+	case t == reflect.TypeFor[launcher.Bytes]():
+		return schema{"type": []string{"string", "integer"}, "pattern": `^[0-9.]+ *([KMGT]i?B|kB|B)?$`, "minimum": 1}
 	case t == reflect.TypeFor[launcher.PortRange]():
 		return schema{"type": []string{"string", "integer"}, "pattern": `^([0-9]{1,5}( *- *[0-9]{1,5})?|any)$`, "minimum": 1, "maximum": 65535}
 	}
@@ -107,6 +109,10 @@ func property(t reflect.Type, docs map[string]string) schema {
 		return property(t.Elem(), docs)
 	case reflect.Int:
 		return schema{"type": "integer"}
+	case reflect.Float64:
+		return schema{"type": "number", "minimum": 0}
+	case reflect.Interface: // a call
+		return schema{"type": []string{"string", "array"}}
 	case reflect.Struct:
 		return object(t, docs)
 	case reflect.Slice:
