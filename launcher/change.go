@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/beamctl/beamctl/checks"
+	"github.com/beamctl/beamctl/checks/doctor"
 	"github.com/beamctl/beamctl/launcher/internal/proc"
 )
 
@@ -155,8 +156,8 @@ func (s *supervisor) addNodes(ctx context.Context, a changeArgs) error {
 	if err := spec.Validate(); err != nil {
 		return err
 	}
-	if err := fewFiles(len(spec.Nodes)); err != nil {
-		return err
+	if f := doctor.FewFiles(len(spec.Nodes)); f != nil {
+		return f
 	}
 	var added []*member
 	for _, name := range a.Nodes {

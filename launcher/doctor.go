@@ -16,9 +16,6 @@ import (
 
 // preflight looks for what can be seen to be wrong before anything is started.
 func preflight(ctx context.Context, spec *Spec, stateDir string) error {
-	if err := fewFiles(len(spec.Nodes)); err != nil { // first: every other check needs files
-		return err
-	}
 	return doctor.Preflight(ctx, &doctor.Subject{
 		Env: environment(os.Environ()), Project: spec.Plan(stateDir), Clusters: doctor.Clusters{Sockets: socketsDir()},
 	})
@@ -31,6 +28,14 @@ func (s Spec) Plan(stateDir string) *doctor.Plan {
 		stateDir = filepath.Join(s.Dir, StateDirName)
 	}
 	p := &doctor.Plan{Cluster: s.Cluster, Runtime: s.Runtime, Dir: s.Dir, State: filepath.Join(stateDir, s.Cluster), Short: s.ShortNames}
+	p.Build.Stale = func() ([]string, error) {
+		stale, err := s.Stale(place(p.State).builtAt())
+		var out []string
+		for _, f := range stale {
+			out = append(out, f.String())
+		}
+		return out, err
+	}
 	if s.Port != 0 {
 		p.Ports = []doctor.Ports{{Name: "epmd_port", Lo: s.Port, Hi: s.Port, Need: 1, Host: "127.0.0.1"}}
 	}
@@ -47,7 +52,7 @@ func (s Spec) Plan(stateDir string) *doctor.Plan {
 		if l.Release != "" && l.Runtime == "release" {
 			addOnce(&p.Releases, l.Release)
 		}
-		for _, dir := range codeDirs(&l, s.Dir) {
+		for _, dir := range runtimes[l.Runtime].codeDirs(&l, s.Dir, projectEnv(os.Environ(), &l)) {
 			addOnce(&p.Build.Code, dir)
 		}
 		for name, r := range s.asks(n, &l) {
@@ -84,31 +89,6 @@ func (s *Spec) asks(n *NodeSpec, l *Launch) map[string]PortRange {
 	}
 	_, _ = sc.launch(*l) // what is wrong with a template, Validate has said
 	return asked
-}
-
-// codeDirs returns where the compiled code is that a node runs, as far as the directories of its kind of project tell.
-func codeDirs(l *Launch, project string) []string {
-	var patterns []string
-	switch l.Runtime {
-	case "mix":
-		patterns = []string{"_build/" + projectEnv(os.Environ(), l)["MIX_ENV"] + "/lib/*/ebin"}
-	case "erl", "rebar3":
-		patterns = l.Ebin
-	case "release":
-		return glob(l.Release, "lib/*/ebin")
-	}
-	var dirs []string
-	for _, p := range patterns {
-		if filepath.IsAbs(p) {
-			found, err := filepath.Glob(p)
-			if err == nil {
-				dirs = append(dirs, found...)
-			}
-		} else {
-			dirs = append(dirs, glob(project, p)...)
-		}
-	}
-	return dirs
 }
 
 // Clusters says what package doctor wants to know of the user's clusters. It changes nothing.

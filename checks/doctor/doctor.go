@@ -60,6 +60,9 @@ func Mend(ctx context.Context, s *Subject, r *Report) *Report {
 // nil; or what ended ctx.
 func Preflight(ctx context.Context, s *Subject) error {
 	var errs *multierror.Error
+	if f := FewFiles(s.count()); f != nil { // alone: every other check needs files
+		return multierror.Append(errs, f)
+	}
 	start := slices.DeleteFunc(All(), func(c *Check) bool { return !c.Start })
 	results := run(ctx, s, start, true)
 	if ctx.Err() != nil {

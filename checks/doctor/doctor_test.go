@@ -48,7 +48,7 @@ func newUser(t *testing.T) *user {
 			Cluster: "demo", Runtime: "erl", Dir: filepath.Join(dir, "project"), State: filepath.Join(dir, "project", ".beamctl", "demo"),
 			Nodes:    []string{"node1@127.0.0.1", "node2@127.0.0.1"},
 			Programs: []doctor.Program{{Name: "erl", Path: os.Getenv("PATH")}},
-			Build:    doctor.Build{Code: []string{filepath.Join(dir, "project", "ebin")}, Compared: true},
+			Build:    doctor.Build{Code: []string{filepath.Join(dir, "project", "ebin")}, Stale: func() ([]string, error) { return nil, nil }},
 		},
 		Clusters: doctor.Clusters{Sockets: doctor.Dir{Path: filepath.Join(dir, "run"), Fault: func() error { return nil }}},
 	}
@@ -56,6 +56,7 @@ func newUser(t *testing.T) *user {
 		require.NoError(t, os.MkdirAll(filepath.Join(dir, d), 0o700))
 	}
 	u.write(".erlang.cookie", secret+"\n", 0o400)
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "project", "ebin", "demo.beam"), nil, 0o600))
 	return u
 }
 
@@ -298,7 +299,7 @@ func TestRealEPMD(t *testing.T) {
 
 var projectFaults = map[string]fault{
 	"no directory": {
-		make:  func(t *testing.T, u *user) { u.Project.Dir, u.Project.Build.Code = filepath.Join(u.home, "gone"), nil },
+		make:  func(t *testing.T, u *user) { u.Project.Dir = filepath.Join(u.home, "gone") },
 		wants: only("project", doctor.Fail), says: []string{"the project's directory cannot be read"}, start: true,
 	},
 	"a file for a directory": {
@@ -348,8 +349,16 @@ var projectFaults = map[string]fault{
 		wants: map[string]doctor.Verdict{"ephemeral": doctor.Warn, "ports": doctor.OK}, says: []string{"may give 10 of the ports", "ip_local_reserved_ports"},
 	},
 	"sources newer than what was compiled": {
-		make:  func(_ *testing.T, u *user) { u.Project.Build.Stale = []string{"src/kv.erl"} },
+		make: func(_ *testing.T, u *user) {
+			u.Project.Build.Stale = func() ([]string, error) { return []string{"src/kv.erl is newer than ebin/kv.beam"}, nil }
+		},
 		wants: only("build", doctor.Warn), says: []string{"older than its sources", "src/kv.erl"},
+	},
+	"nothing compiled": {
+		make: func(t *testing.T, u *user) {
+			require.NoError(t, os.Remove(filepath.Join(u.Project.Build.Code[0], "demo.beam")))
+		},
+		wants: only("build", doctor.Warn), says: []string{"nothing is compiled", "no .beam file in "},
 	},
 	"a cluster that died": {
 		make: func(_ *testing.T, u *user) {

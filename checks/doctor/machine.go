@@ -18,12 +18,13 @@ import (
 
 var machineChecks = []*Check{
 	{
-		Name: "files", Group: Machine,
-		What:  "nodes may have enough files open",
-		Looks: "the soft limit that a child process gets (ulimit -n)",
-		Fails: "fails below 64 and one for each node, with which a node does not boot and connect; warns below 1024, which sockets of an application use up soon",
-		Fix:   "raise it: ulimit -n 4096, /etc/security/limits.conf, LimitNOFILE= of the service",
-		run:   checkFiles,
+		Name: "files", Group: Machine, Start: true,
+		What:  "nodes, and the cluster's supervisor, may have enough files open",
+		Looks: "the soft limit that a child process gets (ulimit -n), and the hard one, which the supervisor gets",
+		Fails: "fails when the supervisor may not have 40 and eight for each node; below 64 and one for each node, with which a node does not boot and connect; " +
+			"warns below 1024, which sockets of an application use up soon",
+		Fix: "raise it: ulimit -n 4096, /etc/security/limits.conf, LimitNOFILE= of the service",
+		run: checkFiles,
 	},
 	{
 		Name: "processes", Group: Machine,
@@ -77,13 +78,43 @@ var machineChecks = []*Check{
 }
 
 const (
+	// supervisorFiles is what a supervisor has open without nodes (15), and room for clients, logs and a build.
+	supervisorFiles = 40
+	// filesPerNode is what it has open for each: door, registration and connection, the reservation of its ports; and room for what
+	// the node asks its EPMD while it starts.
+	filesPerNode = 8
 	// bareFiles is what a BEAM needs to boot; it has 21 open when it has.
 	bareFiles = 64
 	// usualFiles is what distributions give at least.
 	usualFiles = 1024
 )
 
+// FewFiles explains that a supervisor may not have as many files open as it needs for n nodes; nil: it may. Without any left it could
+// neither start nor end them.
+func FewFiles(n int) *checks.Finding {
+	var rl unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &rl); err != nil {
+		return nil // then it shows when it happens
+	}
+	need := uint64(supervisorFiles + filesPerNode*n)
+	if rl.Cur >= need { // which Go has raised as far as it may
+		return nil
+	}
+	return &checks.Finding{
+		What: fmt.Sprintf("beamctl may have too few files open for %d nodes", n), Saw: fmt.Sprintf("ulimit -Hn is %d", rl.Cur),
+		Cause: fmt.Sprintf("the cluster's supervisor needs %d: connections with each node, and ports that it holds for them", need),
+		Fix:   "raise it: ulimit -n 4096, or LimitNOFILE= of the service; or start fewer nodes",
+	}
+}
+
 func checkFiles(ctx context.Context, x *exam) {
+	if f := FewFiles(x.count()); f != nil {
+		x.fail(*f)
+		return // nodes may have no more
+	}
+	if x.quick {
+		return
+	}
 	soft, err := childFiles(ctx)
 	if err != nil {
 		x.none("cannot be found out: %v", err)

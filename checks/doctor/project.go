@@ -61,7 +61,7 @@ var projectChecks = []*Check{
 		Name: "build", Group: Project,
 		What:  "the compiled code is not older than its sources",
 		Looks: "the times of sources and of the .beam files that were compiled of them",
-		Fails: "warns when a source is newer and start does not compile first",
+		Fails: "warns when nothing is compiled, or a source is newer, and start does not compile first",
 		Fix:   "compile, or let start do it: `build` in beamctl.yaml",
 		run:   checkBuild,
 	},
@@ -318,18 +318,36 @@ func checkEphemeral(_ context.Context, x *exam) {
 }
 
 func checkBuild(_ context.Context, x *exam) {
-	switch {
-	case x.Project == nil:
+	if x.Project == nil {
 		x.none("no project")
-	case !x.Project.Build.Compared:
-		x.none("sources were not compared with what was compiled of them")
-	case len(x.Project.Build.Stale) == 0:
+		return
+	}
+	b := &x.Project.Build
+	if file, _ := newestBeam(b.Code); file == "" {
+		switch {
+		case b.Step != "":
+			x.see("nothing is compiled yet; start does that first (%s)", b.Step)
+		case len(b.Code) > 0:
+			x.warn(checks.Finding{
+				What: "nothing is compiled", Saw: "no .beam file in " + list(b.Code), Cause: "nodes run what was compiled, and start compiles nothing",
+				Fix: "compile, or let start do it: `build` in beamctl.yaml",
+			})
+		default:
+			x.none("the project has no code of its own that could be looked at")
+		}
+		return
+	}
+	stale, err := b.Stale()
+	switch {
+	case err != nil:
+		x.warn(checks.Finding{What: "the compiled code cannot be read", Saw: err.Error(), Fix: "let this user read it", Err: err})
+	case len(stale) == 0:
 		x.see("no source is newer than what was compiled of it")
-	case x.Project.Build.Step != "":
-		x.see("start compiles first (%s): %s", x.Project.Build.Step, list(x.Project.Build.Stale))
+	case b.Step != "":
+		x.see("start compiles first (%s): %s", b.Step, list(stale))
 	default:
 		x.warn(checks.Finding{
-			What: "the compiled code is older than its sources", Saw: list(x.Project.Build.Stale), Cause: "nodes run what was compiled, and start compiles nothing",
+			What: "the compiled code is older than its sources", Saw: list(stale), Cause: "nodes run what was compiled, and start compiles nothing",
 			Fix: "compile, or let start do it: `build` in beamctl.yaml",
 		})
 	}

@@ -47,10 +47,9 @@ type Ports struct {
 
 // Build is what is known of the project's compiled code.
 type Build struct {
-	Code     []string // directories with .beam files
-	Compared bool     // sources were compared with what was compiled of them
-	Stale    []string // sources that are newer
-	Step     string   // the command that compiles, which start runs first; "": start runs none
+	Code  []string                 // directories with .beam files
+	Stale func() ([]string, error) // compares sources with what was compiled of them, and says what is stale
+	Step  string                   // the command that compiles, which start runs first; "": start runs none
 }
 
 // Clusters is what is known of the user's clusters.

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -119,8 +120,12 @@ func TestDoctorFaultsOfTheMachine(t *testing.T) {
 			wants:  map[string]doctor.Verdict{"files": warn}, says: []string{"nodes may have few files open", "ulimit -n is 300"},
 		},
 		"too few files": {
+			script: `ulimit -Sn 60`,
+			wants:  map[string]doctor.Verdict{"files": fail}, says: []string{"nodes may have too few files open", "ulimit -n is 60"},
+		},
+		"too few files for the supervisor": {
 			script: `ulimit -n 60`,
-			wants:  map[string]doctor.Verdict{"files": fail}, says: []string{"too few files open", "ulimit -n is 60"},
+			wants:  map[string]doctor.Verdict{"files": fail}, says: []string{"beamctl may have too few files open for 3 nodes", "ulimit -Hn is 60"},
 		},
 		"no room for threads": {
 			script: cgroup(map[string]string{"pids.max": "50", "pids.current": "12"}),
@@ -286,6 +291,25 @@ func TestDoctorWithoutProject(t *testing.T) {
 	assert.Contains(t, wrong.Problems[0].Saw, "beamctl.yaml:1:8: count")
 	assert.Contains(t, wrong.Problems[0].Saw, `unknown key "cuont"`)
 	assert.Equal(t, exitUsage, w.run("doctor", "--env", "nonsense").code)
+}
+
+// TestDoctorBuild: what is compiled is compared with its sources, where start does not compile anyhow.
+func TestDoctorBuild(t *testing.T) {
+	w := patient(t, "")
+	w.app(`, {applications, [kernel, stdlib]}, {mod, {a_app, []}}`, `start(_, _) -> {error, never}.`)
+	res := w.doctored()["build"]
+	assert.Equal(t, doctor.OK, res.Verdict, "%+v", res)
+	assert.Contains(t, res.Saw, "no source is newer")
+	old := time.Now().Add(-time.Hour)
+	require.NoError(t, os.Chtimes(filepath.Join(w.dir, "ebin", "a_app.beam"), old, old))
+	r := w.doctored()
+	assert.Equal(t, doctor.Warn, r["build"].Verdict)
+	assert.Contains(t, r["build"].Problems[0].Saw, "src/a_app.erl is newer than ebin/a_app.beam")
+	assert.Equal(t, doctor.OK, r["clock"].Verdict)
+	require.NoError(t, os.Remove(filepath.Join(w.dir, "ebin", "a_app.beam")))
+	assert.Contains(t, w.doctored()["build"].Problems[0].What, "nothing is compiled")
+	w.write("Emakefile", `{'src/*', [{outdir, "ebin"}]}.`)
+	assert.Contains(t, w.doctored()["build"].Saw, "start does that first (erl -make)")
 }
 
 // TestDoctorText is what the user reads, with all that differs between machines and runs taken out.
