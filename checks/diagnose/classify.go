@@ -1,7 +1,6 @@
 package diagnose
 
 import (
-	"regexp"
 	"slices"
 	"strings"
 )
@@ -69,35 +68,35 @@ type class struct {
 // rules find out the class by the beginning of an entry, or by what is in it. The first that fits counts.
 var rules = []struct {
 	kind  Kind
-	match *regexp.Regexp
+	match pattern
 	title func(m []string, text string) class // nil: the line that matched
 }{
-	{KindMemory, regexp.MustCompile(`(?m)^.*(?:Cannot (?:re)?allocate \d+ bytes of memory|no more index entries in \w+).*$`), nil},
-	{KindBoot, regexp.MustCompile(`(?m)^.*(?:Kernel pid terminated|Runtime terminating during boot|[iI]nit terminating in do_boot|Could not start kernel pid|Protocol '?\w+'?: register.*error).*$`), nil},
-	{KindOverlap, regexp.MustCompile(`'?global'? at node '?([^\s']+)'? (requested disconnect from|disconnected) node '?([^\s']+)'? in order to prevent overlapping partitions`), func(m []string, _ string) class {
+	{KindMemory, lazy(`(?m)^.*(?:Cannot (?:re)?allocate \d+ bytes of memory|no more index entries in \w+).*$`), nil},
+	{KindBoot, lazy(`(?m)^.*(?:Kernel pid terminated|Runtime terminating during boot|[iI]nit terminating in do_boot|Could not start kernel pid|Protocol '?\w+'?: register.*error).*$`), nil},
+	{KindOverlap, lazy(`'?global'? at node '?([^\s']+)'? (requested disconnect from|disconnected) node '?([^\s']+)'? in order to prevent overlapping partitions`), func(m []string, _ string) class {
 		return class{title: "global at " + m[1] + " " + m[2] + " " + m[3] + " to prevent overlapping partitions"}
 	}},
-	{KindSplit, regexp.MustCompile(`inconsistent_database,\s*\{?(\w+_partitioned_network)[,\s]+'?([^\s'}]+)|inconsistent_database`), nil},
-	{KindTick, regexp.MustCompile(`(?m)^.*[Nn]ode '?([^\s']+)'? not responding.*$`), func(m []string, _ string) class {
+	{KindSplit, lazy(`inconsistent_database,\s*\{?(\w+_partitioned_network)[,\s]+'?([^\s'}]+)|inconsistent_database`), nil},
+	{KindTick, lazy(`(?m)^.*[Nn]ode '?([^\s']+)'? not responding.*$`), func(m []string, _ string) class {
 		return class{title: m[1] + " is not responding; the connection was ended (net_ticktime)"}
 	}},
-	{KindCookie, regexp.MustCompile(`(?m)Connection attempt (?:from|to) (?:disallowed )?node '?([^\s']+?)'?(?: rejected\. Invalid challenge|\s)`), func(m []string, _ string) class {
+	{KindCookie, lazy(`(?m)Connection attempt (?:from|to) (?:disallowed )?node '?([^\s']+?)'?(?: rejected\. Invalid challenge|\s)`), func(m []string, _ string) class {
 		return class{title: "connection attempt of " + m[1] + " rejected: another cookie"}
 	}},
-	{KindConflict, regexp.MustCompile(`global: Name conflict terminating.*`), nil},
-	{KindBusy, regexp.MustCompile(`(?m)^.*\b(?:busy_dist_port|busy_port)\b.*$`), nil},
-	{KindAlarm, regexp.MustCompile(`alarm_handler: \{set,\{?\s*([^,]+),`), func(m []string, _ string) class { return class{title: "alarm " + m[1] + " was raised"} }},
-	{KindServer, regexp.MustCompile(`^(?:\*\* )?(?:Generic server|State machine|Generic event handler|gen_event handler) (.+?) (?:terminating|crashed)`), func(m []string, text string) class { return crash(m[1], text) }},
-	{KindServer, regexp.MustCompile(`^(?:GenServer|GenStage consumer|:gen_statem|:gen_event handler|:gen_server) (.+?) (?:terminating|installed in)`), func(m []string, text string) class { return crash(m[1], text) }},
-	{KindServer, regexp.MustCompile(`^gen_(?:server|statem|fsm|event) (.+?) terminated with reason: (.*)`), func(m []string, text string) class { return crash(m[1], text) }},
-	{KindProcess, regexp.MustCompile(`^crasher:`), func(_ []string, text string) class { return crashReport(text) }},
-	{KindProcess, regexp.MustCompile(`^Process (?:(.+) \(#PID<[\d.]+>\)|(#PID<[\d.]+>)) (?:terminating|raised an exception)`), func(m []string, text string) class { return crash(m[1]+m[2], text) }},
-	{KindProcess, regexp.MustCompile(`^Task (#PID<[\d.]+>|\S+) started from .* terminating`), func(m []string, text string) class {
+	{KindConflict, lazy(`global: Name conflict terminating.*`), nil},
+	{KindBusy, lazy(`(?m)^.*\b(?:busy_dist_port|busy_port)\b.*$`), nil},
+	{KindAlarm, lazy(`alarm_handler: \{set,\{?\s*([^,]+),`), func(m []string, _ string) class { return class{title: "alarm " + m[1] + " was raised"} }},
+	{KindServer, lazy(`^(?:\*\* )?(?:Generic server|State machine|Generic event handler|gen_event handler) (.+?) (?:terminating|crashed)`), func(m []string, text string) class { return crash(m[1], text) }},
+	{KindServer, lazy(`^(?:GenServer|GenStage consumer|:gen_statem|:gen_event handler|:gen_server) (.+?) (?:terminating|installed in)`), func(m []string, text string) class { return crash(m[1], text) }},
+	{KindServer, lazy(`^gen_(?:server|statem|fsm|event) (.+?) terminated with reason: (.*)`), func(m []string, text string) class { return crash(m[1], text) }},
+	{KindProcess, lazy(`^crasher:`), func(_ []string, text string) class { return crashReport(text) }},
+	{KindProcess, lazy(`^Process (?:(.+) \(#PID<[\d.]+>\)|(#PID<[\d.]+>)) (?:terminating|raised an exception)`), func(m []string, text string) class { return crash(m[1]+m[2], text) }},
+	{KindProcess, lazy(`^Task (#PID<[\d.]+>|\S+) started from .* terminating`), func(m []string, text string) class {
 		return class{title: "a task crashed" + because(text), who: m[1]}
 	}},
-	{KindProcess, regexp.MustCompile(`^Error in process <[\d.]+>(?: on node '?[^\s']+'?)? with exit value:`), func(_ []string, text string) class { return crash("a process", text) }},
-	{KindSupervisor, regexp.MustCompile(`(?i)^supervisor: (.+?)(?:\.\s|\n)`), func(m []string, text string) class { return supervisor(m[1], text) }},
-	{KindSupervisor, regexp.MustCompile(`^Child (.+) of Supervisor (.+?) (terminated|failed to start|caused shutdown|shut down abnormally|shutdown error)`), func(m []string, text string) class {
+	{KindProcess, lazy(`^Error in process <[\d.]+>(?: on node '?[^\s']+'?)? with exit value:`), func(_ []string, text string) class { return crash("a process", text) }},
+	{KindSupervisor, lazy(`(?i)^supervisor: (.+?)(?:\.\s|\n)`), func(m []string, text string) class { return supervisor(m[1], text) }},
+	{KindSupervisor, lazy(`^Child (.+) of Supervisor (.+?) (terminated|failed to start|caused shutdown|shut down abnormally|shutdown error)`), func(m []string, text string) class {
 		c := class{title: "child " + m[1] + " of " + m[2] + " " + m[3] + because(text)}
 		if m[3] != "terminated" {
 			c.kind = KindGaveUp
@@ -116,7 +115,7 @@ func classify(level, text string) class {
 		return class{}
 	}
 	for _, r := range rules {
-		m := r.match.FindStringSubmatch(text)
+		m := r.match().FindStringSubmatch(text)
 		if m == nil {
 			continue
 		}
@@ -148,18 +147,18 @@ func crash(who, text string) class {
 }
 
 var (
-	initialCall  = regexp.MustCompile(`initial call: ([^\n]+?)(?:, pid:|\n)`)
-	regName      = regexp.MustCompile(`registered_name: ([^\s,\[\]]+)`)
-	errorContext = regexp.MustCompile(`(?i)(?:error)?context: +(\w+)`)
-	childID      = regexp.MustCompile(`\{(?:id|name),([^}]+)\}|Offender: id=([^,.]+)`)
+	initialCall  = lazy(`initial call: ([^\n]+?)(?:, pid:|\n)`)
+	regName      = lazy(`registered_name: ([^\s,\[\]]+)`)
+	errorContext = lazy(`(?i)(?:error)?context: +(\w+)`)
+	childID      = lazy(`\{(?:id|name),([^}]+)\}|Offender: id=([^,.]+)`)
 )
 
 // crashReport titles what proc_lib says of a process.
 func crashReport(text string) class {
-	if m := regName.FindStringSubmatch(text); m != nil {
+	if m := regName().FindStringSubmatch(text); m != nil {
 		return crash(m[1], text)
 	}
-	if m := initialCall.FindStringSubmatch(text); m != nil {
+	if m := initialCall().FindStringSubmatch(text); m != nil {
 		return crash("a process of "+m[1], text)
 	}
 	return crash("a process", text)
@@ -168,10 +167,10 @@ func crashReport(text string) class {
 // supervisor titles a supervisor's report.
 func supervisor(name, text string) class {
 	child, context := "a child", ""
-	if m := childID.FindStringSubmatch(text); m != nil {
+	if m := childID().FindStringSubmatch(text); m != nil {
 		child = m[1] + m[2]
 	}
-	if m := errorContext.FindStringSubmatch(text); m != nil {
+	if m := errorContext().FindStringSubmatch(text); m != nil {
 		context = m[1]
 	}
 	name = strings.TrimSuffix(strings.TrimPrefix(strings.TrimSpace(name), "{local,"), "}")
@@ -187,31 +186,31 @@ func supervisor(name, text string) class {
 }
 
 // reasons are where entries say why, in the order in which they are looked for.
-var reasons = []*regexp.Regexp{
-	regexp.MustCompile(`(?s)\*\* Reason for termination ==?\s*(?:\*\* )?(.+)`),
-	regexp.MustCompile(`(?s)Reason for termination = (.+)`),
-	regexp.MustCompile(`\(exit\) an exception was raised:\s*\*\* \(([^\n]+)`),
-	regexp.MustCompile(`(?m)^\s*(?:\*\* )+\(([^\n]+)`), // Elixir: ** (RuntimeError) oops
-	regexp.MustCompile(`(?s)\bexception ((?:error|exit|throw): .+)`),
-	regexp.MustCompile(`(?s)registered_name: [^,\n]+, ((?:error|exit|throw): .+)`),
-	regexp.MustCompile(`(?s)[rR]eason: +(.+)`),
-	regexp.MustCompile(`(?s)with exit value:,?\s*(.+)`),
+var reasons = []pattern{
+	lazy(`(?s)\*\* Reason for termination ==?\s*(?:\*\* )?(.+)`),
+	lazy(`(?s)Reason for termination = (.+)`),
+	lazy(`\(exit\) an exception was raised:\s*\*\* \(([^\n]+)`),
+	lazy(`(?m)^\s*(?:\*\* )+\(([^\n]+)`), // Elixir: ** (RuntimeError) oops
+	lazy(`(?s)\bexception ((?:error|exit|throw): .+)`),
+	lazy(`(?s)registered_name: [^,\n]+, ((?:error|exit|throw): .+)`),
+	lazy(`(?s)[rR]eason: +(.+)`),
+	lazy(`(?s)with exit value:,?\s*(.+)`),
 }
 
 var (
 	// stackBegins is where a reason ends and the stack begins, as OTP writes it and as its reports do.
-	stackBegins = regexp.MustCompile(`,\s*\[\{[a-z'][\w@']*,\s*[a-z'<-]`)
-	reasonEnds  = regexp.MustCompile(`(?:\n\s+in (?:function|call)|\n\s*offender:|\n\s*ancestors:|\. Last message:|\. Offender:|, ancestors:|\n\*\* |\n\s*Start Call:|\.\s*State:)`)
-	frame       = regexp.MustCompile(`\{([a-z][\w@']*|'[^']+'),\s*('?[^,']+'?),\s*(\d+|\[[^\]]*\]),\s*\[\{file,\s*"([^"]+)"\},\s*\{line,\s*(\d+)\}\]`)
-	inFunction  = regexp.MustCompile(`in function +(\S+)(?: \(([^,]+), line (\d+)\))?`)
-	elixirFrame = regexp.MustCompile(`(?m)^ +(?:\([^)]*\) )?(\S+\.exs?:\d+): (.+)$`)
+	stackBegins = lazy(`,\s*\[\{[a-z'][\w@']*,\s*[a-z'<-]`)
+	reasonEnds  = lazy(`(?:\n\s+in (?:function|call)|\n\s*offender:|\n\s*ancestors:|\. Last message:|\. Offender:|, ancestors:|\n\*\* |\n\s*Start Call:|\.\s*State:)`)
+	frame       = lazy(`\{([a-z][\w@']*|'[^']+'),\s*('?[^,']+'?),\s*(\d+|\[[^\]]*\]),\s*\[\{file,\s*"([^"]+)"\},\s*\{line,\s*(\d+)\}\]`)
+	inFunction  = lazy(`in function +(\S+)(?: \(([^,]+), line (\d+)\))?`)
+	elixirFrame = lazy(`(?m)^ +(?:\([^)]*\) )?(\S+\.exs?:\d+): (.+)$`)
 )
 
 // because tells the reason in an entry, and the function, if it has them.
 func because(text string) string {
 	why := ""
 	for _, r := range reasons {
-		if m := r.FindStringSubmatch(text); m != nil {
+		if m := r().FindStringSubmatch(text); m != nil {
 			why = reason(m[1])
 			break
 		}
@@ -220,16 +219,16 @@ func because(text string) string {
 		return ""
 	}
 	why = ": " + why
-	if m := elixirFrame.FindStringSubmatch(text); m != nil {
+	if m := elixirFrame().FindStringSubmatch(text); m != nil {
 		return why + " in " + m[2] + " (" + m[1] + ")"
 	}
-	if m := inFunction.FindStringSubmatch(text); m != nil {
+	if m := inFunction().FindStringSubmatch(text); m != nil {
 		if m[2] != "" {
 			return why + " in " + m[1] + " (" + m[2] + ":" + m[3] + ")"
 		}
 		return why + " in " + m[1]
 	}
-	if m := frame.FindStringSubmatch(text); m != nil {
+	if m := frame().FindStringSubmatch(text); m != nil {
 		arity := "/" + m[3]
 		if strings.HasPrefix(m[3], "[") { // its arguments
 			arity = ""
@@ -241,11 +240,11 @@ func because(text string) string {
 
 // reason cuts the stack off {Reason, Stack}, and makes one line of the rest.
 func reason(s string) string {
-	if at := reasonEnds.FindStringIndex(s); at != nil {
+	if at := reasonEnds().FindStringIndex(s); at != nil {
 		s = s[:at[0]]
 	}
 	cut := false
-	if at := stackBegins.FindStringIndex(s); at != nil {
+	if at := stackBegins().FindStringIndex(s); at != nil {
 		s, cut = s[:at[0]], true
 	}
 	s = strings.Join(strings.Fields(s), " ")
@@ -278,25 +277,25 @@ const (
 
 // private are the parts of an entry that hold what a process had in its hands: its state, its messages, its dictionary. They end with the next part.
 var (
-	private = regexp.MustCompile(`^\s*(?:\*\* (?:Last (?:message|event) in was|When (?:Server|handler) [sS]tate|When server state|Queued|Postponed|Messages? in|Last event|Installed in|User data)|(?i:last (?:message|event)|state|messages|dictionary|client|data|queue|args|postponed)\b(?: \([^)]*\))?:)`)
-	part    = regexp.MustCompile(`^\s*(?:\*\* |[A-Za-z_][\w ]{1,30}:( |$)|\([a-z_]+ [\d.]+\) )`)
-	inline  = regexp.MustCompile(`(?s)(?:\. Last (?:message|event):|\. State:|, messages:|, dictionary:).*`)
+	private = lazy(`^\s*(?:\*\* (?:Last (?:message|event) in was|When (?:Server|handler) [sS]tate|When server state|Queued|Postponed|Messages? in|Last event|Installed in|User data)|(?i:last (?:message|event)|state|messages|dictionary|client|data|queue|args|postponed)\b(?: \([^)]*\))?:)`)
+	part    = lazy(`^\s*(?:\*\* |[A-Za-z_][\w ]{1,30}:( |$)|\([a-z_]+ [\d.]+\) )`)
+	inline  = lazy(`(?s)(?:\. Last (?:message|event):|\. State:|, messages:|, dictionary:).*`)
 )
 
 // quote shortens an entry to what can be shown to others.
 func quote(text string) string {
 	if !strings.Contains(text, "\n") {
-		text = inline.ReplaceAllString(text, " …")
+		text = inline().ReplaceAllString(text, " …")
 	}
 	var out []string
 	hiding := false
 	for line := range strings.Lines(text) {
 		line = strings.TrimRight(line, "\n")
 		switch {
-		case private.MatchString(line):
+		case private().MatchString(line):
 			hiding = true
 			continue
-		case hiding && !part.MatchString(line):
+		case hiding && !part().MatchString(line):
 			continue
 		}
 		hiding = false

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -55,41 +54,41 @@ const (
 
 // slogans are what the VM says when it gives up, and what that means.
 var slogans = []struct {
-	match      *regexp.Regexp
+	match      pattern
 	cause, fix string
 }{
 	{
-		regexp.MustCompile(`Cannot (?:re)?allocate (\d+) bytes of memory \(of type "(\w+)"`),
+		lazy(`Cannot (?:re)?allocate (\d+) bytes of memory \(of type "(\w+)"`),
 		"the VM asked for $1 bytes more (for $2) and the system had none, or a limit (ulimit -v, a container's) forbade it",
 		"look at the largest processes and at memory by kind; a heap that large is usually one process that builds a huge term or has a long mailbox",
 	},
 	{
-		regexp.MustCompile(`no more index entries in atom_tab`), "the table of atoms is full: something makes atoms of data (list_to_atom, binary_to_atom, random node names)",
+		lazy(`no more index entries in atom_tab`), "the table of atoms is full: something makes atoms of data (list_to_atom, binary_to_atom, random node names)",
 		"find what makes them (the dump ends with the newest atoms); use *_to_existing_atom; erl +t raises the limit",
 	},
 	{
-		regexp.MustCompile(`no more index entries in (\w+)`), "the VM's table $1 is full", "find what fills it",
+		lazy(`no more index entries in (\w+)`), "the VM's table $1 is full", "find what fills it",
 	},
 	{
-		regexp.MustCompile(`Kernel pid terminated|Could not start kernel pid`), "an application that must run (kernel, or a permanent one) ended or could not start; a node name that is in use is the usual reason",
+		lazy(`Kernel pid terminated|Could not start kernel pid`), "an application that must run (kernel, or a permanent one) ended or could not start; a node name that is in use is the usual reason",
 		"read the log before the crash; look who has the name: beamctl epmd names",
 	},
 	{
-		regexp.MustCompile(`[iI]nit terminating in do_boot`), "the boot failed: a missing file or module, a wrong argument, an application that could not start",
+		lazy(`[iI]nit terminating in do_boot`), "the boot failed: a missing file or module, a wrong argument, an application that could not start",
 		"the words behind do_boot say which",
 	},
 	{
-		regexp.MustCompile(`Received SIGUSR1`), "somebody has sent the VM SIGUSR1, which makes it write a dump and end", "ask who did; it was no fault of the VM",
+		lazy(`Received SIGUSR1`), "somebody has sent the VM SIGUSR1, which makes it write a dump and end", "ask who did; it was no fault of the VM",
 	},
-	{regexp.MustCompile(`Got unusable memory block|[Ss]egmentation|size_object|erts_`), "the VM itself has failed, or a NIF or driver has damaged its memory", "look which NIFs are loaded; try without them or with the latest patch of OTP"},
-	{regexp.MustCompile(``), "the code has ended the VM itself: erlang:halt/1 with these words", "find who calls it"},
+	{lazy(`Got unusable memory block|[Ss]egmentation|size_object|erts_`), "the VM itself has failed, or a NIF or driver has damaged its memory", "look which NIFs are loaded; try without them or with the latest patch of OTP"},
+	{lazy(``), "the code has ended the VM itself: erlang:halt/1 with these words", "find who calls it"},
 }
 
 // explainSlogan says what a slogan means.
 func explainSlogan(slogan string) (cause, fix string) {
 	for _, s := range slogans {
-		if m := s.match.FindStringSubmatchIndex(slogan); m != nil {
-			return string(s.match.ExpandString(nil, s.cause, slogan, m)), s.fix
+		if m := s.match().FindStringSubmatchIndex(slogan); m != nil {
+			return string(s.match().ExpandString(nil, s.cause, slogan, m)), s.fix
 		}
 	}
 	return "", ""

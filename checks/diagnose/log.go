@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -151,17 +150,17 @@ type section struct {
 }
 
 var (
-	ansi = regexp.MustCompile("\x1b\\[[0-9;]*m")
+	ansi = lazy("\x1b\\[[0-9;]*m")
 	// 2026-11-22T23:47:34.216Z, which beamctl writes before each line.
-	stamp = regexp.MustCompile(`^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z `)
+	stamp = lazy(`^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z `)
 	// =ERROR REPORT==== 22-Nov-2026::23:47:32.892612 ===
-	reportHead = regexp.MustCompile(`^=([A-Z ]+) REPORT==== (\d{1,2}-[A-Z][a-z]{2}-\d{4}::\d\d:\d\d:\d\d)`)
+	reportHead = lazy(`^=([A-Z ]+) REPORT==== (\d{1,2}-[A-Z][a-z]{2}-\d{4}::\d\d:\d\d:\d\d)`)
 	// 2026-11-22T23:47:34.216702+00:00 error: text; 2026-11-22 23:47:34.216702+00:00 [error] <0.1.0>@mod:fun:12 text
-	isoHead = regexp.MustCompile(`^(\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d+)?(?:Z|[+-]\d\d:?\d\d)?) \[?(debug|info|notice|warning|warn|error|critical|alert|emergency)(?:\]|:) ?(<[\d.]+>)?(?:@\S+)? ?(.*)`)
+	isoHead = lazy(`^(\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d+)?(?:Z|[+-]\d\d:?\d\d)?) \[?(debug|info|notice|warning|warn|error|critical|alert|emergency)(?:\]|:) ?(<[\d.]+>)?(?:@\S+)? ?(.*)`)
 	// 23:47:37.166 request_id=x [error] text
-	elixirHead = regexp.MustCompile(`^(\d\d:\d\d:\d\d\.\d+) (?:\S+=\S+ )*\[(debug|info|notice|warning|warn|error|critical|alert|emergency)\] +(.*)`)
+	elixirHead = lazy(`^(\d\d:\d\d:\d\d\.\d+) (?:\S+=\S+ )*\[(debug|info|notice|warning|warn|error|critical|alert|emergency)\] +(.*)`)
 	// What the VM itself says, without a header.
-	fatalHead = regexp.MustCompile(`^(?:Kernel pid terminated|Runtime terminating during boot|[{(]?"?[iI]nit terminating in do_boot|Could not start kernel pid|\w+: Cannot (?:re)?allocate |no more index entries in |[a-z_]+: Cannot allocate)`)
+	fatalHead = lazy(`^(?:Kernel pid terminated|Runtime terminating during boot|[{(]?"?[iI]nit terminating in do_boot|Could not start kernel pid|\w+: Cannot (?:re)?allocate |no more index entries in |[a-z_]+: Cannot allocate)`)
 )
 
 // levels are the loggers' levels for the words of the old headers; unknown ones are errors.
@@ -173,10 +172,10 @@ var levels = map[string]string{
 // read takes the next line.
 func (in *section) read(line string, number int) {
 	if strings.Contains(line, "\x1b[") {
-		line = ansi.ReplaceAllString(line, "")
+		line = ansi().ReplaceAllString(line, "")
 	}
 	var at time.Time
-	if m := stamp.FindString(line); m != "" {
+	if m := stamp().FindString(line); m != "" {
 		at, _ = time.Parse("2006-01-02T15:04:05.000Z ", m)
 		line = line[len(m):]
 	}
@@ -209,7 +208,7 @@ func header(line string) *entry {
 	e := &entry{}
 	switch c := line[0]; {
 	case c == '=':
-		m := reportHead.FindStringSubmatch(line)
+		m := reportHead().FindStringSubmatch(line)
 		if m == nil {
 			return nil
 		}
@@ -219,20 +218,20 @@ func header(line string) *entry {
 		}
 		e.time, _ = time.ParseInLocation("2-Jan-2006::15:04:05", m[2], time.Local)
 	case c >= '0' && c <= '9':
-		if m := isoHead.FindStringSubmatch(line); m != nil {
+		if m := isoHead().FindStringSubmatch(line); m != nil {
 			e.time, e.level = isoTime(m[1]), m[2]
 			if m[3] != "" {
 				e.origin = m[1] + m[3]
 			}
 			e.text.WriteString(m[4] + "\n")
-		} else if m := elixirHead.FindStringSubmatch(line); m != nil {
+		} else if m := elixirHead().FindStringSubmatch(line); m != nil {
 			e.level = m[2] // its time has no date
 			e.text.WriteString(m[3] + "\n")
 		} else {
 			return nil
 		}
 	default:
-		if !fatalHead.MatchString(line) {
+		if !fatalHead().MatchString(line) {
 			return nil
 		}
 		e.level = "emergency"
@@ -309,19 +308,19 @@ func (s *scanner) count(src Source, e *entry, c class, text string) {
 }
 
 var changing = []struct {
-	what *regexp.Regexp
+	what pattern
 	by   string
 }{
-	{regexp.MustCompile(`#?(?:PID|Ref|Port|Reference|Function)?<[\d.]+>`), "<>"},
-	{regexp.MustCompile(`#(?:Ref|Port|Fun|Function)<[^>]*>`), "<>"},
-	{regexp.MustCompile(`\b0x[0-9a-fA-F]+\b`), "0x"},
-	{regexp.MustCompile(`\b\d+(?:\.\d+)?\b`), "0"},
+	{lazy(`#?(?:PID|Ref|Port|Reference|Function)?<[\d.]+>`), "<>"},
+	{lazy(`#(?:Ref|Port|Fun|Function)<[^>]*>`), "<>"},
+	{lazy(`\b0x[0-9a-fA-F]+\b`), "0x"},
+	{lazy(`\b\d+(?:\.\d+)?\b`), "0"},
 }
 
 // normal makes texts equal that differ only in what changes each time.
 func normal(s string) string {
 	for _, c := range changing {
-		s = c.what.ReplaceAllString(s, c.by)
+		s = c.what().ReplaceAllString(s, c.by)
 	}
 	return s
 }
