@@ -285,6 +285,9 @@ func (g *syncGroup) push(ctx context.Context, n *node.Node, rep *SyncReport) err
 		if r.State == codesync.Old {
 			ns.Pushed, ns.Deleted = []string{}, []string{}
 		}
+		if len(r.Refused) > len(ns.Refused) { // what no plan can know: the node's loader does not take it
+			ns.Refused = r.Refused
+		}
 		ns.Bytes, ns.Killed, ns.Unchanged, ns.Unwritten = r.Bytes, r.Killed, r.Unchanged, r.Unwritten
 		if r.Error != "" {
 			ns.Problem = r.Error

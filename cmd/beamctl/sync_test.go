@@ -1,0 +1,507 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/beamctl/beamctl/launcher"
+	"github.com/beamctl/beamctl/node/codesync"
+)
+
+// sync runs `sync -o json` with more arguments.
+func (w *world) sync(args ...string) (*launcher.SyncReport, result) {
+	w.t.Helper()
+	r := w.run(append([]string{"sync", "-o", "json"}, args...)...)
+	var rep launcher.SyncReport
+	if r.out != "" {
+		require.NoError(w.t, json.Unmarshal([]byte(r.out), &rep), "%s%s", r.out, r.err)
+	}
+	return &rep, r
+}
+
+// edit replaces text in a file of the project, which has to be there.
+func (w *world) edit(name, old, text string) {
+	w.t.Helper()
+	path := filepath.Join(w.dir, name)
+	b, err := os.ReadFile(path)
+	require.NoError(w.t, err)
+	require.Contains(w.t, string(b), old)
+	require.NoError(w.t, os.WriteFile(path, []byte(strings.Replace(string(b), old, text, 1)), 0o644))
+}
+
+// read returns the content of a file of the project.
+func (w *world) read(name string) string {
+	w.t.Helper()
+	b, err := os.ReadFile(filepath.Join(w.dir, name))
+	require.NoError(w.t, err)
+	return string(b)
+}
+
+// age makes what was compiled an hour older: build tools compare seconds, and a test that waits for the next one takes long.
+func (w *world) age() {
+	w.t.Helper()
+	past := time.Now().Add(-time.Hour)
+	beams, err := filepath.Glob(filepath.Join(w.dir, "ebin", "*.beam"))
+	require.NoError(w.t, err)
+	for _, b := range beams {
+		require.NoError(w.t, os.Chtimes(b, past, past))
+	}
+}
+
+// calls runs a call on every node, and returns their answers.
+func (w *world) calls(call string) []string {
+	w.t.Helper()
+	var rows []struct{ Result, Error string }
+	r := w.run("rpc", "--all", "-o", "json", call)
+	require.NoError(w.t, json.Unmarshal([]byte(r.out), &rows), "%s%s", r.out, r.err)
+	var out []string
+	for _, row := range rows {
+		out = append(out, row.Result+row.Error)
+	}
+	return out
+}
+
+func three(s string) []string { return []string{s, s, s} }
+
+// TestSync changes a running Erlang project in all the ways in which one does.
+func TestSync(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, "erlang-kv")
+	w.ok("start")
+	w.ok("rpc", "--all", `kv:put(colour, <<"red">>)`) // now all have loaded it
+	pids := w.calls("erlang:whereis(kv_store)")
+	states := func(rep *launcher.SyncReport) (out []launcher.SyncState) {
+		for _, n := range rep.Nodes {
+			out = append(out, n.State)
+		}
+		return out
+	}
+	all := func(s launcher.SyncState) []launcher.SyncState { return []launcher.SyncState{s, s, s} }
+	build := func() {
+		w.t.Helper()
+		w.age()
+		w.tool("", "erl", "-make")
+	}
+	t.Run("nothing", func(t *testing.T) {
+		rep, r := w.sync()
+		assert.Equal(t, exitOK, r.code, r.err)
+		assert.Equal(t, all(launcher.Synced), states(rep))
+		assert.Empty(t, rep.Changes())
+		assert.Equal(t, 4, rep.Nodes[0].Same)
+	})
+	t.Run("a source that is not compiled", func(t *testing.T) {
+		w.edit("src/kv.erl", "-export([put/2,", "-export([version/0, put/2,")
+		w.edit("src/kv.erl", "put(Key, Value) ->", "put(Key, Value) when Key =/= undefined ->")
+		w.write("src/kv.erl", w.read("src/kv.erl")+"version() -> 2.\n")
+		w.age()
+		rep, r := w.sync()
+		assert.Equal(t, exitOK, r.code)
+		require.Len(t, rep.Stale, 1)
+		assert.Equal(t, "src/kv.erl", rep.Stale[0].Source)
+		r = w.run("exec", "--", "true")
+		assert.Equal(t, launcher.ExecFailed, r.code)
+		assert.Contains(t, r.err, "src/kv.erl is newer than ebin/kv.beam")
+	})
+	t.Run("dry run", func(t *testing.T) {
+		build()
+		rep, r := w.sync("--dry-run")
+		assert.Equal(t, exitOK, r.code, r.err)
+		assert.Equal(t, all(launcher.Outdate), states(rep))
+		assert.Equal(t, []string{"kv"}, rep.Changes())
+		for _, answer := range w.calls("kv:version()") {
+			assert.Contains(t, answer, "undef")
+		}
+		for _, n := range w.status().Nodes {
+			assert.Equal(t, []string{"kv"}, n.Drift)
+		}
+		r = w.run("exec", "--", "true")
+		assert.Equal(t, launcher.ExecFailed, r.code)
+		assert.Contains(t, r.err, "node2@127.0.0.1 runs another version than the disk has of kv")
+		w.ok("exec", "--stale", "--", "true")
+	})
+	t.Run("push", func(t *testing.T) {
+		out := w.ok("sync", "-q")
+		assert.Regexp(t, `(?m)^node1@127.0.0.1 +synced +kv +- +- +3 +\d+B$`, out)
+		assert.Equal(t, three("2"), w.calls("kv:version()"))
+		assert.Equal(t, pids, w.calls("erlang:whereis(kv_store)"), "the processes go on")
+		assert.Equal(t, three(`{ok,<<"red">>}`), w.calls("kv:get(colour)"))
+		for _, n := range w.status().Nodes {
+			assert.Empty(t, n.Drift)
+		}
+		w.ok("exec", "--", "true")
+	})
+	t.Run("some nodes, and then the others", func(t *testing.T) {
+		w.age()
+		w.edit("src/kv.erl", "version() -> 2.", "version() -> 3.")
+		rep, r := w.sync("--nodes", "node2", "--compile")
+		assert.Equal(t, exitOK, r.code, r.err)
+		assert.Len(t, rep.Nodes, 1)
+		assert.Equal(t, []string{"2", "3", "2"}, w.calls("kv:version()"))
+		w.ok("stop", "node3")
+		rep, r = w.sync()
+		assert.Equal(t, exitOK, r.code, r.err)
+		assert.Equal(t, []launcher.SyncState{launcher.Synced, launcher.Synced, launcher.Down}, states(rep))
+		assert.Equal(t, []string{"kv"}, rep.Nodes[0].Pushed)
+		assert.Empty(t, rep.Nodes[1].Pushed)
+		w.ok("start", "node3")
+		assert.Equal(t, three("3"), w.calls("kv:version()"), "it took the code from the disk")
+		pids = w.calls("erlang:whereis(kv_store)")
+	})
+	t.Run("a state to convert", func(t *testing.T) {
+		w.edit("src/kv_store.erl", "handle_info/2]).", "handle_info/2, code_change/3]).")
+		w.write("src/kv_store.erl", w.read("src/kv_store.erl")+"\ncode_change(_, Peers, _) -> persistent_term:put(converted, self()), {ok, Peers}.\n")
+		w.age()
+		w.ok("sync", "--compile", "--change-code", "kv_store")
+		assert.Equal(t, pids, w.calls("persistent_term:get(converted)"))
+		assert.Equal(t, three(`{ok,<<"red">>}`), w.calls("kv:get(colour)"), "and it was resumed")
+	})
+	t.Run("a bad module", func(t *testing.T) {
+		w.edit("src/kv.erl", "version() -> 3.", "version() -> 4.")
+		build()
+		good := w.read("ebin/kv_sup.beam")
+		code := strings.Index(good, "Code") + 32 // the header of the chunk, and a few instructions
+		bad := []byte(good)
+		for i := range 16 {
+			bad[code+i] = 0xff
+		}
+		w.write("ebin/kv_sup.beam", string(bad))
+		rep, r := w.sync()
+		assert.Equal(t, exitFailed, r.code, r.err)
+		assert.Equal(t, all(launcher.Outdate), states(rep))
+		assert.Contains(t, r.err, "kv_sup")
+		assert.Equal(t, three("3"), w.calls("kv:version()"), "nothing was pushed")
+
+		w.write("ebin/kv_sup.beam", good[:100])
+		_, r = w.sync()
+		assert.Equal(t, exitFailed, r.code)
+		assert.Contains(t, r.err, "cannot be read")
+		w.write("ebin/kv_sup.beam", good)
+	})
+	t.Run("a build that fails", func(t *testing.T) {
+		source := w.read("src/kv.erl")
+		w.write("src/kv.erl", source+"oops(\n")
+		w.age()
+		_, r := w.sync("--compile")
+		assert.Equal(t, exitFailed, r.code)
+		assert.Contains(t, r.err, "src/kv.erl:", "the compiler's own words")
+		assert.Contains(t, r.err, "the project does not build")
+		_, r = w.sync()
+		assert.Equal(t, exitFailed, r.code, "erlc has deleted kv.beam")
+		assert.Contains(t, r.err, "ebin/kv.app lists module kv, which is not there")
+		assert.Equal(t, three("3"), w.calls("kv:version()"))
+		w.write("src/kv.erl", source)
+		w.ok("sync", "--compile")
+		assert.Equal(t, three("4"), w.calls("kv:version()"))
+	})
+	t.Run("modules come and go, and applications change", func(t *testing.T) {
+		w.write("src/extra.erl", "-module(extra).\n-export([f/0]).\nf() -> f.\n")
+		w.ok("sync", "--compile")
+		assert.Equal(t, three("f"), w.calls("extra:f()"))
+		require.NoError(t, os.Remove(filepath.Join(w.dir, "src", "extra.erl")))
+		require.NoError(t, os.Remove(filepath.Join(w.dir, "ebin", "extra.beam")))
+		w.edit("ebin/kv.app", `{vsn, "1.0.0"}`, `{vsn, "1.1.0"}`)
+		rep, r := w.sync()
+		assert.Equal(t, exitOK, r.code, r.err)
+		for _, n := range rep.Nodes {
+			assert.Equal(t, []string{"extra"}, n.Deleted)
+			assert.Equal(t, []launcher.AppChange{{App: "kv", Key: "vsn", Running: `"1.0.0"`, Disk: `"1.1.0"`}}, n.Apps)
+		}
+		assert.Equal(t, three("false"), w.calls("erlang:module_loaded(extra)"))
+	})
+	t.Run("processes in old code", func(t *testing.T) {
+		w.write("src/loop.erl", "-module(loop).\n-export([start/0, loop/0, v/0]).\nv() -> 1.\nstart() -> register(looper, spawn(fun loop/0)).\nloop() -> receive stop -> ok end.\n")
+		w.ok("sync", "--compile")
+		assert.Equal(t, three("1"), w.calls("loop:v()"))
+		w.ok("rpc", "node2", "loop:start()")
+		for v := range 2 {
+			w.edit("src/loop.erl", "v() -> 1"+strings.Repeat("0", v), "v() -> 1"+strings.Repeat("0", v+1))
+			w.age()
+			rep, r := w.sync("--compile")
+			if v == 0 {
+				assert.Equal(t, exitOK, r.code, r.err)
+				continue
+			}
+			assert.Equal(t, exitFailed, r.code)
+			assert.Equal(t, all(launcher.Outdate), states(rep))
+			assert.Regexp(t, `node2@127.0.0.1: <[\d.]+> \(looper\) runs old code of loop, in loop:loop/0`, r.err)
+		}
+		assert.Equal(t, three("10"), w.calls("loop:v()"))
+		rep, r := w.sync("--purge", "kill")
+		assert.Equal(t, exitOK, r.code, r.err)
+		require.Len(t, rep.Nodes[1].Killed, 1)
+		assert.Equal(t, "looper", rep.Nodes[1].Killed[0].Name)
+		assert.Equal(t, three("100"), w.calls("loop:v()"))
+	})
+	t.Run("files by name", func(t *testing.T) {
+		other := filepath.Join(w.dir, "elsewhere")
+		w.write("elsewhere/src/named.erl", "-module(named).\n-export([f/0]).\nf() -> by_name.\n")
+		w.tool("", "erlc", "-o", other, filepath.Join(other, "src", "named.erl"))
+		rep, r := w.sync("elsewhere/named.beam")
+		assert.Equal(t, exitOK, r.code, r.err)
+		assert.Equal(t, []string{"named"}, rep.Changes())
+		assert.Equal(t, three("by_name"), w.calls("named:f()"))
+	})
+	for name, c := range map[string]struct {
+		args []string
+		code int
+		says string
+	}{
+		"no code":        {[]string{"src"}, exitUsage, "there are no compiled modules below src"},
+		"no such path":   {[]string{"nowhere"}, exitUsage, "nowhere"},
+		"no such node":   {[]string{"--nodes", "node9"}, exitNoCluster, "node9"},
+		"unknown purge":  {[]string{"--purge", "hard"}, exitUsage, "soft wait kill"},
+		"endless dry":    {[]string{"--watch", "--dry-run"}, exitUsage, "would do nothing"},
+		"no such target": {[]string{"--attach", "nobody@127.0.0.1", "--cookie-file", ".beamctl/kv/cookie", "ebin"}, exitNoCluster, "nobody@127.0.0.1"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, r := w.sync(c.args...)
+			assert.Equal(t, c.code, r.code, r.err)
+			assert.Contains(t, r.err, c.says)
+		})
+	}
+	w.ok("stop")
+}
+
+// TestSyncElixir pushes structs and protocols, whose consolidated modules are what nodes run.
+func TestSyncElixir(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, "elixir-counter")
+	w.write("lib/shape.ex", `defprotocol Shape do
+  def area(shape)
+end
+
+defmodule Square do
+  defstruct [:side]
+
+  defimpl Shape do
+    def area(s), do: s.side * s.side
+  end
+end
+`)
+	w.ok("start", "-n", "2")
+	area := "'Elixir.Shape':area(#{'__struct__' => 'Elixir.%s'"
+	square := strings.Replace(area, "%s", "Square", 1) + ", side => 3})"
+	circle := strings.Replace(area, "%s", "Circle", 1) + ", r => 2})"
+	assert.Equal(t, []string{"9", "9"}, w.calls(square))
+	pids := w.calls("erlang:whereis('Elixir.Counter.Replica')")
+
+	w.write("lib/circle.ex", "defmodule Circle do\n  defstruct [:r]\n\n  defimpl Shape do\n    def area(c), do: 3 * c.r * c.r\n  end\nend\n")
+	w.edit("lib/shape.ex", "s.side * s.side", "-s.side * s.side")
+	rep, r := w.sync("--compile")
+	require.Equal(t, exitOK, r.code, r.err)
+	assert.Contains(t, rep.Changes(), "Elixir.Shape.Square")
+	assert.Equal(t, []string{"-9", "-9"}, w.calls(square))
+	assert.Equal(t, []string{"12", "12"}, w.calls(circle))
+	assert.Equal(t, []string{"true", "true"}, w.calls("'Elixir.Protocol':'consolidated?'('Elixir.Shape')"))
+	assert.Equal(t, pids, w.calls("erlang:whereis('Elixir.Counter.Replica')"))
+
+	// A module that is gone is gone; one whose build has failed is not.
+	w.write("lib/circle.ex", "defmodule Circle do")
+	_, r = w.sync("--compile")
+	assert.Equal(t, exitFailed, r.code)
+	assert.Contains(t, r.err, "the project does not build")
+	_, r = w.sync()
+	assert.Equal(t, exitFailed, r.code)
+	assert.Contains(t, r.err, "the build is not complete")
+	assert.Equal(t, []string{"12", "12"}, w.calls(circle))
+	require.NoError(t, os.Remove(filepath.Join(w.dir, "lib", "circle.ex")))
+	rep, r = w.sync("--compile")
+	require.Equal(t, exitOK, r.code, r.err)
+	assert.Contains(t, rep.Changes(), "Elixir.Shape.Circle")
+	assert.Equal(t, []string{"false", "false"}, w.calls("erlang:module_loaded('Elixir.Shape.Circle')"))
+	assert.Equal(t, []string{"-9", "-9"}, w.calls(square))
+	w.ok("stop")
+}
+
+// TestStartRefusesStaleCode has a project that nobody builds.
+func TestStartRefusesStaleCode(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, "erlang-kv")
+	w.tool("", "erl", "-make")
+	w.write("beamctl.yaml", "build: []\ncount: 1\n")
+	w.age()
+	for _, c := range []struct {
+		args []string
+		code int
+	}{{[]string{"start"}, exitNoStart}, {[]string{"run", "--", "true"}, launcher.ExecFailed}} {
+		r := w.run(c.args...)
+		assert.Equal(t, c.code, r.code)
+		assert.Contains(t, r.err, "src/kv_sup.erl is newer than ebin/kv_sup.beam")
+		assert.Contains(t, r.err, "--stale")
+		assert.NotContains(t, r.err, "started", "no node was")
+	}
+	w.ok("run", "--stale", "--", "true")
+	w.write("beamctl.yaml", "count: 1\n")
+	w.ok("run", "--", "true") // which builds
+	w.ok("clean")
+}
+
+// refused says why a sync refused each module.
+func refused(rep *launcher.SyncReport) map[string]codesync.Why {
+	out := make(map[string]codesync.Why)
+	for _, n := range rep.Nodes {
+		for _, r := range n.Refused {
+			out[string(r.Module)] = r.Why
+		}
+	}
+	return out
+}
+
+// TestSyncRefuses has modules that cannot be pushed, among one that can.
+func TestSyncRefuses(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, "erlang-kv")
+	w.write("src/onload.erl", "-module(onload).\n-on_load(f/0).\nf() -> ok.\n")
+	w.write("src/fine.erl", "-module(fine).\n-export([f/0]).\nf() -> 1.\n")
+	w.ok("start", "-n", "1")
+	w.ok("rpc", "node1", "fine:f()")
+	w.ok("rpc", "node1", "code:ensure_loaded(onload)")
+	w.age()
+	w.edit("src/onload.erl", "f() -> ok.", "f() -> g(), ok.\ng() -> ok.")
+	w.edit("src/fine.erl", "f() -> 1.", "f() -> 2.")
+	rep, r := w.sync("--compile")
+	assert.Equal(t, exitFailed, r.code)
+	assert.Equal(t, map[string]codesync.Why{"onload": codesync.WhyNative}, refused(rep))
+	assert.Contains(t, r.err, "onload: it has -on_load")
+	assert.Equal(t, []string{"1"}, w.calls("fine:f()"))
+	rep, r = w.sync("--leave-out")
+	assert.Equal(t, exitOK, r.code, r.err)
+	assert.Equal(t, launcher.Outdate, rep.Nodes[0].State)
+	assert.Equal(t, []string{"2"}, w.calls("fine:f()"))
+	w.ok("stop")
+}
+
+// watching is a `sync --watch -o json` under way.
+type watching struct {
+	t      *testing.T
+	events chan launcher.SyncEvent
+}
+
+// watch begins to watch, and sees to it that it ends with the test as it should.
+func (w *world) watch(t *testing.T, args ...string) *watching {
+	t.Helper()
+	cmd := w.cmd(append([]string{"sync", "--watch", "-o", "json"}, args...)...)
+	out, err := cmd.StdoutPipe()
+	require.NoError(t, err)
+	var errs bytes.Buffer
+	cmd.Stderr = &errs
+	require.NoError(t, cmd.Start())
+	s := &watching{t, make(chan launcher.SyncEvent, 100)}
+	go func() {
+		defer close(s.events)
+		for dec := json.NewDecoder(out); ; {
+			var e launcher.SyncEvent
+			if dec.Decode(&e) != nil {
+				return
+			}
+			s.events <- e
+		}
+	}()
+	t.Cleanup(func() {
+		assert.NoError(t, cmd.Process.Signal(os.Interrupt))
+		for e := range s.events {
+			t.Logf("and then: %+v", e)
+		}
+		assert.NoError(t, cmd.Wait(), "Ctrl-C is how one stops: %s", &errs)
+	})
+	return s
+}
+
+// next returns the next event, which has to be of that kind.
+func (s *watching) next(what string) launcher.SyncEvent {
+	s.t.Helper()
+	select {
+	case e, ok := <-s.events:
+		require.True(s.t, ok, "it ended")
+		require.Equal(s.t, what, e.What, "%+v", e)
+		return e
+	case <-time.After(20 * time.Second):
+		require.FailNow(s.t, "nothing was told", "%s is missing", what)
+		return launcher.SyncEvent{}
+	}
+}
+
+// TestSyncWatch has nodes that boot from one directory and are kept in sync with another: so it shows that a node which was restarted is
+// brought up to date.
+func TestSyncWatch(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, "erlang-kv")
+	w.ok("start", "-n", "2")
+	require.NoError(t, os.CopyFS(filepath.Join(w.dir, "out"), os.DirFS(filepath.Join(w.dir, "ebin"))))
+	w.calls("kv:keys()")
+	build := func(version string) {
+		t.Helper()
+		source := strings.Replace(w.read("src/kv.erl"), "-export([put", "-export([version/0, put", 1) + "version() -> " + version + ".\n"
+		w.write("new/kv.erl", source)
+		w.tool("", "erlc", "-o", "out", "new/kv.erl")
+	}
+	s := w.watch(t, "out")
+	e := s.next(launcher.SyncStart)
+	assert.Len(t, e.Report.Nodes, 2)
+	assert.Empty(t, e.Report.Changes())
+
+	build("1")
+	e = s.next(launcher.SyncChanged)
+	st, err := os.Stat(filepath.Join(w.dir, "out", "kv.beam"))
+	require.NoError(t, err)
+	t.Logf("pushed %s after the last write, %.0f ms of it to push", e.Time.Sub(st.ModTime()), e.Report.Millis)
+	assert.Equal(t, []string{"kv"}, e.Report.Changes())
+	assert.Equal(t, []string{"1", "1"}, w.calls("kv:version()"))
+
+	w.ok("restart", "node2")
+	assert.Equal(t, "node2@127.0.0.1", s.next(launcher.SyncLeft).Node)
+	e = s.next(launcher.SyncJoined)
+	assert.Equal(t, "node2@127.0.0.1", e.Node)
+	assert.Equal(t, []string{"kv"}, e.Report.Changes())
+	assert.Equal(t, []string{"1", "1"}, w.calls("kv:version()"))
+
+	w.stopProcess(w.status().Nodes[1].Pid) // it neither answers nor goes
+	build("2")
+	resume := time.AfterFunc(time.Second, func() { w.signal(w.record().Nodes[1].Process.Pid, syscall.SIGCONT) })
+	defer resume.Stop()
+	s.next(launcher.SyncChanged)
+	assert.Equal(t, []string{"2", "2"}, w.calls("kv:version()"))
+
+	// A directory that is deleted and made anew, as builds do; and one node less.
+	w.ok("stop", "node1")
+	s.next(launcher.SyncLeft)
+	require.NoError(t, os.RemoveAll(filepath.Join(w.dir, "out")))
+	require.NoError(t, os.CopyFS(filepath.Join(w.dir, "out"), os.DirFS(filepath.Join(w.dir, "ebin"))))
+	build("3")
+	e = s.next(launcher.SyncChanged)
+	assert.Equal(t, "node2@127.0.0.1", e.Report.Nodes[0].Node)
+	w.ok("start", "node1")
+	assert.Equal(t, "node1@127.0.0.1", s.next(launcher.SyncJoined).Node)
+	w.ok("add", "node7")
+	assert.Equal(t, "node7@127.0.0.1", s.next(launcher.SyncJoined).Node)
+	assert.Equal(t, three("3"), w.calls("kv:version()"))
+	w.ok("stop", "node7")
+	s.next(launcher.SyncLeft)
+}
+
+// TestSyncWatchCompiles saves sources, and nothing else.
+func TestSyncWatchCompiles(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, "erlang-kv")
+	w.ok("start", "-n", "1")
+	w.calls("kv:keys()")
+	s := w.watch(t, "--compile", "-q")
+	s.next(launcher.SyncStart)
+	w.age()
+	w.edit("src/kv.erl", "-export([put", "-export([version/0, put")
+	e := s.next(launcher.SyncFailed)
+	assert.Contains(t, e.Error, "the project does not build")
+	w.age()
+	w.write("src/kv.erl", w.read("src/kv.erl")+"version() -> 1.\n")
+	s.next(launcher.SyncChanged)
+	assert.Equal(t, []string{"1"}, w.calls("kv:version()"))
+}
