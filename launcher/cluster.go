@@ -176,16 +176,17 @@ func (c *Cluster) StateDir() string { return string(c.place) }
 // Record returns what the cluster wrote about itself, its State corrected by whether its supervisor lives.
 func (c *Cluster) Record() Record { return *c.record }
 
-// Reload returns the cluster with what it has written about itself since; its nodes may be others now.
+// Reload returns the cluster with what it has written about itself since; its nodes may be others now. ErrNotRunning: it has ended.
 func (c *Cluster) Reload() (*Cluster, error) {
 	r, err := readRecord(c.place)
-	if err != nil {
+	switch {
+	case errors.Is(err, fs.ErrNotExist), err == nil && r.ID != c.record.ID:
+		return nil, fmt.Errorf("cluster %s %w: it has ended", c.Name(), ErrNotRunning)
+	case err != nil:
 		return nil, err
 	}
-	if r.ID != c.record.ID {
-		return nil, fmt.Errorf("cluster %s %w: another one has its place", c.Name(), ErrNotRunning)
-	}
-	return &Cluster{place: c.place, record: r, tie: c.tie}, nil
+	now := &Cluster{place: c.place, record: r, tie: c.tie}
+	return now, now.running()
 }
 
 // Code returns the code of the cluster's nodes, as it is on disk.

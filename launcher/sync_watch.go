@@ -11,6 +11,7 @@ import (
 
 	"github.com/beamctl/beamctl/checks"
 	"github.com/beamctl/beamctl/node"
+	"github.com/beamctl/beamctl/node/codesync"
 )
 
 const (
@@ -20,7 +21,9 @@ const (
 	bootTime = time.Minute
 	// pushTime is how long one push may take: a node that hangs is not to hold up the next for ever.
 	pushTime = 30 * time.Second
-	// gapTime is how long modules may be missing without a word: compilers delete first and write later.
+	// failures is how many may end a watch at once: two watchers, and a look for nodes in each of two steps.
+	failures = 4
+	// gapTime is how long a build may be incomplete without a word: compilers delete first and write later.
 	gapTime = 3 * time.Second
 )
 
@@ -57,10 +60,10 @@ const (
 
 // Watch keeps nodes in sync with the disk until ctx ends: whenever files of code have changed and come to rest, it pushes. A node that is
 // started, or started again, is brought up to date when it has booted. What cannot be pushed is told of once, and tried again.
-// Errors: only what makes watching impossible.
+// Errors: only what makes watching impossible; ErrNotRunning if the cluster has ended.
 func Watch(ctx context.Context, n *node.Node, cfg SyncWatch) error {
 	ctx, cancel := context.WithCancel(ctx)
-	w := &syncWatch{SyncWatch: cfg, n: n, up: make(map[string]bool), awaited: make(map[string]context.CancelFunc), joined: make(chan checks.Target), failed: make(chan error, 2)}
+	w := &syncWatch{SyncWatch: cfg, n: n, up: make(map[string]bool), awaited: make(map[string]context.CancelFunc), joined: make(chan checks.Target), failed: make(chan error, failures)}
 	w.MayBeDown = true
 	defer w.wg.Wait()
 	defer cancel()
@@ -117,7 +120,8 @@ type syncWatch struct {
 	failed  chan error                    // what makes watching impossible
 	last    string                        // the failure that was told of, "" if all is well
 	again   bool                          // it has to be tried again
-	gap     time.Time                     // since when modules are missing; zero: none are
+	gap     time.Time                     // since when a build is not complete; zero: it is
+	dirs    []string                      // of code; the code watcher's own
 }
 
 // tell is Told with the time.
@@ -154,10 +158,13 @@ func (w *syncWatch) watch(ctx context.Context, dirs func() ([]string, error), wa
 	return ch, nil
 }
 
-// codeDirs are all directories of code. One that is just being made is there at the next look.
+// codeDirs are all directories of code. While a build has them deleted, they are those that were.
 func (w *syncWatch) codeDirs() ([]string, error) {
 	codes, err := w.Code()
-	if err != nil && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, ErrNoCode) {
+	if err != nil {
+		if isGap(err) {
+			return w.dirs, nil
+		}
 		return nil, err
 	}
 	var dirs []string
@@ -165,7 +172,13 @@ func (w *syncWatch) codeDirs() ([]string, error) {
 		dirs = append(dirs, c.Dirs...)
 	}
 	slices.Sort(dirs)
-	return slices.Compact(dirs), nil
+	w.dirs = slices.Compact(dirs)
+	return w.dirs, nil
+}
+
+// isGap tells whether an error is one that every build makes for a moment.
+func isGap(err error) bool {
+	return errors.Is(err, ErrBuildIncomplete) || errors.Is(err, ErrNoCode) || errors.Is(err, fs.ErrNotExist) || errors.Is(err, codesync.ErrNotBeam)
 }
 
 // sourceDirs are the directories in which projects have what is compiled.
@@ -193,7 +206,8 @@ func isSource(name string) bool {
 func (w *syncWatch) refresh(ctx context.Context) {
 	if w.Targets != nil {
 		targets, err := w.Targets()
-		if err != nil { // its file may just be replaced
+		if err != nil {
+			w.failed <- err
 			return
 		}
 		w.SyncConfig.Targets = targets
@@ -315,7 +329,7 @@ func (w *syncWatch) push(ctx context.Context, cfg SyncConfig) (*SyncReport, erro
 
 // fail tells of a failure, once.
 func (w *syncWatch) fail(err error) {
-	if !errors.Is(err, ErrBuildIncomplete) {
+	if !isGap(err) {
 		w.gap = time.Time{}
 	} else if w.gap.IsZero() {
 		w.gap = time.Now()

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -250,8 +251,12 @@ func (a *app) watchSync(parent context.Context, n *node.Node, p *syncPlan, flags
 	}
 	a.say("watching %s; Ctrl-C ends it", p.root)
 	err := launcher.Watch(ctx, n, cfg)
-	if err == nil && ctx.Err() != nil {
-		return nil // which is how one stops
+	switch {
+	case err == nil: // which is how one stops
+		return nil
+	case errors.Is(err, launcher.ErrNotRunning):
+		a.say("the cluster has ended")
+		return nil
 	}
 	return fmt.Errorf("sync: %w", err)
 }
