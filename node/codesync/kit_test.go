@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -24,6 +25,7 @@ type bench struct {
 	r     release
 	c     *nodetest.Cluster
 	dir   string
+	args  []string
 	n     *node.Node
 	erls  []*nodetest.Erl
 	nodes []string
@@ -34,11 +36,12 @@ type bench struct {
 func newBench(t testing.TB, r release, count int, args ...string) *bench {
 	t.Helper()
 	b := &bench{t: t, r: r, c: nodetest.New(t), dir: t.TempDir()}
+	b.args = append([]string{"-pa", b.dir}, args...)
 	var cancel context.CancelFunc
 	b.ctx, cancel = context.WithTimeout(t.Context(), caseTime)
 	t.Cleanup(cancel)
 	for i := range count {
-		e := b.c.ErlOf(r.Bin, string(rune('a'+i)), append([]string{"-pa", b.dir}, args...)...)
+		e := b.c.ErlOf(r.Bin, string(rune('a'+i)), b.args...)
 		b.erls, b.nodes = append(b.erls, e), append(b.nodes, e.Name)
 		t.Cleanup(func() {
 			if t.Failed() {
@@ -47,10 +50,27 @@ func newBench(t testing.TB, r release, count int, args ...string) *bench {
 		})
 	}
 	b.n = b.c.Node(b.erls...)
-	for _, name := range b.nodes[1:] {
-		require.Equal(t, etf.Atom("pong"), b.call(name, "net_adm", "ping", etf.Atom(b.nodes[0])))
-	}
+	b.mesh()
 	return b
+}
+
+// mesh connects all nodes with each other.
+func (b *bench) mesh() {
+	b.t.Helper()
+	for i, name := range b.nodes {
+		for _, other := range b.nodes[:i] {
+			require.Equal(b.t, etf.Atom("pong"), b.call(name, "net_adm", "ping", etf.Atom(other)))
+		}
+	}
+}
+
+// again boots a node that has ended.
+func (b *bench) again(i int) {
+	b.t.Helper()
+	alive, _, _ := strings.Cut(b.nodes[i], "@")
+	b.erls[i] = b.c.ErlOf(b.r.Bin, alive, b.args...)
+	_ = b.c.Node(b.erls[i]).Close() // it has booted
+	b.mesh()
 }
 
 func (b *bench) call(name string, module, function etf.Atom, args ...etf.Term) etf.Term {

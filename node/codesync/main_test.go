@@ -15,7 +15,13 @@ import (
 
 var releasesFile = flag.String("releases", "", "file with the output of scripts/otp-releases.sh: the releases to test (default: erl on PATH)")
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	if os.Getenv(pusherEnv) != "" {
+		fmt.Fprintln(os.Stderr, pusher())
+		os.Exit(1)
+	}
+	goleak.VerifyTestMain(m)
+}
 
 // release is one OTP under test; Bin is the folder of its programs, "" for PATH.
 type release struct {
