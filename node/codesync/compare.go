@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 
 	"github.com/hashicorp/go-multierror"
@@ -34,7 +35,9 @@ func Compare(ctx context.Context, n *node.Node, nodes []string, set Set, opts Op
 		if slices.Index(nodes, name) < i {
 			return fmt.Errorf("codesync: node %s twice", name)
 		}
-		c := &comparison{remote: remote{n, name}, set: &set, by: by, opts: &opts, plan: &NodePlan{Node: name}}
+		c := &comparison{remote: remote{n, name}, set: &set, by: by, opts: &opts, plan: &NodePlan{
+			Node: name, Push: []Change{}, Delete: []Change{}, Refuse: []Refusal{}, // not null in JSON
+		}}
 		plan.Nodes[i] = c.plan
 		return c.run(ctx)
 	})
@@ -55,6 +58,7 @@ func each[T any](all []T, f func(i int, one T) error) error {
 	return joined(errs)
 }
 
+// joined is all errors on one line.
 func joined(errs []error) error {
 	var all *multierror.Error
 	for _, err := range errs {
@@ -62,10 +66,20 @@ func joined(errs []error) error {
 			all = multierror.Append(all, err)
 		}
 	}
-	if all != nil && len(all.Errors) == 1 {
+	if all == nil {
+		return nil
+	}
+	if len(all.Errors) == 1 {
 		return all.Errors[0]
 	}
-	return all.ErrorOrNil()
+	all.ErrorFormat = func(errs []error) string {
+		texts := make([]string, len(errs))
+		for i, err := range errs {
+			texts[i] = err.Error()
+		}
+		return strings.Join(texts, "; ")
+	}
+	return all
 }
 
 // comparison is that of one node.
@@ -267,45 +281,37 @@ func (c *comparison) protection(ctx context.Context) error {
 	if err := mapped(ctx, c.remote, &old, "erlang", "check_old_code", names); err != nil {
 		return err
 	}
-	i := 0
-	keep := func(list []Change) []Change {
-		var kept []Change
-		for _, ch := range list {
-			if ch.OldCode = old[i]; sticky[i] {
-				c.refuse(ch.Module, WhySticky, "its folder is sticky there, as OTP's kernel, stdlib and compiler are")
-			} else {
-				kept = append(kept, ch)
-			}
-			i++
-		}
-		return kept
+	for i, ch := range c.plan.changes() {
+		ch.OldCode = old[i]
 	}
-	c.plan.Push = keep(c.plan.Push)
-	c.plan.Delete = keep(c.plan.Delete)
+	isSticky := map[etf.Atom]bool{}
+	for i, name := range names {
+		isSticky[name] = sticky[i]
+	}
+	c.refuseIf(func(ch Change) bool { return isSticky[ch.Module] }, WhySticky, "its folder is sticky there, as OTP's kernel, stdlib and compiler are")
 	return nil
 }
 
-// touched are the modules that would change: those to push, then those to delete.
-func (p *NodePlan) touched() []etf.Atom {
-	names := make([]etf.Atom, 0, len(p.Push)+len(p.Delete))
-	for _, list := range [][]Change{p.Push, p.Delete} {
-		for _, ch := range list {
-			names = append(names, ch.Module)
+// refuseIf moves changes to the refusals.
+func (c *comparison) refuseIf(bad func(Change) bool, why Why, detail string) {
+	move := func(ch Change) bool {
+		if bad(ch) {
+			c.refuse(ch.Module, why, detail)
+			return true
 		}
+		return false
 	}
-	return names
+	c.plan.Push = slices.DeleteFunc(c.plan.Push, move)
+	c.plan.Delete = slices.DeleteFunc(c.plan.Delete, move)
 }
 
 // wayBack asks of what runs now whether the node's disk has it.
 func (c *comparison) wayBack(ctx context.Context) error {
 	var asked []*Change
 	var files []etf.Term
-	for _, list := range [][]Change{c.plan.Push, c.plan.Delete} {
-		for i := range list {
-			ch := &list[i]
-			if ch.Final = ch.Old != nil && c.opts.known(ch.Module, *ch.Old) == nil; ch.Final {
-				asked, files = append(asked, ch), append(files, etf.Charlist(ch.File))
-			}
+	for _, ch := range c.plan.changes() {
+		if ch.Final = ch.Old != nil && c.opts.known(ch.Module, *ch.Old) == nil; ch.Final {
+			asked, files = append(asked, ch), append(files, etf.Charlist(ch.File))
 		}
 	}
 	var raw []etf.Term
@@ -324,17 +330,9 @@ func (c *comparison) wayBack(ctx context.Context) error {
 			asked[i].Final = false
 		}
 	}
-	if !c.opts.RequireRollback {
-		return nil
+	if c.opts.RequireRollback {
+		c.refuseIf(func(ch Change) bool { return ch.Final }, WhyFinal, "the code that runs there is neither known nor on its disk, and could not be restored")
 	}
-	final := func(ch Change) bool {
-		if ch.Final {
-			c.refuse(ch.Module, WhyFinal, "the code that runs there is neither known nor on its disk, and could not be restored")
-		}
-		return ch.Final
-	}
-	c.plan.Push = slices.DeleteFunc(c.plan.Push, final)
-	c.plan.Delete = slices.DeleteFunc(c.plan.Delete, final)
 	return nil
 }
 

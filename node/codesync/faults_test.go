@@ -80,43 +80,45 @@ var moments = []struct {
 // The pusher is killed (SIGKILL) at every moment: the nodes run all of the old code or all of the new, the same on each, and no process
 // of ours is left on any.
 func TestPusherKilled(t *testing.T) {
-	t.Parallel()
-	f := newFaults(t)
-	for _, m := range moments {
-		t.Run(m.String(), func(t *testing.T) {
-			f.t = t
-			f.child(m.moment)
-			f.check([]int{0, 1, 2}, m.all)
-		})
-	}
+	everyMoment(t, func(f *faults, m moment, all State) {
+		f.child(m)
+		f.check([]int{0, 1, 2}, all)
+	})
 }
 
 // The connection with node b is cut at every moment.
 func TestLinkCut(t *testing.T) {
-	t.Parallel()
-	f := newFaults(t)
-	for _, m := range moments {
-		t.Run(m.String(), func(t *testing.T) {
-			f.t = t
-			p := newProxy(t, f.c.EPMD.Addr, f.nodes[1])
-			report, err := f.push(m.moment, p.addr, p.cut)
-			f.check([]int{0, 1, 2}, m.all)
-			f.judge(report, err, m.all)
-		})
-	}
+	everyMoment(t, func(f *faults, m moment, all State) {
+		p := newProxy(f.t, f.c.EPMD.Addr, f.nodes[1])
+		report, err := f.push(m, p.addr, p.cut)
+		f.check([]int{0, 1, 2}, all)
+		f.judge(report, err, all)
+	})
 }
 
 // Node b is killed (SIGKILL) at every moment.
 func TestNodeKilled(t *testing.T) {
+	everyMoment(t, func(f *faults, m moment, all State) {
+		report, err := f.push(m, "", f.erls[1].Kill)
+		f.check([]int{0, 2}, all)
+		f.judge(report, err, all)
+		f.restart(1)
+	})
+}
+
+// everyMoment runs a test for each moment, on each release, with one cluster.
+func everyMoment(t *testing.T, test func(f *faults, m moment, all State)) {
 	t.Parallel()
-	f := newFaults(t)
-	for _, m := range moments {
-		t.Run(m.String(), func(t *testing.T) {
-			f.t = t
-			report, err := f.push(m.moment, "", f.erls[1].Kill)
-			f.check([]int{0, 2}, m.all)
-			f.judge(report, err, m.all)
-			f.restart(1)
+	for _, r := range releases(t) {
+		t.Run(r.String(), func(t *testing.T) {
+			t.Parallel()
+			f := newFaults(t, r)
+			for _, m := range moments {
+				t.Run(m.String(), func(t *testing.T) {
+					f.t = t
+					test(f, m.moment, m.all)
+				})
+			}
 		})
 	}
 }
@@ -137,24 +139,29 @@ func (f *faults) judge(report *Report, err error, all State) {
 	assert.Equal(f.t, New, report.Nodes[2].State)
 }
 
+// changed are the modules whose processes convert their state in the tests of faults.
+var changed = []etf.Atom{"srv"}
+
 // faults is a bench with two versions of a program, each with a module that the other lacks, and a process of it on each node.
 type faults struct {
 	*bench
 	t        *testing.T
 	sets     [2]Set
 	dirs     [2]string
-	now      int // the version that runs
-	pids     []etf.Term
+	now      int        // the version that runs
+	pids     []etf.Term // of a process of source on each node
+	servers  []etf.Term // of one of server
 	baseline []map[etf.Pid]bool
+	tick     time.Duration // of the node that pushes
 }
 
-func newFaults(t *testing.T) *faults {
+func newFaults(t *testing.T, r release, args ...string) *faults {
 	t.Helper()
-	f := &faults{bench: newBench(t, releases(t)[0], 3), t: t}
+	f := &faults{bench: newBench(t, r, 3, args...), t: t}
 	for v := range f.sets {
 		f.dirs[v] = t.TempDir()
 		value := fmt.Sprint(v)
-		f.compile(f.dirs[v], map[string]string{"one": source(value), "two": source(value), "three": source(value), "only" + value: source(value)})
+		f.compile(f.dirs[v], map[string]string{"one": source(value), "two": source(value), "three": source(value), "only" + value: source(value), "srv": server(value)})
 	}
 	for v := range f.sets {
 		set, err := ReadDirs(f.ctx, f.dirs[v])
@@ -162,13 +169,13 @@ func newFaults(t *testing.T) *faults {
 		set.Dirs = f.dirs[:]
 		f.sets[v] = set
 	}
-	f.pids = make([]etf.Term, len(f.nodes))
+	f.pids, f.servers = make([]etf.Term, len(f.nodes)), make([]etf.Term, len(f.nodes))
 	plan, err := Compare(f.ctx, f.n, f.nodes, f.sets[0], Options{})
 	require.NoError(t, err)
 	_, err = Push(f.ctx, f.n, plan)
 	require.NoError(t, err)
 	for i, name := range f.nodes {
-		f.pids[i] = f.call(name, "one", "start")
+		f.pids[i], f.servers[i] = f.call(name, "one", "start"), f.call(name, "srv", "start")
 	}
 	f.remember()
 	return f
@@ -196,7 +203,7 @@ func (f *faults) processes(name string) []etf.Pid {
 // push pushes the other version by a node of its own, which reaches node b at addr, with a fault at a moment.
 func (f *faults) push(m moment, addr string, fault func()) (*Report, error) {
 	f.t.Helper()
-	n, err := node.Start(node.Config{Cookie: f.c.Cookie})
+	n, err := node.Start(node.Config{Cookie: f.c.Cookie, TickTime: f.tick})
 	require.NoError(f.t, err)
 	defer n.Close()
 	for i, e := range f.erls {
@@ -206,7 +213,7 @@ func (f *faults) push(m moment, addr string, fault func()) (*Report, error) {
 		}
 		require.NoError(f.t, n.AddPeer(p))
 	}
-	plan, err := Compare(f.ctx, n, f.nodes, f.sets[1-f.now], Options{Progress: m.progress(f.nodes, fault)})
+	plan, err := Compare(f.ctx, n, f.nodes, f.sets[1-f.now], Options{ChangeCode: changed, Progress: m.progress(f.nodes, fault)})
 	require.NoError(f.t, err)
 	return Push(f.ctx, n, plan)
 }
@@ -219,16 +226,50 @@ func (f *faults) check(nodes []int, all State) {
 	}
 	for _, i := range nodes {
 		name := f.nodes[i]
-		require.Eventually(f.t, func() bool { return f.runs(name) == f.now }, 20*time.Second, 20*time.Millisecond,
-			"%s runs %d (-1 is both) and not %d", name, f.runs(name), f.now)
-		var strays []etf.Pid
-		require.Eventually(f.t, func() bool {
-			strays = slices.DeleteFunc(f.processes(name), func(p etf.Pid) bool { return f.baseline[i][p] })
-			return len(strays) <= 1 // the one that answers this call
-		}, 20*time.Second, 20*time.Millisecond, "strays on %s: %v", name, strays)
+		f.eventually(func() string {
+			if runs := f.runs(name); runs != f.now {
+				return fmt.Sprintf("%s runs %d (-1 is both) and not %d", name, runs, f.now)
+			}
+			return ""
+		})
+		f.eventually(func() string { return f.strays(i) })
 		f.ask(name, f.pids[i])
 		require.Equal(f.t, int64(f.now), f.ask(name, f.pids[i]), "the process that was there before")
+		state := etf.Tuple{int64(f.now), int64(f.now)}
+		require.Equal(f.t, state, f.call(name, "gen_server", "call", f.servers[i], etf.Atom("get")), "the server that was suspended")
 	}
+}
+
+// eventually waits until there is nothing to complain about.
+func (f *faults) eventually(complaint func() string) {
+	f.t.Helper()
+	for end := time.Now().Add(20 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+		what := complaint()
+		if what == "" {
+			return
+		}
+		if time.Now().After(end) {
+			require.Fail(f.t, what)
+		}
+	}
+}
+
+// strays names the processes that were not there before, but for the one that answers the question.
+func (f *faults) strays(i int) string {
+	f.t.Helper()
+	var found []string
+	for _, pid := range f.processes(f.nodes[i]) {
+		if f.baseline[i][pid] {
+			continue
+		}
+		info := f.call(f.nodes[i], "erlang", "process_info", pid, etf.List{
+			etf.Atom("initial_call"), etf.Atom("current_stacktrace"), etf.Atom("registered_name"), etf.Atom("messages"),
+		})
+		if info != etf.Term(etf.Atom("undefined")) {
+			found = append(found, etf.Format(pid)+" "+etf.Format(info))
+		}
+	}
+	return strings.Join(found, "\n")
 }
 
 // runs says which version a node runs: -1 for parts of both.
@@ -259,7 +300,7 @@ func (f *faults) restart(i int) {
 	require.NoError(f.t, err)
 	_, err = Push(f.ctx, f.n, plan)
 	require.NoError(f.t, err)
-	f.pids[i] = f.call(f.nodes[i], "one", "start")
+	f.pids[i], f.servers[i] = f.call(f.nodes[i], "one", "start"), f.call(f.nodes[i], "srv", "start")
 	f.remember()
 }
 
@@ -316,10 +357,35 @@ func pusher() error {
 		_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
 		select {}
 	}
-	plan, err := Compare(ctx, n, j.Nodes, set, Options{Progress: j.Moment.progress(j.Nodes, die)})
+	plan, err := Compare(ctx, n, j.Nodes, set, Options{ChangeCode: changed, Progress: j.Moment.progress(j.Nodes, die)})
 	if err != nil {
 		return err
 	}
 	_, err = Push(ctx, n, plan)
 	return fmt.Errorf("the moment never came: %w", err)
+}
+
+// The connection with node b falls silent, and nobody is told: what it has promised it does when the others do, at once. What it has
+// not is given up when either side's ticks are missing.
+func TestLinkFrozen(t *testing.T) {
+	t.Parallel()
+	for _, row := range []struct {
+		moment
+		all State
+	}{
+		{moment{At: step{1, Gating}}, Old},
+		{moment{At: step{1, Committing}, Hold: []step{{0, Committing}, {2, Committing}}}, New},
+	} {
+		t.Run(row.String(), func(t *testing.T) {
+			t.Parallel()
+			f := newFaults(t, releases(t)[0], "-kernel", "net_ticktime", "4")
+			p := newProxy(t, f.c.EPMD.Addr, f.nodes[1])
+			f.tick = 4 * time.Second
+			began := time.Now()
+			report, err := f.push(row.moment, p.addr, p.freeze)
+			t.Logf("after %v: %v", time.Since(began), err)
+			f.check([]int{0, 1, 2}, row.all)
+			f.judge(report, err, row.all)
+		})
+	}
 }

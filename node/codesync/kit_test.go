@@ -148,3 +148,16 @@ func (b *bench) ask(name string, pid etf.Term) int64 {
 	require.NoError(b.t, etf.Assign(msg, &got))
 	return got.Value
 }
+
+// server is the source of a gen_server that answers with its code's value and that of its state, which code_change makes the same.
+func server(value string) string {
+	return `-vsn({was, ` + value + `}).
+		-export([start/0, init/1, handle_call/3, handle_cast/2, code_change/3]).
+		start() -> {ok, P} = gen_server:start(?MODULE, [], []), P.
+		init([]) -> {ok, ` + value + `}.
+		handle_call({sleep, T}, _, S) -> timer:sleep(T), {reply, ok, S};
+		handle_call(_, _, S) -> {reply, {` + value + `, S}, S}.
+		handle_cast({set, S}, _) -> {noreply, S}.
+		code_change({was, _}, S, []) when S < 100 -> {ok, ` + value + `};
+		code_change(Vsn, _, []) -> {error, Vsn}.`
+}

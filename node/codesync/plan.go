@@ -69,6 +69,26 @@ type NodePlan struct {
 	creation int64
 }
 
+// changes are all of them: those to push, then those to delete.
+func (p *NodePlan) changes() []*Change {
+	all := make([]*Change, 0, len(p.Push)+len(p.Delete))
+	for _, list := range [][]Change{p.Push, p.Delete} {
+		for i := range list {
+			all = append(all, &list[i])
+		}
+	}
+	return all
+}
+
+// touched are the modules of all changes.
+func (p *NodePlan) touched() []etf.Atom {
+	var names []etf.Atom
+	for _, ch := range p.changes() {
+		names = append(names, ch.Module)
+	}
+	return names
+}
+
 // Change is a module that a push replaces, adds or deletes on a node.
 type Change struct {
 	Module etf.Atom `json:"module"`

@@ -70,7 +70,8 @@ type target struct {
 	p      *node.Process // ours for this node
 	us     etf.Pid       // its pid there
 	stager etf.Pid
-	ended  bool // the stager has
+	ended  bool     // the stager has
+	final  etf.Atom // a module that the node could not restore
 }
 
 func (t *target) fail(err error) error {
@@ -134,7 +135,7 @@ func (p *push) decide(ctx context.Context) error {
 	}{
 		{[]func(context.Context, *target) error{start, stage}, &took.Stage},
 		{[]func(context.Context, *target) error{gate, kill}, &took.Gate},
-		{[]func(context.Context, *target) error{prepare}, &took.Commit},
+		{[]func(context.Context, *target) error{prepare, alive}, &took.Commit},
 	} {
 		began := time.Now()
 		for _, step := range phase.steps {
@@ -152,10 +153,14 @@ func (p *push) abort(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), abortTime)
 	defer cancel()
 	_ = each(p.targets, func(_ int, t *target) error {
-		if t.stager == (etf.Pid{}) || t.ended {
+		if t.stager == (etf.Pid{}) {
 			return nil
 		}
-		err := t.send(ctx, etf.Atom("abort"))
+		err := t.look(ctx)
+		if err != nil {
+			return err // it has ended
+		}
+		err = t.send(ctx, etf.Atom("abort"))
 		for err == nil && !t.ended {
 			_, err = t.receive(ctx)
 		}
@@ -192,21 +197,29 @@ func (p *push) finish(ctx context.Context) error {
 	return joined(append(errs, err))
 }
 
-// takeBack restores what ran before on the nodes that have finished, because others have not.
+// takeBack restores what ran before on the nodes that have finished, because others have not. If one cannot, none does.
 func (p *push) takeBack(ctx context.Context, cause error) error {
+	var final []error
+	for _, t := range p.targets {
+		if t.final != "" && t.report.State != Old {
+			final = append(final, fmt.Errorf("%s: what ran before of %s is neither known nor on its disk", t.name, t.final))
+		}
+	}
 	errs := make([]error, len(p.targets))
 	_ = each(p.targets, func(i int, t *target) error {
-		switch t.report.State {
-		case New, Mix:
-			errs[i] = t.fail(t.reset(ctx))
-		case Lost:
-			errs[i] = fmt.Errorf("%s: %w", t.name, ErrLost)
-		case Old:
+		switch {
+		case t.report.State == Old:
 			_ = t.send(ctx, etf.Atom("abort"))
+		case t.report.State == Lost:
+			errs[i] = fmt.Errorf("%s: %w", t.name, ErrLost)
+		case len(final) > 0:
+			errs[i] = t.fail(t.done(ctx))
+		default:
+			errs[i] = t.fail(t.reset(ctx))
 		}
 		return nil
 	})
-	if err := joined(errs); err != nil {
+	if err := joined(append(final, errs...)); err != nil {
 		return fmt.Errorf("%w: %w, after %w", ErrMixed, err, cause)
 	}
 	return fmt.Errorf("%w: %w", ErrRolledBack, cause)
@@ -231,6 +244,19 @@ func (t *target) receive(ctx context.Context) (etf.Tuple, error) {
 			return nil, fmt.Errorf("%s: the process that loads code ended: %s", t.name, etf.Format(m.Reason))
 		case etf.Tuple:
 			return m, nil
+		}
+	}
+}
+
+// look sees whether the stager has ended, without waiting.
+func (t *target) look(ctx context.Context) error {
+	now, cancel := context.WithCancel(ctx)
+	cancel()
+	for {
+		if _, err := t.receive(now); t.ended {
+			return err
+		} else if err != nil {
+			return nil //nolint:nilerr // nothing is there
 		}
 	}
 }

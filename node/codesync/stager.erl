@@ -18,7 +18,12 @@
 %% At abort, or when Us ends and its node does not, the stager gives up and leaves the node as it was, unless it has finished. When the
 %% node of Us is lost, a stager that has not promised to finish gives up and tells the other stagers (Peers) so; one that has promised
 %% asks them: it gives up if one of them has, and finishes if not. It also finishes as soon as another says that it does.
-Mon = erlang:monitor(process, Us),
+%%
+%% Nothing here may make the node connect to anybody: Us may be gone, and Peers be behind a partition.
+Mon = case lists:member(node(Us), nodes(connected)) of
+	true -> erlang:monitor(process, Us);
+	false -> exit(normal)
+end,
 {Peers, Count, Running, Removed, Known, Files, Obsolete} = receive
 	%% [Pid], number of parts, [{Module, Sum | none}] as the plan saw them, [Module] to delete, [{Module, Bin}] to go back to,
 	%% [{Module, Temp, File}] to write, [File] to delete
@@ -58,29 +63,29 @@ try
 		{ok, P} -> {ok, P};
 		_ -> {Prepared, none}
 	end,
-	Us ! {loaded, Result, [M || {M, _, none} <- Old]},
+	erlang:send(Us, {loaded, Result, [M || {M, _, none} <- Old]}, [noconnect]),
 	Change = receive
 		{prepare, Pids} -> Pids;
 		Other when Other =:= abort; element(2, Other) =:= Mon ->
 			[erlang:send(Peer, {self(), abort}, [noconnect]) || Peer <- Peers],
 			exit(normal)
 	end,
-	{Finished, Unchanged} = try
+	{Finished, Unchanged, Limit} = try
 		Busy = [{Pid, Error} || {Pid, _, _} <- Change, Error <- [catch sys:suspend(Pid)], Error =/= ok],
-		Us ! {prepared, Busy},
-		Decision = receive
-			finish -> finish;
-			abort -> abort;
-			{_, finish} -> finish;
-			{_, abort} -> abort;
+		erlang:send(Us, {prepared, Busy}, [noconnect]),
+		{Decision, Patience} = receive
+			finish -> {finish, infinity};
+			abort -> {abort, infinity};
+			{_, finish} -> {finish, infinity};
+			{_, abort} -> {abort, infinity};
 			{'DOWN', Mon, _, _, noconnection} when Busy =:= [] ->
 				Near = [Peer || Peer <- Peers, lists:member(node(Peer), nodes(connected))],
 				[erlang:send(Peer, {self(), prepare}, [noconnect]) || Peer <- Near],
 				case lists:member(abort, [receive {Peer, Said} -> Said after 5000 -> none end || Peer <- Near]) of
-					true -> abort;
-					false -> finish
+					true -> {abort, 0};
+					false -> {finish, 0}
 				end;
-			{'DOWN', Mon, _, _, _} -> abort
+			{'DOWN', Mon, _, _, _} -> {abort, 0}
 		end,
 		[erlang:send(Peer, {self(), Decision}, [noconnect]) || Peer <- Peers],
 		case Decision of
@@ -90,33 +95,40 @@ try
 		case code:finish_loading(Prep) of
 			ok ->
 				[{code:delete(M), code:soft_purge(M)} || M <- Removed],
-				{ok, [{Pid, Error} || {Pid, M, Vsn} <- Change, Error <- [catch sys:change_code(Pid, M, Vsn, [])], Error =/= ok]};
-			Failed -> {Failed, []}
+				{ok, [{Pid, Error} || {Pid, M, Vsn} <- Change, Error <- [catch sys:change_code(Pid, M, Vsn, [])], Error =/= ok], Patience};
+			Failed -> {Failed, [], Patience}
 		end
 	after
 		[catch sys:resume(Pid) || {Pid, _, _} <- Change]
 	end,
 	Sums = (catch lists:zipwith(fun erlang:get_module_info/2, Ms, lists:duplicate(length(Ms), md5))),
 	erlang:send(Us, {finished, Finished, Sums, Unchanged}, [noconnect]),
-	receive
+	Verdict = receive
+		reset -> reset;
+		abort -> abort;
+		done -> done;
+		{'DOWN', Mon, _, _, _} -> done
+	after Limit -> done
+	end,
+	case Verdict of
 		reset ->
 			[case Sum of
 				none -> {code:purge(M), code:delete(M), code:purge(M)};
 				_ -> code:purge(M)
 			end || {M, Sum} <- Running],
 			Restored = code:atomic_load([{M, File, Bin} || {M, File, Bin} <- Old, Bin =/= none]),
-			Us ! {reset, Restored, [case erlang:module_loaded(M) of
+			Now = [case erlang:module_loaded(M) of
 				true -> erlang:get_module_info(M, md5);
 				false -> none
-			end || {M, _} <- Running]};
-		abort -> ok;
-		End when Finished =:= ok, End =:= done; Finished =:= ok, element(2, End) =:= Mon ->
+			end || {M, _} <- Running],
+			erlang:send(Us, {reset, Restored, Now}, [noconnect]);
+		done when Finished =:= ok ->
 			Failures = [{File, Error} || {_, Temp, File} <- Files, {error, Error} <- [file:rename(Temp, File)]]
 				++ [{File, Error} || {M, _, File} <- Files, {_, _, Bin} <- [lists:keyfind(M, 1, Code)],
 					Error <- [case file:read_file(File) of {ok, Bin} -> ok; {ok, _} -> changed; {error, E} -> E end], Error =/= ok]
 				++ [{File, Error} || File <- Obsolete, {error, Error} <- [file:delete(File)], Error =/= enoent],
 			erlang:send(Us, {done, Failures}, [noconnect]);
-		{'DOWN', Mon, _, _, _} -> ok
+		_ -> ok
 	end
 after
 	[file:delete(Temp) || {_, Temp, _} <- Files]

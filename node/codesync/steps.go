@@ -67,6 +67,9 @@ func stage(ctx context.Context, t *target) error {
 	if t.push.plan.options.RequireRollback && len(got.Final) > 0 {
 		return t.refused(got.Final, WhyFinal, "the code that runs there is no longer on its disk, and could not be restored")
 	}
+	if len(got.Final) > 0 {
+		t.final = got.Final[0]
+	}
 	t.at(Staged)
 	return nil
 }
@@ -80,7 +83,7 @@ func (t *target) job(parts int) etf.Tuple {
 			peers = append(peers, other.stager)
 		}
 	}
-	for _, ch := range slices.Concat(t.plan.Push, t.plan.Delete) {
+	for _, ch := range t.plan.changes() {
 		if ch.Old == nil {
 			running = append(running, etf.Tuple{ch.Module, none})
 			continue
@@ -191,28 +194,31 @@ func (f fileError) String() string { return f.File + ": " + etf.Format(f.Reason)
 // gate makes sure that no touched module has old code, which could not be replaced.
 func gate(ctx context.Context, t *target) error {
 	t.at(Gating)
+	var seen *LingeringError
 	for {
 		left, err := t.purge(ctx, "soft_purge")
-		if err != nil || len(left) == 0 {
+		var ps []Lingering
+		if err == nil && len(left) > 0 {
+			if t.push.plan.options.Purge == Kill {
+				return nil // once it is known that all other nodes can
+			}
+			ps, err = t.lingering(ctx, left)
+		}
+		switch {
+		case err != nil && seen != nil:
+			return fmt.Errorf("%w: %w", seen, err)
+		case err != nil || len(left) == 0:
 			return err
+		case len(ps) == 0: // gone meanwhile
+			continue
 		}
-		if t.push.plan.options.Purge == Kill {
-			return nil // once it is known that all other nodes can
-		}
-		ps, err := t.lingering(ctx, left)
-		if err != nil {
-			return err
-		}
-		if len(ps) == 0 {
-			continue // gone meanwhile
-		}
-		if t.push.plan.options.Purge == Soft {
-			return &LingeringError{t.name, ps}
+		if seen = (&LingeringError{t.name, ps}); t.push.plan.options.Purge == Soft {
+			return seen
 		}
 		select {
 		case <-time.After(waitTick):
 		case <-ctx.Done():
-			return fmt.Errorf("%w: %w", &LingeringError{t.name, ps}, context.Cause(ctx))
+			return fmt.Errorf("%w: %w", seen, context.Cause(ctx))
 		}
 	}
 }
@@ -340,6 +346,9 @@ func prepare(ctx context.Context, t *target) error {
 	t.at(Promised)
 	return nil
 }
+
+// alive is the last look before the decision: a node that has promised may have died since, and then the others are left as they are.
+func alive(ctx context.Context, t *target) error { return t.look(ctx) }
 
 // processError is {Pid, Reason}.
 type processError struct {
@@ -505,7 +514,7 @@ func (t *target) reset(ctx context.Context) error {
 	}
 	t.report.Killed = append(t.report.Killed, ended...)
 	t.report.Pushed, t.report.Deleted = 0, 0
-	for i, ch := range slices.Concat(t.plan.Push, t.plan.Delete) {
+	for i, ch := range t.plan.changes() {
 		var want etf.Term = none
 		if ch.Old != nil {
 			want = ch.Old[:]
