@@ -51,18 +51,24 @@ func NewRedactor(secrets ...string) *Redactor {
 
 const (
 	secretWord  = `[\w.\-]*(?:passw(?:or)?d|passphrase|_pass\b|secret|token|api_?key|access_?key|private_?key|credential|cookie)[\w.\-]*` //nolint:gosec // what a secret is called, not one
-	secretValue = `(<<"[^"]*"(?:/utf8)?>>|"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|[^\s,;}\])"']+)`                                            //nolint:gosec // what one looks like
+	secretValue = `(<<"[^"]*"(?:/utf8)?>>|"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|[^\s,;}\])"'\[>][^\s,;}\])"']*)`                            //nolint:gosec // what one looks like
 )
 
-// Where a secret is found by what stands before it, which is kept.
+// Where a secret is found by what stands before it, which is kept, as is the third group, where there is one.
 var secretPatterns = []*regexp.Regexp{
-	regexp.MustCompile(`(?i)(\b` + secretWord + `["']?\s*(?:=>|:=|=|:)\s*)` + secretValue),              // password: "x", PASSWORD=x, %{token => x}
-	regexp.MustCompile(`(?i)(\{\s*['"]?` + secretWord + `['"]?\s*,\s*)` + secretValue),                  // {password,<<"x">>}
-	regexp.MustCompile(`(?i)(\s--?(?:set)?cookie\s+)(\S+)`),                                             // -setcookie x
-	regexp.MustCompile(`(?i)(\b(?:authorization["']?\s*[:=,]\s*["'<]*\w+|bearer)\s+)([^\s"'>,]+)`),      // Authorization: Bearer x
-	regexp.MustCompile(`(\b[a-z][a-z0-9+.\-]*://[^/\s:@"]*:)([^@\s/"]+)@`),                              // postgres://user:x@host
-	regexp.MustCompile(`(?i)(\b(?:erlang:)?set_cookie\([^)]*?,\s*|\b(?:erlang:)?set_cookie\()([^),]+)`), // erlang:set_cookie(Node, x)
+	regexp.MustCompile(`(?i)(\b` + secretWord + `["']?\s*(?:=>|:=|=|:)\s*)` + secretValue),         // password: "x", PASSWORD=x, %{token => x}
+	regexp.MustCompile(`(?i)(\{\s*['"]?` + secretWord + `['"]?\s*,\s*)` + secretValue),             // {password,<<"x">>}
+	regexp.MustCompile(`(?i)(\s--?(?:set)?cookie\s+)(\S+)`),                                        // -setcookie x
+	regexp.MustCompile(`(?i)(\b(?:authorization["']?\s*[:=,]\s*["'<]*\w+|bearer)\s+)([^\s"'>,]+)`), // Authorization: Bearer x
+	regexp.MustCompile(`(\b[a-z][a-z0-9+.\-]*://[^/\s:@"]*:)([^@\s/"]+)(@)`),                       // postgres://user:x@host
+	regexp.MustCompile(`(?i)(\bset_cookie\((?:.*,\s*)?)([^(),\s]+)(\))`),                           // erlang:set_cookie(Node, x)
 }
+
+// OTP breaks long terms into lines: the value may come on the next one, behind beamctl's time.
+var (
+	valueOpen  = regexp.MustCompile(`(?i)(?:\b` + secretWord + `["']?\s*(?:=>|:=|=|:)|\{\s*['"]?` + secretWord + `['"]?\s*,)\s*$`)
+	firstValue = regexp.MustCompile(`^((?:\d{4}-\d\d-\d\dT\S+Z )?\s*)` + secretValue)
+)
 
 // Text returns s without its secrets.
 func (r *Redactor) Text(s string) string {
@@ -73,11 +79,7 @@ func (r *Redactor) Text(s string) string {
 		return s
 	}
 	for _, p := range secretPatterns {
-		at := ""
-		if strings.HasSuffix(p.String(), "@") {
-			at = "@"
-		}
-		s = p.ReplaceAllString(s, "${1}"+removed+at)
+		s = p.ReplaceAllString(s, "${1}"+removed+"${3}")
 	}
 	return s
 }
@@ -114,7 +116,7 @@ func (r *Redactor) Copy(dst io.Writer, src io.Reader) error {
 // copyLines is Copy of the lines that keep wants.
 func (r *Redactor) copyLines(dst io.Writer, src io.Reader, keep func(line string) bool) error {
 	w := bufio.NewWriter(dst)
-	inKey := false
+	inKey, open := false, false // open: the line before ends where a secret is to come
 	err := eachLine(src, func(line string, left int64) bool {
 		switch {
 		case !keep(line):
@@ -129,6 +131,10 @@ func (r *Redactor) copyLines(dst io.Writer, src io.Reader, keep func(line string
 			}
 			return true
 		default:
+			if open {
+				line = firstValue.ReplaceAllString(line, "${1}"+removed)
+			}
+			open = suspicious(line) && valueOpen.MatchString(line)
 			line = r.Text(line)
 		}
 		_, _ = w.WriteString(line)

@@ -104,7 +104,7 @@ func (p *diagnosis) prepare(a *app) error {
 	if p.opts.Sample < time.Millisecond || p.opts.Sample > maxSample {
 		return usagef("--sample %v: 1ms to %v", p.opts.Sample, maxSample)
 	}
-	p.opts.Step = a.timeout
+	p.opts.Step, a.timeout = a.timeout, 0 // it is not for the whole
 	switch {
 	case len(p.at.nodes) > 0:
 		p.targets, err = p.at.targets()
