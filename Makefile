@@ -12,7 +12,7 @@ export LC_ALL := C.UTF-8
 
 .DEFAULT_GOAL := help
 .PHONY: help build demo test test-go test-examples test-unprivileged otp-releases \
-	test-matrix test-matrix-long compatibility lint fmt fuzz-short fuzz-long soak soak-wire bench clean
+	test-matrix test-matrix-long compatibility lint fmt fuzz-short fuzz-long soak soak-wire bench scale clean
 
 help: ## Show this help
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 26
@@ -92,8 +92,12 @@ BENCHTIME ?= 9x
 bench: build ## Compare with epmd, erl, erl_call and a C node, by turns in one run; BENCHTIME=9x is the number of rounds
 	go test -run='^$$' -bench='Call|Bulk' -benchtime=$(BENCHTIME) ./node
 	taskset -c 0 go test -run='^$$' -bench=Call -benchtime=$(BENCHTIME) ./node
-	go test -run='^$$' -bench=. -benchtime=$(BENCHTIME) ./cmd/beamctl
+	go test -run='^$$' -bench=. -skip=Scale -benchtime=$(BENCHTIME) -timeout=1h ./cmd/beamctl
 	go test -run='^$$' -bench=. -benchmem ./dist/etf ./epmd
+
+SCALE ?= 50
+scale: ## Start a cluster of SCALE=50 nodes, look at it and stop it, with figures
+	go test -run='^$$' -bench=Scale -benchtime=1x -timeout=20m ./cmd/beamctl -scale=$(SCALE)
 
 clean: ## Remove what was built; running clusters are not touched
 	rm -rf bin examples/*/_build examples/*/ebin/*.beam

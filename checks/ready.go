@@ -21,8 +21,13 @@ const (
 	StageReady   = "ready"
 )
 
-// A node that is not ready is asked again after readyPoll, a round trip being a tenth of that.
-const readyPoll = 2 * time.Millisecond
+// A node that is not ready is asked again after readyPoll, a round trip being a tenth of that; later less and less often, so that
+// whoever takes long is not slowed down by being asked, and is late by no more than a readyShare of what it took.
+const (
+	readyPoll  = 2 * time.Millisecond
+	readyShare = 20
+	readyPause = 250 * time.Millisecond // the longest
+)
 
 // WaitReady returns nil once t completes our handshake, its init is done, its Apps run and its nodes(visible) holds every one
 // of peers. report is called at each new stage. When ctx ends first, the error has the last observed cause.
@@ -51,6 +56,7 @@ func WaitReady(ctx context.Context, n *node.Node, t Target, peers []string, repo
 // retry calls try until it succeeds, ctx ends or it fails for good. The last real cause survives a deadline.
 func retry(ctx context.Context, try func(context.Context) error) error {
 	var last error
+	began := time.Now()
 	for {
 		err := try(ctx)
 		if err == nil {
@@ -63,7 +69,7 @@ func retry(ctx context.Context, try func(context.Context) error) error {
 			return err
 		}
 		select {
-		case <-time.After(readyPoll):
+		case <-time.After(min(max(readyPoll, time.Since(began)/readyShare), readyPause)):
 		case <-ctx.Done():
 			return last
 		}

@@ -1,7 +1,9 @@
 package main
 
 import (
+	"bufio"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -13,6 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/beamctl/beamctl/epmd/epmdtest"
+	"github.com/beamctl/beamctl/launcher"
 )
 
 // Each benchmark here runs beamctl and its peer by turns in one run and reports the medians of both: on a shared machine only their
@@ -51,29 +54,86 @@ func bareWorld(b *testing.B) *world {
 	return w
 }
 
-// BenchmarkStart compares `beamctl start` (three bare nodes until all are ready and meshed) with booting three bare `erl -name` nodes in
-// parallel, each done when it says that it is up; they are not meshed.
+// BenchmarkStart compares `beamctl start` with booting the same BEAMs bare, in parallel, with the same arguments and environment, until
+// all of them mesh: each connects to those before it, and is done when it sees all others.
 func BenchmarkStart(b *testing.B) {
-	w := bareWorld(b)
+	for _, n := range []int{3, 20} {
+		b.Run(fmt.Sprintf("%d nodes", n), func(b *testing.B) {
+			w := bareWorld(b)
+			count := fmt.Sprint(n)
+			w.ok("start", "-q", "-n", count)
+			bare := w.bareNodes(b)
+			w.ok("stop", "-q")
+			paired(b, "erl", func() time.Duration {
+				defer w.ok("stop", "-q")
+				return took(func() { w.ok("start", "-q", "-n", count) })
+			}, bare)
+		})
+	}
+}
+
+// bareNodes returns how to boot the nodes of the running cluster without beamctl: what they get is what they have now, but for an
+// EPMD, a cookie and a copy of the boot expression that outlive the cluster, and for the expression that makes the mesh.
+func (w *world) bareNodes(b *testing.B) func() time.Duration {
+	b.Helper()
+	rec := w.record()
+	dir := b.TempDir()
+	for name, from := range map[string]string{"cookie": filepath.Join(w.dir, ".beamctl", rec.Spec.Cluster, "cookie"), "boot.erl": "../../launcher/boot.erl"} {
+		text, err := os.ReadFile(from)
+		require.NoError(b, err)
+		require.NoError(b, os.WriteFile(filepath.Join(dir, name), text, 0o600))
+	}
 	e := epmdtest.Start(b)
-	paired(b, "erl", func() time.Duration {
-		defer w.ok("stop", "-q")
-		return took(func() { w.ok("start", "-q") })
-	}, func() time.Duration {
-		return took(func() {
-			var nodes []*exec.Cmd
-			for i := range 3 {
-				cmd := exec.Command("erl", "-name", fmt.Sprintf("n%d@127.0.0.1", i), "-setcookie", "bench", "-start_epmd", "false", "-noinput",
-					"-eval", "halt().")
-				cmd.Env = append(w.env, e.Env())
+	var names []string
+	var envs [][]string
+	for _, n := range rec.Nodes {
+		environ, err := os.ReadFile(fmt.Sprintf("/proc/%d/environ", n.Process.Pid))
+		require.NoError(b, err)
+		env := strings.Split(strings.TrimRight(string(environ), "\x00"), "\x00")
+		env = slices.DeleteFunc(env, func(kv string) bool { // without them no supervisor takes it for its own
+			return strings.HasPrefix(kv, launcher.MarkerEnv+"=") || strings.HasPrefix(kv, "ERL_CRASH_DUMP=")
+		})
+		envs = append(envs, append(env, "BEAMCTL_NODE_COOKIE="+filepath.Join(dir, "cookie"), "BEAMCTL_BOOT="+filepath.Join(dir, "boot.erl"), e.Env()))
+		names = append(names, n.Name)
+	}
+	return func() time.Duration {
+		var nodes []*exec.Cmd
+		var inputs []io.Closer
+		took := took(func() {
+			var outputs []*bufio.Reader
+			for i, env := range envs {
+				cmd := exec.Command("erl", "-noinput", "-pa", filepath.Join(w.dir, "ebin"), "-eval", meshExpr(names, i))
+				cmd.Env, cmd.Dir = env, dir
+				in, err := cmd.StdinPipe()
+				require.NoError(b, err)
+				out, err := cmd.StdoutPipe()
+				require.NoError(b, err)
 				require.NoError(b, cmd.Start())
-				nodes = append(nodes, cmd)
+				nodes, inputs, outputs = append(nodes, cmd), append(inputs, in), append(outputs, bufio.NewReader(out))
 			}
-			for _, cmd := range nodes {
-				require.NoError(b, cmd.Wait())
+			for _, out := range outputs {
+				line, err := out.ReadString('\n')
+				require.NoError(b, err)
+				require.Equal(b, "meshed\n", line)
 			}
 		})
-	})
+		for i, cmd := range nodes {
+			_ = inputs[i].Close()
+			_ = cmd.Process.Kill()
+			_ = cmd.Wait()
+		}
+		return took
+	}
+}
+
+// meshExpr connects node i with those before it, and says when it sees all others.
+func meshExpr(names []string, i int) string {
+	return fmt.Sprintf(`
+  All = ['%s'], {Lower, _} = lists:split(%d, All),
+  Connect = fun Again(N) -> net_kernel:connect_node(N) orelse begin timer:sleep(10), Again(N) end end,
+  [Connect(N) || N <- Lower],
+  Wait = fun Again() -> length(All -- [node() | nodes()]) =:= 0 orelse begin timer:sleep(10), Again() end end,
+  Wait(), io:format("meshed~n").`, strings.Join(names, "','"), i)
 }
 
 // BenchmarkHealth is the wall time of a whole `beamctl health` of three nodes. Its peer is one `erl` that pings them, what

@@ -95,7 +95,7 @@ func TestSupervisorIsSmall(t *testing.T) {
 }
 
 // residentAndCPU asks the kernel (proc_pid_stat(5)).
-func residentAndCPU(t *testing.T, pid int) (int64, time.Duration) {
+func residentAndCPU(t testing.TB, pid int) (int64, time.Duration) {
 	t.Helper()
 	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	require.NoError(t, err)
