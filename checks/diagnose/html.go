@@ -7,6 +7,7 @@ import (
 	"io"
 	"math"
 	"slices"
+	"sync"
 	"time"
 )
 
@@ -14,20 +15,22 @@ import (
 var reportHTML string
 
 // page is the report as one file: no script, no font and no picture from elsewhere. The template escapes all that nodes have said.
-var page = template.Must(template.New("report").Funcs(template.FuncMap{
-	"size": Size,
-	"at": func(t time.Time) string {
-		if t.IsZero() {
-			return ""
-		}
-		return t.UTC().Format("2006-01-02 15:04:05")
-	},
-	"rate": func(v float64) string { return fmt.Sprintf("%.0f", v) },
-}).Parse(reportHTML))
+var page = sync.OnceValue(func() *template.Template {
+	return template.Must(template.New("report").Funcs(template.FuncMap{
+		"size": Size,
+		"at": func(t time.Time) string {
+			if t.IsZero() {
+				return ""
+			}
+			return t.UTC().Format("2006-01-02 15:04:05")
+		},
+		"rate": func(v float64) string { return fmt.Sprintf("%.0f", v) },
+	}).Parse(reportHTML))
+})
 
 // HTML writes the report as one page, with plots.
 func (r *Report) HTML(w io.Writer) error {
-	return page.Execute(w, struct {
+	return page().Execute(w, struct {
 		*Report
 		Graph    graph
 		Timeline timeline

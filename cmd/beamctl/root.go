@@ -63,14 +63,14 @@ func Run(ctx context.Context, s streams, args []string) (code int) {
 			code = exitBug
 		}
 	}()
-	root := a.root() //nolint:contextcheck // commands get ctx when they run
+	root := a.root(args) //nolint:contextcheck // commands get ctx when they run
 	root.SetArgs(args)
 	err := root.ExecuteContext(ctx)
 	a.complain(err)
 	return exitCode(err)
 }
 
-func (a *app) root() *cobra.Command {
+func (a *app) root(args []string) *cobra.Command {
 	root := &cobra.Command{
 		Use:           "beamctl",
 		Short:         "Real BEAM clusters for development, tests and operations",
@@ -97,15 +97,53 @@ func (a *app) root() *cobra.Command {
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
 	root.SetOut(a.out)
 	root.SetErr(a.err)
-	root.AddCommand(a.commands()...)
+	root.AddCommand(a.commands(args)...)
 	return root
 }
 
-// commands lists the verbs.
-func (a *app) commands() []*cobra.Command {
-	return []*cobra.Command{
-		a.initCmd(), a.configCmd(), a.doctorCmd(), a.startCmd(), a.runCmd(), a.stopCmd(), a.restartCmd(), a.addCmd(), a.removeCmd(), a.statusCmd(), a.listCmd(), a.healthCmd(), a.diagnoseCmd(), a.rpcCmd(), a.syncCmd(), a.logsCmd(), a.eventsCmd(), a.execCmd(), a.envCmd(), a.epmdCmd(), a.cleanCmd(),
+// commands makes the verbs that the arguments name, wherever: making all of them costs each command a hundred pages of memory. For
+// arguments that name none, or ask for completion, it makes all.
+func (a *app) commands(args []string) []*cobra.Command {
+	verbs := []struct {
+		name string
+		make func() *cobra.Command
+	}{
+		{"init", a.initCmd},
+		{"config", a.configCmd},
+		{"doctor", a.doctorCmd},
+		{"start", a.startCmd},
+		{"run", a.runCmd},
+		{"stop", a.stopCmd},
+		{"restart", a.restartCmd},
+		{"add", a.addCmd},
+		{"remove", a.removeCmd},
+		{"status", a.statusCmd},
+		{"list", a.listCmd},
+		{"health", a.healthCmd},
+		{"diagnose", a.diagnoseCmd},
+		{"rpc", a.rpcCmd},
+		{"sync", a.syncCmd},
+		{"logs", a.logsCmd},
+		{"events", a.eventsCmd},
+		{"exec", a.execCmd},
+		{"env", a.envCmd},
+		{"epmd", a.epmdCmd},
+		{"clean", a.cleanCmd},
 	}
+	some := len(args) > 0 && !strings.HasPrefix(args[0], cobra.ShellCompRequestCmd)
+	var made, all []*cobra.Command
+	for _, v := range verbs {
+		if some && slices.Contains(args, v.name) {
+			made = append(made, v.make())
+		}
+	}
+	if len(made) > 0 {
+		return made
+	}
+	for _, v := range verbs {
+		all = append(all, v.make())
+	}
+	return all
 }
 
 // where says which cluster the flags mean.
