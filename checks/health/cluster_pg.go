@@ -98,7 +98,7 @@ func (x *exam) sums(ctx context.Context, scope etf.Atom) (map[string]string, err
 		Group  etf.Term
 		N, Sum int64
 	}
-	err := x.eval(ctx, &rows, each(group, apply("lists", "sublist", apply("lists", "sort", apply("pg", "which_groups", value(scope))), value(maxGroups)),
+	err := x.eval(ctx, &rows, each(variable(group), apply("lists", "sublist", apply("lists", "sort", apply("pg", "which_groups", value(scope))), value(maxGroups)),
 		block(
 			set(members, apply("pg", "get_members", value(scope), variable(group))),
 			tuple(variable(group), apply("erlang", "length", variable(members)),

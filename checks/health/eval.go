@@ -76,9 +76,9 @@ func tuple(exprs ...etf.Tuple) etf.Tuple {
 	return etf.Tuple{etf.Atom("tuple"), 0, forms(exprs)}
 }
 
-// each is [Expr || V <- Over].
-func each(n int, over, expr etf.Tuple) etf.Tuple {
-	return etf.Tuple{etf.Atom("lc"), 0, expr, etf.List{etf.Tuple{etf.Atom("generate"), 0, variable(n), over}}}
+// each is [Expr || Pattern <- Over].
+func each(pattern, over, expr etf.Tuple) etf.Tuple {
+	return etf.Tuple{etf.Atom("lc"), 0, expr, etf.List{etf.Tuple{etf.Atom("generate"), 0, pattern, over}}}
 }
 
 // sleep is receive after millis -> ok end; timer:sleep/1 may not be loaded.

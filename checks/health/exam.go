@@ -18,6 +18,7 @@ type exam struct {
 	members []*exam // all nodes of the run, this one too, in the order of the report
 	checks  []*Check
 	limits  *Limits
+	log     func(ctx context.Context, node string, since time.Time) (Log, error)
 
 	own    known  // what this node said
 	common *known // what all said together

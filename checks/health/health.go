@@ -16,6 +16,9 @@ type Options struct {
 	Checks  []*Check      // All() if nil
 	PerNode time.Duration // what a node that does not answer costs; 0: DefaultPerNode
 	Limits  Limits        // zero fields have their defaults
+
+	// Log reads what the log of a node says of errors since a time, or returns ErrNoLog. nil: none can be read.
+	Log func(ctx context.Context, node string, since time.Time) (Log, error)
 }
 
 // DefaultPerNode is what a node that does not answer costs: a healthy one takes milliseconds, a loaded one some hundred.
@@ -37,7 +40,7 @@ func Run(ctx context.Context, n *node.Node, targets []checks.Target, opts Option
 	exams := make([]*exam, len(targets))
 	common := &known{answers: map[any]*answer{}}
 	for i, t := range targets {
-		exams[i] = &exam{n: n, t: t, members: exams, limits: &limits, checks: opts.Checks, common: common, own: known{answers: map[any]*answer{}}}
+		exams[i] = &exam{n: n, t: t, members: exams, limits: &limits, checks: opts.Checks, log: opts.Log, common: common, own: known{answers: map[any]*answer{}}}
 	}
 	rep := &Report{Rows: make([]Row, len(targets))}
 	var wg sync.WaitGroup

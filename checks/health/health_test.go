@@ -6,6 +6,7 @@ import (
 	"maps"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -32,6 +33,7 @@ type cluster struct {
 	n       *node.Node // examines
 	hand    *nodetest.Erl
 	types   *node.Node // types into hand
+	depot   string     // the file from which they have loaded that module
 	options health.Options
 }
 
@@ -46,13 +48,14 @@ func startWith(t *testing.T, preventOverlap string) *cluster {
 	}}
 	ebin := t.TempDir()
 	require.NoError(t, os.CopyFS(ebin, os.DirFS("testdata")))
-	out, err := exec.CommandContext(t.Context(), "erlc", "-o", ebin, "testdata/shop.erl").CombinedOutput()
+	out, err := exec.CommandContext(t.Context(), "erlc", "-o", ebin, "testdata/shop.erl", "testdata/depot.erl").CombinedOutput()
 	require.NoError(t, err, "%s", out)
+	c.depot = filepath.Join(ebin, "depot.beam")
 	var names []string
 	for _, alive := range []string{"a", "b", "c"} {
 		args := []string{
 			"-kernel", "prevent_overlapping_partitions", preventOverlap, "-pa", ebin,
-			"-eval", "[{ok, _} = application:ensure_all_started(A) || A <- [crypto, shop]], {ok, _} = pg:start(teams)",
+			"-eval", "[{ok, _} = application:ensure_all_started(A) || A <- [crypto, shop]], {ok, _} = pg:start(teams), depot:build()",
 		}
 		if alive == "b" {
 			args = append(args, "+P", "4096", "+Q", "1024", "+t", "65536") // soon exhausted
@@ -194,7 +197,7 @@ const (
 )
 
 // absent are the checks which have nothing to check on the untouched cluster.
-var absent = map[string]bool{"mnesia": true, "partitions": true}
+var absent = map[string]bool{"mnesia": true, "partitions": true, "alarms": true, "log": true}
 
 // elsewhere are the checks that other tests break, because three nodes of one release cannot.
 var elsewhere = map[string]bool{"flags": true}

@@ -14,7 +14,7 @@ func describe(ctx context.Context, x *exam, pids []etf.Pid) []string {
 	list, keys := make(etf.List, len(pids)), make(etf.List, len(pids))
 	for i, p := range pids {
 		out[i], list[i] = localPid(p), p
-		keys[i] = etf.List{etf.Atom("registered_name"), etf.Atom("current_function")}
+		keys[i] = etf.List{etf.Atom("registered_name"), etf.Atom("current_function"), etf.Atom("initial_call")}
 	}
 	var infos []etf.Term
 	info := etf.Export{Module: "erlang", Function: "process_info", Arity: 2}
@@ -22,8 +22,8 @@ func describe(ctx context.Context, x *exam, pids []etf.Pid) []string {
 		return out
 	}
 	var started []etf.Term
-	initial := etf.Export{Module: "proc_lib", Function: "translate_initial_call", Arity: 1}
-	if err := x.call(ctx, &started, "lists", "map", initial, list); err != nil || len(started) != len(pids) {
+	translate := etf.Export{Module: "proc_lib", Function: "translate_initial_call", Arity: 1}
+	if err := x.call(ctx, &started, "lists", "map", translate, list); err != nil || len(started) != len(pids) {
 		started = make([]etf.Term, len(pids))
 	}
 	for i := range pids {
@@ -33,17 +33,25 @@ func describe(ctx context.Context, x *exam, pids []etf.Pid) []string {
 		}
 		name, _ := info.Lookup("registered_name")
 		current, _ := info.Lookup("current_function")
+		initial, _ := info.Lookup("initial_call")
+		origin := mfa(started[i])
+		if origin == "" || origin == plain {
+			origin = mfa(initial)
+		}
 		if a, ok := name.(etf.Atom); ok {
 			out[i] = etf.Format(a) + " " + out[i]
-		} else if mfa := mfa(started[i]); mfa != "" {
-			out[i] = mfa + " " + out[i]
+		} else if origin != "" {
+			out[i] = origin + " " + out[i]
 		}
-		if mfa := mfa(current); mfa != "" {
-			out[i] += " in " + mfa
+		if now := mfa(current); now != "" {
+			out[i] += " in " + now
 		}
 	}
 	return out
 }
+
+// plain is what proc_lib says of a process that it has not started.
+const plain = "proc_lib:init_p/5"
 
 // mfa formats {M, F, A} as m:f/a.
 func mfa(t etf.Term) string {

@@ -1,0 +1,152 @@
+package health
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"os"
+	"runtime"
+	"slices"
+	"sync"
+	"syscall"
+
+	"github.com/beamctl/beamctl/dist/etf"
+	"github.com/beamctl/beamctl/node/codesync"
+)
+
+// file is what a node and this machine say of a file. Where they agree on that much it is the same one.
+type file struct{ size, mtime, device, inode int64 }
+
+// probes is how many files are compared to know whether this machine sees the node's disk.
+const probes = 3
+
+// shared says whether the node's files are this machine's: not so for another host or a container.
+func (x *exam) shared(ctx context.Context, mine map[etf.Atom]build) (bool, error) {
+	var here []file
+	var names []etf.Term
+	for _, m := range slices.Sorted(maps.Keys(mine)) {
+		if f, ok := stat(mine[m].file); ok && len(names) < probes {
+			here, names = append(here, f), append(names, etf.Charlist(mine[m].file))
+		}
+	}
+	if len(names) == 0 {
+		return false, nil
+	}
+	var there []etf.Term
+	posix := etf.List{etf.Tuple{etf.Atom("time"), etf.Atom("posix")}}
+	info := etf.Export{Module: "prim_file", Function: "read_file_info", Arity: 2}
+	if err := x.call(ctx, &there, "lists", "zipwith", info, names, slices.Repeat([]etf.List{posix}, len(names))); err != nil {
+		return false, err
+	}
+	for i, t := range there[:min(len(there), len(here))] {
+		if fileInfo(t) == here[i] {
+			return true, nil
+		}
+	}
+	return false, nil
+}
+
+// stat tells a file apart from others; ok is false if it is none.
+func stat(name string) (f file, ok bool) {
+	st, err := os.Stat(name)
+	if err != nil || !st.Mode().IsRegular() {
+		return file{}, false
+	}
+	f = file{size: st.Size(), mtime: st.ModTime().Unix()}
+	if sys, is := st.Sys().(*syscall.Stat_t); is {
+		f.device, f.inode = int64(sys.Dev), int64(sys.Ino) //nolint:unconvert // of other types elsewhere
+	}
+	return f, true
+}
+
+// fileInfo reads {ok, #file_info{}} (lib/kernel/include/file.hrl).
+func fileInfo(t etf.Term) file {
+	var res struct {
+		OK   etf.Atom
+		Info struct {
+			Record                                 etf.Atom
+			Size                                   int64
+			Type, Access                           etf.Term
+			Atime, Mtime, Ctime                    int64
+			Mode, Links, Major, Minor, Inode, U, G int64
+		}
+	}
+	if etf.Assign(t, &res) != nil {
+		return file{}
+	}
+	return file{res.Info.Size, res.Info.Mtime, res.Info.Major, res.Info.Inode}
+}
+
+// onDisk is the sum of a file; several nodes may have loaded it, and it is read once.
+func (x *exam) onDisk(name string) (codesync.Sum, error) {
+	type diskFile string
+	return learn(x.common, diskFile(name), func() (codesync.Sum, error) {
+		if st, err := os.Stat(name); err != nil || !st.Mode().IsRegular() || st.Size() > codesync.MaxBeam {
+			return codesync.Sum{}, errors.Join(err, fs.ErrNotExist)
+		}
+		b, err := os.ReadFile(name) //nolint:gosec // a module's file, that the node has loaded
+		if err != nil {
+			return codesync.Sum{}, err
+		}
+		return codesync.MD5(b)
+	})
+}
+
+func disk(ctx context.Context, x *exam) (Cell, error) {
+	mine, err := modules.of(ctx, x)
+	if err != nil {
+		return Cell{}, x.failed(err, "code:all_loaded(), erlang:get_module_info(M, md5)", "a module was unloaded meanwhile, or the code server hangs")
+	}
+	if len(mine) == 0 {
+		return none("no modules but OTP's and Elixir's")
+	}
+	shared, err := x.shared(ctx, mine)
+	if err != nil {
+		return Cell{}, x.failed(err, "prim_file:read_file_info(File, Opts)", "")
+	}
+	if !shared {
+		return none("its files cannot be read from here")
+	}
+	var mu sync.Mutex
+	var stale []string
+	same, gone := 0, 0
+	work := make(chan etf.Atom)
+	var wg sync.WaitGroup
+	for range runtime.GOMAXPROCS(0) {
+		wg.Go(func() {
+			for m := range work {
+				sum, err := x.onDisk(mine[m].file)
+				mu.Lock()
+				switch {
+				case errors.Is(err, fs.ErrNotExist):
+					gone++
+				case err != nil || sum != mine[m].sum: // what is no module any more is another one, too
+					stale = append(stale, etf.Format(m))
+				default:
+					same++
+				}
+				mu.Unlock()
+			}
+		})
+	}
+	for m, b := range mine {
+		if b.file != "" {
+			work <- m
+		}
+	}
+	close(work)
+	wg.Wait()
+	c, _ := ok("%s as on disk", count(same, "module", "modules"))
+	if gone > 0 {
+		c.Saw += fmt.Sprintf(", %d without a file", gone)
+	}
+	c.Values = map[string]float64{"same": float64(same), "stale": float64(len(stale)), "gone": float64(gone)}
+	if len(stale) > 0 {
+		slices.Sort(stale)
+		c.Status, c.Saw = Warn, "differ from their files: "+listed(stale)
+		c.Cause = "the file was compiled anew and not loaded, or the module was loaded and not written to the file"
+	}
+	return c, nil
+}
