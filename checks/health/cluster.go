@@ -3,6 +3,7 @@ package health
 import (
 	"context"
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -78,6 +79,9 @@ var hidden = &fact[[]etf.Atom]{func(ctx context.Context, x *exam) ([]etf.Atom, e
 // ourselves is the group leader of each call: it has the name that the node knows us by.
 var ourselves = result[etf.Pid]("erlang", "group_leader")
 
+// dynamic is how a name looks that the node itself has given to a guest (erlang:nodes(hidden) has them, of other runs of beamctl too).
+var dynamic = regexp.MustCompile(`^[0-9A-Z]{6,13}@`)
+
 func mesh(ctx context.Context, x *exam) (Cell, error) {
 	have, err := visible.of(ctx, x)
 	if err != nil {
@@ -100,8 +104,8 @@ func mesh(ctx context.Context, x *exam) (Cell, error) {
 	}
 	others := len(x.others())
 	c.Saw = fmt.Sprintf("%d of %d", others-len(missing), others)
-	if len(veiled) > 0 {
-		c.Saw += "; hidden: " + listed(texts(veiled))
+	if named := slices.DeleteFunc(texts(veiled), dynamic.MatchString); len(named) > 0 {
+		c.Saw += "; hidden: " + listed(named)
 	}
 	if len(missing) == 0 {
 		return c, nil
@@ -148,7 +152,7 @@ func spread(ctx context.Context, x *exam) (Cell, error) {
 			others = append(others, s.v[0])
 		}
 	}
-	c, _ := ok("%d", own)
+	c, _ := ok("%s", count(int(own), "process", "processes"))
 	c.Values = map[string]float64{"processes": float64(own)}
 	if len(others) == 0 {
 		return c, nil

@@ -86,7 +86,7 @@ func runqueue(ctx context.Context, x *exam) (Cell, error) {
 	// A burst is gone at the second look.
 	n := min(sum(l.Before.Queue), sum(l.After.Queue))
 	each := float64(n) / float64(max(l.Online, 1))
-	c, _ := ok("%d", n)
+	c, _ := ok("%d waiting", n)
 	c.Values = map[string]float64{"waiting": float64(n), "per_scheduler": each}
 	if each > x.limits.RunQueue {
 		c.Status = Warn

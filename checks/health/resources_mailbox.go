@@ -58,7 +58,7 @@ func mailbox(ctx context.Context, x *exam) (Cell, error) {
 		return Cell{}, x.failed(err, "erlang:process_info(Pid, message_queue_len)", "")
 	}
 	n := q.messages()
-	c, _ := ok("%d", n)
+	c, _ := ok("%s", count(int(n), "message", "messages"))
 	c.Values = map[string]float64{"longest": float64(n)}
 	if n <= int64(x.limits.Mailbox) {
 		return c, nil

@@ -137,19 +137,21 @@ func (a *app) health(parent context.Context, h *healthFlags) error {
 // that beamctl did not start that of this directory, if it has one.
 func (a *app) healthOptions(h *healthFlags) (health.Options, error) {
 	src := launcher.Sources{File: h.config, Env: os.Environ()}
+	var opts health.Options
 	if h.attachFrom == "" && len(h.at.nodes) == 0 {
 		c, err := a.open()
 		if err != nil {
 			return health.Options{}, err
 		}
 		src.Dir = c.Dir()
+		opts.Log = errorsLogged(c)
 	}
 	cfg, err := launcher.ResolveHealth(src)
 	if err != nil {
 		return health.Options{}, err
 	}
 	all := append(health.All(), health.ProbeChecks(cfg.Probes)...)
-	opts := health.Options{Limits: cfg.Limits}
+	opts.Limits = cfg.Limits
 	if opts.Checks, err = health.Select(all, h.only, h.skip); err != nil {
 		return opts, usageError{err}
 	}
