@@ -49,6 +49,21 @@ func TestGuardianKilled(t *testing.T) {
 	assert.NoDirExists(t, filepath.Join(w.dir, ".beamctl"))
 }
 
+// TestKilledBehindScripts: also a VM that is the grandchild of a script, and may have become another user's on the way, goes with
+// supervisor or guardian.
+func TestKilledBehindScripts(t *testing.T) {
+	shell := "sh"
+	if os.Getuid() == 0 {
+		shell = "su, root" // whose own session it has, and no death signal
+	}
+	w := newWorld(t, "")
+	w.write("beamctl.yaml", "count: 1\nruntime: command\ncommand: ["+shell+", -c, \"sh -c 'erl -noinput; true'; true\"]\n")
+	for _, which := range []func(launcher.Record) int{supervisorPid, guardianPid} {
+		killed(t, w, which)
+		w.ok("clean")
+	}
+}
+
 // TestStartAfterDeath: also at once, while the guardian is still ending what there was.
 func TestStartAfterDeath(t *testing.T) {
 	w := newWorld(t, "erlang-kv")

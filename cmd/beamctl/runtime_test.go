@@ -210,6 +210,8 @@ func TestIPv6(t *testing.T) {
 		assertNobodyListens(t, fmt.Sprintf("127.0.0.1:%d", n.Port))
 	}
 	w.ok("health")
+	guest := w.run("exec", "--as-node", "guest", "--", "erl", "-noinput", "-eval", `io:format("~p ~p", [node(), length(nodes())]), halt()`)
+	assert.Equal(t, "'guest@::1' 3", guest.out, guest.err)
 	w.stopped()
 }
 
