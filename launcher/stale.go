@@ -25,7 +25,7 @@ type StaleSource struct {
 
 func (s StaleSource) String() string {
 	if s.Beam == "" {
-		return s.Source + " was never compiled"
+		return s.Source + " is not compiled"
 	}
 	return s.Source + " is newer than " + s.Beam
 }

@@ -81,7 +81,11 @@ func Watch(ctx context.Context, n *node.Node, cfg SyncWatch) error {
 	}
 	w.refresh(ctx)
 	w.connect(ctx)
-	w.sync(ctx, SyncStart)
+	if err := w.build(ctx); err == nil {
+		w.sync(ctx, SyncStart)
+	} else if errors.Is(err, ErrNoBuild) {
+		return err
+	}
 	again := time.NewTicker(askAgain)
 	defer again.Stop()
 	for {
@@ -91,7 +95,9 @@ func Watch(ctx context.Context, n *node.Node, cfg SyncWatch) error {
 		case err := <-w.failed:
 			return err
 		case <-sources:
-			w.compile(ctx)
+			if w.build(ctx) == nil {
+				w.sync(ctx, SyncChanged)
+			}
 		case <-changed:
 			w.sync(ctx, SyncChanged)
 		case t := <-w.joined:
@@ -344,13 +350,14 @@ func (w *syncWatch) fail(err error) {
 	}
 }
 
-// compile builds the project, and pushes what came out of it.
-func (w *syncWatch) compile(ctx context.Context) {
-	switch err := w.Compile(ctx); {
-	case ctx.Err() != nil:
-	case err != nil:
-		w.tell(SyncEvent{What: SyncFailed, Err: err})
-	default:
-		w.sync(ctx, SyncChanged)
+// build builds the project, if that is ours to do. A build that fails is told of: the next may succeed.
+func (w *syncWatch) build(ctx context.Context) error {
+	if w.Compile == nil {
+		return nil
 	}
+	err := w.Compile(ctx)
+	if err != nil && ctx.Err() == nil && !errors.Is(err, ErrNoBuild) {
+		w.tell(SyncEvent{What: SyncFailed, Err: err})
+	}
+	return err
 }

@@ -42,7 +42,7 @@ In a project directory, "beamctl start" finds the application and starts three n
 
 const exitHelp = `Exit codes:
     0  ok
-    1  checks failed, or a called function raised an exception
+    1  checks failed, a push was refused, or a called function raised an exception
     2  usage
     3  no such cluster, or it is not running
     4  could not start

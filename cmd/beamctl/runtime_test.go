@@ -86,17 +86,18 @@ func TestReleases(t *testing.T) {
 	for name, c := range map[string]struct {
 		build func(t *testing.T) (w *world, release string)
 		app   string
+		sync  func(w *world) // what was changed; nil: not
 	}{
 		"mix": {func(t *testing.T) (*world, string) {
 			w := newWorld(t, "elixir-counter")
 			w.tool("MIX_ENV=prod", "mix", "release", "--quiet")
 			return w, "_build/prod/rel/counter"
-		}, "counter"},
+		}, "counter", (*world).syncRelease},
 		"relx": {func(t *testing.T) (*world, string) {
 			w := rebar3Project(t)
 			w.tool("", "rebar3", "release")
 			return w, "_build/default/rel/kv"
-		}, "kv"},
+		}, "kv", nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w, release := c.build(t)
@@ -105,6 +106,11 @@ func TestReleases(t *testing.T) {
 			s := sample(t)
 			w.started(c.app)
 			secret := w.secret()
+			assert.Equal(t, before, files(t, filepath.Join(w.dir, release)), "the release itself is left alone")
+			if c.sync != nil {
+				c.sync(w)
+				before = files(t, filepath.Join(w.dir, release))
+			}
 			w.stopped()
 			assert.Contains(t, s.seen(), "not-the-cookie")
 			assert.NotContains(t, s.seen(), secret)
@@ -120,6 +126,30 @@ func TestReleases(t *testing.T) {
 			assert.Contains(t, inside.ok("config"), "releases/start_erl.data")
 		})
 	}
+}
+
+// syncRelease makes a release again under its nodes, which load nothing by themselves, and brings them up to date.
+func (w *world) syncRelease() {
+	w.t.Helper()
+	assert.Equal(w.t, three("embedded"), w.calls("code:get_mode()"))
+	w.edit("lib/counter.ex", "  alias Counter.Replica\n", "  alias Counter.Replica\n  def extra, do: Counter.Extra.value()\n")
+	w.write("lib/extra.ex", "defmodule Counter.Extra do\n  def value, do: 7\nend\n")
+	w.tool("MIX_ENV=prod", "mix", "compile")
+	rep, _ := w.sync()
+	require.Len(w.t, rep.Stale, 1, "the release is older than the build")
+	assert.Equal(w.t, "_build/prod/lib/counter/ebin/Elixir.Counter.beam", rep.Stale[0].Source)
+	assert.Contains(w.t, w.run("exec", "--", "true").err, "Elixir.Counter.beam is newer than")
+	w.tool("MIX_ENV=prod", "mix", "release", "--quiet", "--overwrite")
+	for _, n := range w.status().Nodes {
+		assert.Equal(w.t, []string{"Elixir.Counter"}, n.Drift)
+	}
+	rep, r := w.sync()
+	assert.Equal(w.t, exitOK, r.code, r.err)
+	for _, n := range rep.Nodes {
+		assert.Equal(w.t, []string{"Elixir.Counter", "Elixir.Counter.Extra"}, n.Pushed)
+	}
+	assert.Equal(w.t, three("7"), w.calls("'Elixir.Counter':extra()"))
+	w.ok("exec", "--", "true")
 }
 
 // TestCommand starts nodes by scripts: one that leaves all to beamctl, one that names itself, one that starts distribution and looks for the

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"os"
 	"slices"
@@ -245,9 +244,6 @@ func (a *app) watchSync(parent context.Context, n *node.Node, p *syncPlan, flags
 	cfg := launcher.SyncWatch{SyncConfig: p.SyncConfig, Root: p.root, Targets: p.targets, Told: a.showSyncEvent}
 	if flags.compile {
 		cfg.Compile = func(ctx context.Context) error { return p.build(ctx, a) }
-		if err := p.build(ctx, a); err != nil {
-			return err
-		}
 	}
 	a.say("watching %s; Ctrl-C ends it", p.root)
 	err := launcher.Watch(ctx, n, cfg)
@@ -258,5 +254,5 @@ func (a *app) watchSync(parent context.Context, n *node.Node, p *syncPlan, flags
 		a.say("the cluster has ended")
 		return nil
 	}
-	return fmt.Errorf("sync: %w", err)
+	return err
 }
