@@ -94,7 +94,7 @@ const (
 func FewFiles(n int) *checks.Finding {
 	var rl unix.Rlimit
 	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &rl); err != nil {
-		return nil // then it shows when it happens
+		return nil //nolint:nilerr // then it shows when it happens
 	}
 	need := uint64(supervisorFiles + filesPerNode*n)
 	if rl.Cur >= need { // which Go has raised as far as it may

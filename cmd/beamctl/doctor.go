@@ -28,7 +28,8 @@ func (a *app) doctorCmd() *cobra.Command {
 		Short: "Look for everything that keeps a cluster from starting",
 		Long: `Doctor examines this machine (EPMD, resolver, tools and their versions, cookies, limits, memory, disk, clock), the project of this
 directory, if there is one (names, hosts, ports, programs, compiled code), and what earlier clusters have left. It says what it
-looked at, what it saw, and what to do about what is wrong. It starts nothing, boots no BEAM, and needs no Erlang.
+looked at, what it saw, and what to do about what is wrong. It starts nothing and needs no Erlang; versions are read from files (only
+an erl or elixir that is a version manager's shim is run, if nothing else tells, which is said).
 
 What fails keeps nodes from starting or from finding each other; what only may is a warning. If something fails the exit code
 is 1. "beamctl start" makes those of these checks first that can fail a start.

@@ -29,7 +29,7 @@ What ` + "`beamctl doctor`" + ` looks at before a start, and what ` + "`beamctl 
 ## doctor
 
 Each check is ` + "`ok`, `warn`, `fail` or `none`" + ` (there is nothing to check). It looks at this machine and at the project of the directory; it asks
-no node and boots no BEAM. Those marked * are made by ` + "`start`" + `, too, before anything is started, which refuses to start what one of them fails.
+no node and boots no BEAM, but for an ` + "`erl` or `elixir`" + ` that is a shim and tells nothing otherwise. Those marked * are made by ` + "`start`" + `, too, before anything is started, which refuses to start what one of them fails.
 What ` + "`doctor --fix`" + ` does about a fault is said where there is something that it does.
 `)
 	var group doctor.Group
