@@ -108,7 +108,7 @@ func (x *exam) problem(v Verdict, f checks.Finding, m mend) {
 
 // result sums up. Where nothing was noted but problems, the first of them is what was seen.
 func (x *exam) result(c *Check, took time.Duration) Result {
-	r := Result{Check: c.Name, Group: c.Group, What: c.What, Verdict: OK, Saw: strings.Join(x.saw, "; "), Problems: x.problems, Millis: millis(took)}
+	r := Result{Check: c.Name, Group: c.Group, What: c.What, Verdict: OK, Saw: strings.Join(x.saw, "; "), Problems: append([]Problem{}, x.problems...), Millis: millis(took)}
 	slices.SortStableFunc(r.Problems, func(a, b Problem) int { return strings.Compare(string(a.Verdict), string(b.Verdict)) })
 	switch {
 	case len(r.Problems) > 0:

@@ -156,6 +156,9 @@ func TestNothingIsWrong(t *testing.T) {
 		}
 	}
 	assert.True(t, r.OK)
+	b, err := json.Marshal(r)
+	require.NoError(t, err)
+	assert.NotContains(t, string(b), "null")
 	require.NoError(t, doctor.Preflight(t.Context(), u.Subject))
 	// Nothing of the probes is left.
 	for _, dir := range []string{u.home, u.Env["TMPDIR"], u.Project.Dir} {

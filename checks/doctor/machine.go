@@ -214,7 +214,7 @@ func (s *Subject) stateDir() string {
 func checkState(_ context.Context, x *exam) {
 	at := x.stateDir()
 	if at == "" {
-		x.none("no project")
+		x.noProject()
 		return
 	}
 	_, err := touch(at)

@@ -90,6 +90,15 @@ func checkProject(_ context.Context, x *exam) {
 	}
 }
 
+// noProject notes that there is none to look at.
+func (x *exam) noProject() {
+	if x.PlanErr != nil {
+		x.none("not known, see project")
+	} else {
+		x.none("no project")
+	}
+}
+
 // lines shows many errors one below the other.
 func lines(err error) string {
 	all, ok := errors.AsType[*multierror.Error](err)
@@ -105,7 +114,7 @@ func lines(err error) string {
 
 func checkNames(_ context.Context, x *exam) {
 	if x.Project == nil {
-		x.none("no project")
+		x.noProject()
 		return
 	}
 	seen := make(map[string]bool)
@@ -161,7 +170,7 @@ func nameFault(name string, short bool) *checks.Finding {
 
 func checkHosts(ctx context.Context, x *exam) {
 	if x.Project == nil {
-		x.none("no project")
+		x.noProject()
 		return
 	}
 	var hosts []string
@@ -191,7 +200,7 @@ func checkHosts(ctx context.Context, x *exam) {
 
 func checkPorts(ctx context.Context, x *exam) {
 	if x.Project == nil {
-		x.none("no project")
+		x.noProject()
 		return
 	}
 	for _, r := range x.Project.Ports {
@@ -201,10 +210,10 @@ func checkPorts(ctx context.Context, x *exam) {
 				continue
 			}
 		}
-		free, err := r.free(ctx, enough)
+		free, taken, err := r.free(ctx, enough)
 		own := 0
-		if free < r.Need {
-			own = x.own(r)
+		if free < r.Need && !r.Spare {
+			own = x.own(taken)
 		}
 		if free+own >= r.Need || r.Spare {
 			text := fmt.Sprintf("%s %s: %d of %d free", r.Name, r, free, r.Hi-r.Lo+1)
@@ -214,32 +223,32 @@ func checkPorts(ctx context.Context, x *exam) {
 			x.see("%s", text)
 			continue
 		}
-		x.fail(r.finding(free, err))
+		x.fail(r.finding(free, taken, err))
 	}
 	if len(x.saw) == 0 && len(x.problems) == 0 {
 		x.none("no fixed port is wanted")
 	}
 }
 
-// free counts the ports that can be had, until they are enough; err is why the last of the others cannot.
-func (r Ports) free(ctx context.Context, enough int) (free int, err error) {
+// free counts the ports that can be had, until they are enough; err is why the last of those that are taken cannot.
+func (r Ports) free(ctx context.Context, enough int) (free int, taken []int, err error) {
 	for p := r.Lo; p <= r.Hi && free < enough; p++ {
 		if perr := probe(ctx, r.Host, p); perr != nil {
-			err = perr
+			taken, err = append(taken, p), perr
 		} else {
 			free++
 		}
 	}
-	return free, err
+	return free, taken, err
 }
 
 // own counts those that the running cluster of the project holds.
-func (x *exam) own(r Ports) int {
+func (x *exam) own(taken []int) int {
 	if x.Clusters.Owner == nil {
 		return 0
 	}
 	own := 0
-	for p := r.Lo; p <= r.Hi; p++ {
+	for _, p := range taken {
 		if pid, _, ok := checks.PortHolder(p); ok && x.Clusters.Owner(pid) == x.Project.Cluster {
 			own++
 		}
@@ -248,7 +257,7 @@ func (x *exam) own(r Ports) int {
 }
 
 // finding says that too few are free; err is why, nil if there are too few at all.
-func (r Ports) finding(free int, err error) checks.Finding {
+func (r Ports) finding(free int, taken []int, err error) checks.Finding {
 	f := checks.Finding{
 		What: fmt.Sprintf("of the ports %s (%s) %d are wanted and %d free", r, r.Name, r.Need, free), Err: err,
 		Saw: fmt.Sprintf("there are %d", r.Hi-r.Lo+1), Fix: r.Name + " in beamctl.yaml needs a wider range",
@@ -264,7 +273,7 @@ func (r Ports) finding(free int, err error) checks.Finding {
 		f.What, f.Fix = fmt.Sprintf("the ports %s (%s) cannot be listened on", r, r.Name), "choose others: "+r.Name+" in beamctl.yaml; those below 1024 are root's"
 		return f
 	}
-	for p := r.Lo; p <= r.Hi; p++ {
+	for _, p := range taken {
 		if pid, cmd, ok := checks.PortHolder(p); ok {
 			f.Saw = fmt.Sprintf("port %d is held by pid %d: %s", p, pid, cmd)
 			break
@@ -294,7 +303,7 @@ func (r Ports) String() string {
 
 func checkEphemeral(_ context.Context, x *exam) {
 	if x.Project == nil {
-		x.none("no project")
+		x.noProject()
 		return
 	}
 	e := checks.KernelPorts()
@@ -319,7 +328,7 @@ func checkEphemeral(_ context.Context, x *exam) {
 
 func checkBuild(_ context.Context, x *exam) {
 	if x.Project == nil {
-		x.none("no project")
+		x.noProject()
 		return
 	}
 	b := &x.Project.Build

@@ -62,7 +62,7 @@ var runs = map[string][]string{"mix": {"elixir", "erl"}, "elixir": {"erl"}, "iex
 
 func checkPrograms(_ context.Context, x *exam) {
 	if x.Project == nil {
-		x.none("no project")
+		x.noProject()
 		return
 	}
 	told := make(map[Program]bool)
