@@ -43,5 +43,6 @@ func explainTLS(f *Finding, t Target, err error) {
 	default:
 		f.What = t.Name + " cannot be reached: TLS fails"
 		f.Cause = "its certificate, or ours, is not accepted by the other side, or only one side speaks TLS"
+		f.Fix = "compare the files that it was started with (-ssl_dist_optfile) and ours: --tls-optfile, or --tls-ca, --tls-cert and --tls-key"
 	}
 }

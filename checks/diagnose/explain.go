@@ -102,7 +102,14 @@ func (c *climber) explainHandshake(ctx context.Context, f *checks.Finding, err e
 		return
 	}
 	seen := c.rec.first()
-	if c.t.TLS != nil { // what came are TLS records; checks.Unreachable knows the rest
+	if c.t.TLS != nil { // what came are records of TLS; checks.Unreachable knows the rest
+		if silent && len(seen) == 0 {
+			f.What = c.t.Name + " does not answer a TLS hello"
+			f.Saw = fmt.Sprintf("%s accepts the connection, and not a byte comes back in %v", c.addr, c.step)
+			f.Cause = "the node has no TLS (-proto_dist inet_tls), and waits for the rest of what it takes for its own handshake; or it is stopped or hangs"
+			f.Fix = "leave out the --tls flags"
+			c.explainHolder(f, nil)
+		}
 		return
 	}
 	a := recognize(seen)
@@ -144,7 +151,7 @@ func (c *climber) explainHolder(f *checks.Finding, a *answer) {
 		f.What = c.t.Name + " does not answer: its process is stopped"
 		f.Cause = "somebody has sent it SIGSTOP, or a debugger holds it"
 		f.Fix = fmt.Sprintf("let it go on: kill -CONT %d", h.pid)
-	case h.beam():
+	case h.beam() && c.t.TLS == nil:
 		f.What = c.t.Name + " does not answer: its VM runs, and its net_kernel does not take connections"
 		f.Cause = "net_kernel is suspended (sys:suspend) or waits for something; or the whole VM is overloaded"
 		f.Fix = "look at net_kernel from a node that is connected already: erpc:call(Node, sys, get_status, [net_kernel]); sys:resume(net_kernel) ends a suspension"

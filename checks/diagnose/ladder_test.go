@@ -1,6 +1,7 @@
 package diagnose
 
 import (
+	"crypto/tls"
 	"io"
 	"net"
 	"net/http"
@@ -299,10 +300,54 @@ func TestHighRungs(t *testing.T) {
 		target.Apps = []string{"kernel", "crypto"}
 		says(t, broken(t, target, "apps"), "crypto not running", "applications run, not crypto")
 	})
-	t.Run("TLS asked in plain", func(t *testing.T) {
+	t.Run("TLS", func(t *testing.T) {
 		authority := nodetest.NewAuthority(t)
 		authority.Issue("node", "127.0.0.1")
+		ours := &tls.Config{RootCAs: authority.Pool, Certificates: []tls.Certificate{authority.Issue("us", "127.0.0.1")}}
 		e := c.Erl("secure", authority.Args("node")...)
 		says(t, broken(t, at(e), "handshake"), "wants TLS", "inet_tls", "--tls-")
+
+		target := at(e)
+		target.TLS = ours
+		require.Eventually(t, func() bool {
+			ladder, f := climb(t.Context(), quiet(t), target, step)
+			return f == nil && ladder[len(ladder)-1].Status == RungOK
+		}, 20*time.Second, 50*time.Millisecond, "with TLS there is nothing wrong")
+		target.TLS = &tls.Config{RootCAs: nodetest.NewAuthority(t).Pool}
+		says(t, broken(t, target, "handshake"), "authority that is not trusted")
+		plain := at(ready("plain"))
+		plain.TLS = ours
+		says(t, brokenIn(t, silence, plain, "handshake"), "does not answer a TLS hello", "leave out the --tls flags")
 	})
+}
+
+// Nodes so old that they lack something cannot be run here.
+func TestOldNode(t *testing.T) {
+	t.Parallel()
+	cookie := dist.NewCookie("nothing-secret")
+	for name, c := range map[string]struct {
+		lacks  dist.Flags
+		cookie RungStatus
+	}{
+		"before OTP 23": {dist.FlagMapTag, RungUnreached}, // which is told in the middle of the handshake
+		"no spawning":   {dist.FlagSpawn, RungOK},
+	} {
+		t.Run(name, func(t *testing.T) {
+			at := listener(t, func(nc net.Conn) {
+				flags := (flagsOffered | dist.FlagNameMe) &^ c.lacks &^ dist.FlagMandatory25Digest
+				conn, err := dist.Accept(t.Context(), nc, dist.Config{Local: dist.Identity{Name: "old@127.0.0.1", Creation: 7, Flags: flags}, Cookie: cookie, Receiver: deaf{}},
+					func(dist.Identity) dist.Admission { return dist.Admission{Name: "guest@127.0.0.1", Creation: 8} })
+				if err == nil {
+					<-conn.Done()
+					_ = conn.Close()
+				}
+			})
+			ladder, f := climb(t.Context(), quiet(t), checks.Target{Name: "old@127.0.0.1", Addr: at.String(), Cookie: cookie}, step)
+			require.NotNil(t, f)
+			assert.Equal(t, c.cookie, ladder[5].Status, "%+v", ladder)
+			assert.Equal(t, "flags", ladder[6].Name)
+			assert.Equal(t, RungFail, ladder[6].Status, "%+v", ladder)
+			assert.Contains(t, f.Saw, map[dist.Flags]string{dist.FlagMapTag: "MAP_TAG", dist.FlagSpawn: "SPAWN"}[c.lacks])
+		})
+	}
 }

@@ -82,6 +82,9 @@ func (nr *NodeReport) testify(f *checks.Finding) {
 	}
 	if len(with) > 0 {
 		f.Saw += fmt.Sprintf("\n%s still connected with it: %s", are(with), says[0])
+		if strings.Contains(says[0], "sys:suspend_loop") {
+			f.Cause, f.Fix = "net_kernel is suspended (sys:suspend/1)", fmt.Sprintf("on %s: erpc:call('%s', sys, resume, [net_kernel])", with[0], nr.Node)
+		}
 	}
 	if len(without) > 0 {
 		f.Saw += fmt.Sprintf("\n%s not connected with it", are(without))

@@ -161,6 +161,9 @@ func (p *diagnosis) cluster(a *app) error {
 		if p.targets, err = c.Targets(); err != nil {
 			return err
 		}
+	case launcher.Skewed: // its nodes are not known
+		_, err = launcher.Open(a.where())
+		return err
 	case launcher.Failed, launcher.Stopped:
 	}
 	p.opts.Known = stateFindings(&r)
@@ -195,7 +198,7 @@ func exists(path string) bool {
 func stateFindings(r *launcher.Record) []diagnose.Finding {
 	f := checks.Finding{What: fmt.Sprintf("cluster %s does not run", r.Spec.Cluster), Saw: r.Failure, Cause: "it could not start, or was ended", Fix: "start it again; what it has left is read here"}
 	switch r.State {
-	case launcher.Ready, launcher.Starting:
+	case launcher.Ready, launcher.Starting, launcher.Skewed:
 		return nil
 	case launcher.Stopped:
 		f.Saw, f.Cause = "it was stopped, and its files were kept", "somebody has stopped it"

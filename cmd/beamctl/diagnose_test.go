@@ -34,7 +34,7 @@ func about(r *diagnose.Report, area diagnose.Area, node string) string {
 	var all []string
 	for _, f := range r.Findings {
 		if f.Area == area && f.Node == node {
-			all = append(all, f.Finding.Error())
+			all = append(all, f.Error())
 		}
 	}
 	return strings.Join(all, "\n")
