@@ -61,8 +61,34 @@ Each check is made of every node, and is ` + "`ok`, `warn`, `fail`, `none` (ther
 		}
 		row(&b, "`"+c.Name+"`", c.What, c.Asks, c.Fails, c.Fix)
 	}
+	b.WriteString(matrix)
 	return b.String()
 }
+
+// matrix says what the probes of the configuration are, and which check is which of those that clusters are commonly asked.
+const matrix = `
+### Probes
+
+Checks of your own are under ` + "`health.probes` in `beamctl.yaml`" + `, as [config.md](config.md#health) says: a call, or a chain of calls, and what is expected of the
+result. They are columns like all others, with the name that you give them, in the group ` + "`probes`" + `.
+
+### What is commonly asked of a cluster
+
+| question | check |
+|---|---|
+| ping: does the node answer? | ` + "`ping`" + ` |
+| rpc: does it run calls? | ` + "`rpc`" + ` |
+| cookie: is it the right one? | ` + "`cookie`" + ` |
+| app_started: does the application run? | ` + "`apps`, `versions`" + ` |
+| genservers: do its processes answer? | ` + "`servers`, `supervisors`" + ` |
+| arsenal: does what the application offers work? | [probes](config.md#an-example-the-operations-of-an-arsenal) |
+| cluster_formed: is it one cluster? | ` + "`mesh`" + ` |
+| node_discovery: who has found whom? | ` + "`mesh`" + ` |
+| process_distribution: how are processes spread over the nodes? | ` + "`limits`" + ` |
+| latency: how far are the nodes from each other? | ` + "`latency`, `ping`" + ` |
+| memory: how much is in use? | ` + "`memory`" + ` |
+| cpu: how much do they work? | ` + "`schedulers`, `runqueue`" + ` |
+`
 
 // preflight says which check is which item of the list that a start is commonly preceded by.
 const preflight = `
