@@ -60,6 +60,9 @@ func Select(all []*Check, only, skip []string) ([]*Check, error) {
 			out = append(out, c)
 		}
 	}
+	if len(out) == 0 {
+		return nil, fmt.Errorf("%w: none is left", ErrNoCheck)
+	}
 	return out, nil
 }
 

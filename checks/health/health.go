@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strings"
 	"sync"
 	"time"
+	"unicode"
 
 	"github.com/beamctl/beamctl/checks"
 	"github.com/beamctl/beamctl/node"
@@ -72,8 +74,19 @@ func (x *exam) examine(ctx context.Context, c *Check) Cell {
 	if cell.Fix == "" && (cell.Status == Warn || cell.Status == Fail) {
 		cell.Fix = c.Fix
 	}
+	cell.Saw, cell.Cause, cell.Fix = printable(cell.Saw), printable(cell.Cause), printable(cell.Fix)
 	cell.Check, cell.Group, cell.Millis = c.Name, c.Group, millis(time.Since(start))
 	return cell
+}
+
+// printable takes from a text, parts of which a node has said, what would be a command to a terminal.
+func printable(s string) string {
+	return strings.Map(func(r rune) rune {
+		if r != '\n' && !unicode.IsPrint(r) {
+			return unicode.ReplacementChar
+		}
+		return r
+	}, s)
 }
 
 func failure(err error) Cell {

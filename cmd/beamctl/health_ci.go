@@ -97,7 +97,7 @@ func healthGitHub(w io.Writer, r *health.Report, failOn health.Status) error {
 		}
 	}
 	path := os.Getenv("GITHUB_STEP_SUMMARY")
-	if path == "" {
+	if path == "" || len(r.Rows) == 0 {
 		return nil
 	}
 	file, err := os.OpenFile(path, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o644) //nolint:gosec // given by the runner, to be read by it

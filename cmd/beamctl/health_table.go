@@ -20,6 +20,9 @@ const (
 // healthTable shows the checks by group, a column for each node; or, if they do not fit, a line for each node with a column for each
 // group. Below it is what is wrong.
 func healthTable(w io.Writer, r *health.Report, color bool, width int) error {
+	if len(r.Rows) == 0 {
+		return nil
+	}
 	if width == 0 {
 		width = noWidth
 	}
