@@ -12,7 +12,11 @@ export LC_ALL := C.UTF-8
 
 .DEFAULT_GOAL := help
 .PHONY: help build demo test test-go test-examples test-unprivileged otp-releases \
+<<<<<<< HEAD
 	test-matrix test-matrix-long compatibility lint fmt fuzz-short fuzz-long soak soak-wire bench scale clean
+=======
+	test-matrix test-matrix-long compatibility lint fmt fuzz-short fuzz-long soak soak-wire soak-health bench clean
+>>>>>>> 5f93b12 (health: a node is as it was before, measured from outside over many runs)
 
 help: ## Show this help
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 26
@@ -87,6 +91,9 @@ soak: ## SOAK=200 cycles of start, health and stop, each disturbed (kill -9, SIG
 
 soak-wire: ## Ten minutes of a thousand calls a second to a node that is paused, killed and restarted
 	go test -run='^TestSoak$$' -v -timeout=20m ./node -soak=10m
+
+soak-health: otp-releases ## A thousand health checks of a node, which has to be as it was before the first
+	go test -count=1 -run='^TestFlat$$' -v -timeout=30m ./checks/health -flat.runs=1000
 
 BENCHTIME ?= 9x
 bench: build ## Compare with epmd, erl, erl_call and a C node, by turns in one run; BENCHTIME=9x is the number of rounds

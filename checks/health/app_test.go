@@ -27,7 +27,7 @@ var appFaults = []fault{
 		name: "another version",
 		make: erl(`{ok, Keys} = rpc:call(B, application, get_all_key, [crypto]), ok = rpc:call(B, application, stop, [crypto]),
 			ok = rpc:call(B, application, unload, [crypto]),
-			ok = rpc:call(B, application, load, [{application, crypto, lists:keyreplace(vsn, 1, Keys, {vsn, "0.1\\e[31m"})}]),
+			ok = rpc:call(B, application, load, [{application, crypto, lists:keyreplace(vsn, 1, Keys, {vsn, "0.1\e[31m"})}]),
 			ok = rpc:call(B, application, start, [crypto])`),
 		undo: erl(`ok = rpc:call(B, application, stop, [crypto]), ok = rpc:call(B, application, unload, [crypto]),
 			ok = rpc:call(B, application, start, [crypto])`),

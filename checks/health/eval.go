@@ -49,9 +49,10 @@ func bif(function etf.Atom, arity int) etf.Tuple {
 	return etf.Tuple{etf.Atom("fun"), 0, etf.Tuple{etf.Atom("function"), value(etf.Atom("erlang")), value(function), value(arity)}}
 }
 
-// apply is module:function(args).
+// apply is (fun module:function/n)(args): without the fun erl_eval would load erl_internal, to see whether it is an operator.
 func apply(module, function etf.Atom, args ...etf.Tuple) etf.Tuple {
-	return etf.Tuple{etf.Atom("call"), 0, etf.Tuple{etf.Atom("remote"), 0, value(module), value(function)}, forms(args)}
+	extern := etf.Tuple{etf.Atom("fun"), 0, etf.Tuple{etf.Atom("function"), value(module), value(function), value(len(args))}}
+	return etf.Tuple{etf.Atom("call"), 0, extern, forms(args)}
 }
 
 // try is catch Expr.
