@@ -12,11 +12,7 @@ export LC_ALL := C.UTF-8
 
 .DEFAULT_GOAL := help
 .PHONY: help build demo test test-go test-examples test-unprivileged otp-releases \
-<<<<<<< HEAD
-	test-matrix test-matrix-long compatibility lint fmt fuzz-short fuzz-long soak soak-wire bench scale clean
-=======
-	test-matrix test-matrix-long compatibility lint fmt fuzz-short fuzz-long soak soak-wire soak-health bench clean
->>>>>>> 5f93b12 (health: a node is as it was before, measured from outside over many runs)
+	test-matrix test-matrix-long compatibility lint fmt fuzz-short fuzz-long soak soak-wire soak-health bench scale clean
 
 help: ## Show this help
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 26

@@ -82,9 +82,9 @@ result. They are columns like all others, with the name that you give them, in t
 | app_started: does the application run? | ` + "`apps`, `versions`" + ` |
 | genservers: do its processes answer? | ` + "`servers`, `supervisors`" + ` |
 | arsenal: does what the application offers work? | [probes](config.md#an-example-the-operations-of-an-arsenal) |
-| cluster_formed: is it one cluster? | ` + "`mesh`" + ` |
+| cluster_formed: is it one cluster? | ` + "`mesh`, `partitions`, `overlap`, `global`, `locks`, `pg`, `mnesia`" + ` |
 | node_discovery: who has found whom? | ` + "`mesh`" + ` |
-| process_distribution: how are processes spread over the nodes? | ` + "`limits`" + ` |
+| process_distribution: how are processes spread over the nodes? | ` + "`spread`, `limits`" + ` |
 | latency: how far are the nodes from each other? | ` + "`latency`, `ping`" + ` |
 | memory: how much is in use? | ` + "`memory`" + ` |
 | cpu: how much do they work? | ` + "`schedulers`, `runqueue`" + ` |
