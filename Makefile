@@ -12,7 +12,7 @@ export LC_ALL := C.UTF-8
 
 .DEFAULT_GOAL := help
 .PHONY: help build demo test test-go test-examples test-unprivileged otp-releases \
-	test-matrix test-matrix-long compatibility lint fmt fuzz-short fuzz-long soak soak-wire soak-health bench scale clean
+	test-matrix test-matrix-long compatibility lint fmt fuzz-short fuzz-long soak soak-wire soak-health soak-sync bench scale clean
 
 help: ## Show this help
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 26
@@ -50,8 +50,9 @@ otp-releases: ## Unpack the OTP releases that the matrix tests, under .cache
 CONFORMANCE = CGO_ENABLED=1 go test -race -count=1 -parallel=8 -timeout=$(TEST_TIMEOUT) ./node/conformance \
 	-releases=$(CURDIR)/.cache/otp/releases
 
-test-matrix: otp-releases ## Run the conformance suite with every supported OTP release, and all of them as one cluster
+test-matrix: otp-releases ## Run the conformance suite and code pushes with every supported OTP release, and all of them as one cluster
 	$(CONFORMANCE)
+	CGO_ENABLED=1 go test -race -count=1 -timeout=$(TEST_TIMEOUT) ./node/codesync -releases=$(CURDIR)/.cache/otp/releases
 	go test -count=1 -tags=matrix -run='^TestMixedReleases$$' ./cmd/beamctl -releases=$(CURDIR)/.cache/otp/releases
 	go test -count=1 -tags=matrix -run='^TestReleases$$' ./checks/doctor -releases=$(CURDIR)/.cache/otp/releases
 
@@ -91,10 +92,14 @@ soak-wire: ## Ten minutes of a thousand calls a second to a node that is paused,
 soak-health: otp-releases ## A thousand health checks of a node, which has to be as it was before the first
 	go test -count=1 -run='^TestFlat$$' -v -timeout=30m ./checks/health -flat.runs=1000
 
+soak-sync: ## A thousand code pushes, and a thousand that are refused, to a node whose atoms, processes and memory are counted
+	go test -run='^TestSoak$$' -v -timeout=20m ./node/codesync -soak=1000
+
 BENCHTIME ?= 9x
 bench: build ## Compare with epmd, erl, erl_call and a C node, by turns in one run; BENCHTIME=9x is the number of rounds
 	go test -run='^$$' -bench='Call|Bulk' -benchtime=$(BENCHTIME) ./node
 	taskset -c 0 go test -run='^$$' -bench=Call -benchtime=$(BENCHTIME) ./node
+	go test -run='^$$' -bench=. -benchtime=$(BENCHTIME) -timeout=1h ./node/codesync
 	go test -run='^$$' -bench=. -skip=Scale -benchtime=$(BENCHTIME) -timeout=1h ./cmd/beamctl
 	go test -run='^$$' -bench=. -benchmem ./dist/etf ./epmd
 

@@ -11,6 +11,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"sync"
 	"syscall"
 
 	"github.com/beamctl/beamctl/dist/etf"
@@ -58,6 +59,7 @@ type Beam struct {
 	Code []byte
 
 	plain []byte // Code, unpacked
+	lean  func() []byte
 	file  fileID
 }
 
@@ -117,6 +119,7 @@ var hashed = [...]string{"Atom", "AtU8", "Code", "StrT", "ImpT", "ExpT", "FunT",
 // what the loader of a node does.
 func Parse(code []byte) (*Beam, error) {
 	b := &Beam{Code: code, plain: code}
+	b.lean = sync.OnceValue(b.loadable)
 	if bytes.HasPrefix(code, []byte{0x1f, 0x8b}) {
 		z, err := gzip.NewReader(bytes.NewReader(code))
 		if err == nil {
@@ -252,7 +255,7 @@ func (b *Beam) sent(o *Options) []byte {
 	if o.Persist {
 		return b.Code
 	}
-	return b.loadable()
+	return b.lean()
 }
 
 // compilers says with which version of application compiler each release of OTP began (otp_versions.table). What is newer than the

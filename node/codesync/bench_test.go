@@ -26,6 +26,33 @@ func BenchmarkPush(b *testing.B) {
 	}
 }
 
+// BenchmarkNothing reads the files of Elixir's modules and compares them with a node that runs them.
+func BenchmarkNothing(b *testing.B) {
+	bench := newBench(b, release{Major: 25}, 1)
+	dirs, err := filepath.Glob("/usr/lib/elixir/lib/*/ebin")
+	require.NoError(b, err)
+	set, err := ReadDirs(b.Context(), dirs...)
+	require.NoError(b, err)
+	plan, err := Compare(b.Context(), bench.n, bench.nodes, set, Options{})
+	require.NoError(b, err)
+	_, err = Push(b.Context(), bench.n, plan)
+	require.NoError(b, err)
+	var read, compare []float64
+	for b.Loop() {
+		began := time.Now()
+		set, err := ReadDirs(b.Context(), dirs...)
+		require.NoError(b, err)
+		read = append(read, 1000*since(began))
+		began = time.Now()
+		plan, err := Compare(b.Context(), bench.n, bench.nodes, set, Options{})
+		require.NoError(b, err)
+		compare = append(compare, 1000*since(began))
+		require.True(b, plan.Empty())
+	}
+	b.ReportMetric(median(read), "read-ms")
+	b.ReportMetric(median(compare), "compare-ms")
+}
+
 func benchmarkPush(b *testing.B, glob string, nodes int) {
 	bench := newBench(b, release{Major: 25}, nodes)
 	var set Set
@@ -75,8 +102,10 @@ func benchmarkPush(b *testing.B, glob string, nodes int) {
 		began := time.Now()
 		plan, err := Compare(b.Context(), bench.n, bench.nodes, set, Options{})
 		require.NoError(b, err)
-		_, err = Push(b.Context(), bench.n, plan)
+		compared := time.Since(began)
+		report, err := Push(b.Context(), bench.n, plan)
 		require.NoError(b, err)
+		b.Logf("compare %v, %+v", compared, report.Took)
 		return time.Since(began)
 	}
 	// The node reads the files, and then only loads: {Time, ok}.

@@ -16,6 +16,9 @@ import (
 	"github.com/beamctl/beamctl/node/nodetest"
 )
 
+// tick is how often a test looks whether what it waits for has come.
+const tick = 20 * time.Millisecond
+
 // caseTime bounds one case, boots included, on a busy machine.
 const caseTime = 2 * time.Minute
 
@@ -39,6 +42,9 @@ func newBench(t testing.TB, r release, count int, args ...string) *bench {
 	b.args = append([]string{"-pa", b.dir}, args...)
 	var cancel context.CancelFunc
 	b.ctx, cancel = context.WithTimeout(t.Context(), caseTime)
+	if _, long := t.(*testing.B); long {
+		b.ctx = t.Context()
+	}
 	t.Cleanup(cancel)
 	for i := range count {
 		e := b.c.ErlOf(r.Bin, string(rune('a'+i)), b.args...)

@@ -19,29 +19,30 @@
 %% node of Us is lost, a stager that has not promised to finish gives up and tells the other stagers (Peers) so; one that has promised
 %% asks them: it gives up if one of them has, and finishes if not. It also finishes as soon as another says that it does.
 %%
-%% Nothing here may make the node connect to anybody: Us may be gone, and Peers be behind a partition.
-Mon = case lists:member(node(Us), nodes(connected)) of
+%% Nothing here may make the node connect to anybody: Us may be gone, and Peers be behind a partition. And it does without guards and
+%% filters, for which erl_eval needs erl_lint, and that modules that a node may not have loaded.
+Mon = case lists:member(erlang:node(Us), erlang:nodes(connected)) of
 	true -> erlang:monitor(process, Us);
-	false -> exit(normal)
+	false -> erlang:exit(normal)
 end,
 {Peers, Count, Running, Removed, Known, Files, Obsolete} = receive
 	%% [Pid], number of parts, [{Module, Sum | none}] as the plan saw them, [Module] to delete, [{Module, Bin}] to go back to,
 	%% [{Module, Temp, File}] to write, [File] to delete
 	{start, Job} -> Job;
-	abort -> exit(normal);
-	{'DOWN', Mon, _, _, _} -> exit(normal)
+	abort -> erlang:exit(normal);
+	{'DOWN', Mon, _, _, _} -> erlang:exit(normal)
 end,
 Code = lists:append([receive
 	{load, I, Part} -> Part;
-	abort -> exit(normal);
-	{'DOWN', Mon, _, _, _} -> exit(normal)
+	abort -> erlang:exit(normal);
+	{'DOWN', Mon, _, _, _} -> erlang:exit(normal)
 end || I <- lists:seq(1, Count)]),
 Ms = [M || {M, _, _} <- Code],
 try
-	Altered = [M || {M, Sum} <- Running, Sum =/= case erlang:module_loaded(M) of
+	Altered = [M || {M, Sum} <- Running, true <- [Sum =/= case erlang:module_loaded(M) of
 		true -> erlang:get_module_info(M, md5);
 		false -> none
-	end],
+	end]],
 	%% What runs now, to go back to: none if the object code is neither known nor on disk.
 	Old = [{M, File, case lists:keyfind(M, 1, Known) of
 		{_, Bin} -> Bin;
@@ -52,7 +53,7 @@ try
 			end;
 			error -> none
 		end
-	end} || {M, Sum} <- Running, Sum =/= none, {file, File} <- [code:is_loaded(M)], is_list(File)],
+	end} || {M, Sum} <- Running, true <- [Sum =/= none], {file, File} <- [code:is_loaded(M)]],
 	Unwritten = [{File, Error} || {M, Temp, File} <- Files, {_, _, Bin} <- [lists:keyfind(M, 1, Code)],
 		{error, Error} <- [file:write_file(Temp, Bin)]],
 	Prepared = case {Altered, Unwritten} of
@@ -64,44 +65,50 @@ try
 		_ -> {Prepared, none}
 	end,
 	erlang:send(Us, {loaded, Result, [M || {M, _, none} <- Old]}, [noconnect]),
-	Change = receive
+	Asked = receive
 		{prepare, Pids} -> Pids;
-		Other when Other =:= abort; element(2, Other) =:= Mon ->
-			[erlang:send(Peer, {self(), abort}, [noconnect]) || Peer <- Peers],
-			exit(normal)
+		abort -> abort;
+		{'DOWN', Mon, _, _, _} -> abort
+	end,
+	Change = case Asked of
+		abort -> [erlang:send(Peer, {erlang:self(), abort}, [noconnect]) || Peer <- Peers], erlang:exit(normal);
+		_ -> Asked
 	end,
 	{Finished, Unchanged, Limit} = try
-		Busy = [{Pid, Error} || {Pid, _, _} <- Change, Error <- [catch sys:suspend(Pid)], Error =/= ok],
+		Busy = [{Pid, Error} || {Pid, _, _} <- Change, {true, Error} <- [case catch sys:suspend(Pid) of ok -> ok; E -> {true, E} end]],
 		erlang:send(Us, {prepared, Busy}, [noconnect]),
 		{Decision, Patience} = receive
 			finish -> {finish, infinity};
 			abort -> {abort, infinity};
 			{_, finish} -> {finish, infinity};
 			{_, abort} -> {abort, infinity};
-			{'DOWN', Mon, _, _, noconnection} when Busy =:= [] ->
-				Near = [Peer || Peer <- Peers, lists:member(node(Peer), nodes(connected))],
-				[erlang:send(Peer, {self(), prepare}, [noconnect]) || Peer <- Near],
-				case lists:member(abort, [receive {Peer, Said} -> Said after 5000 -> none end || Peer <- Near]) of
-					true -> {abort, 0};
-					false -> {finish, 0}
-				end;
-			{'DOWN', Mon, _, _, _} -> {abort, 0}
+			{'DOWN', Mon, _, _, Reason} -> case {Reason, Busy} of
+				{noconnection, []} ->
+					Near = [Peer || Peer <- Peers, true <- [lists:member(erlang:node(Peer), erlang:nodes(connected))]],
+					[erlang:send(Peer, {erlang:self(), prepare}, [noconnect]) || Peer <- Near],
+					case lists:member(abort, [receive {Peer, Said} -> Said after 5000 -> none end || Peer <- Near]) of
+						true -> {abort, 0};
+						false -> {finish, 0}
+					end;
+				_ -> {abort, 0}
+			end
 		end,
-		[erlang:send(Peer, {self(), Decision}, [noconnect]) || Peer <- Peers],
+		[erlang:send(Peer, {erlang:self(), Decision}, [noconnect]) || Peer <- Peers],
 		case Decision of
-			abort -> exit(normal);
+			abort -> erlang:exit(normal);
 			finish -> ok
 		end,
 		case code:finish_loading(Prep) of
 			ok ->
 				[{code:delete(M), code:soft_purge(M)} || M <- Removed],
-				{ok, [{Pid, Error} || {Pid, M, Vsn} <- Change, Error <- [catch sys:change_code(Pid, M, Vsn, [])], Error =/= ok], Patience};
+				{ok, [{Pid, Error} || {Pid, M, Vsn} <- Change,
+					{true, Error} <- [case catch sys:change_code(Pid, M, Vsn, []) of ok -> ok; E -> {true, E} end]], Patience};
 			Failed -> {Failed, [], Patience}
 		end
 	after
 		[catch sys:resume(Pid) || {Pid, _, _} <- Change]
 	end,
-	Sums = (catch lists:zipwith(fun erlang:get_module_info/2, Ms, lists:duplicate(length(Ms), md5))),
+	Sums = (catch lists:zipwith(fun erlang:get_module_info/2, Ms, lists:duplicate(erlang:length(Ms), md5))),
 	erlang:send(Us, {finished, Finished, Sums, Unchanged}, [noconnect]),
 	Verdict = receive
 		reset -> reset;
@@ -110,23 +117,24 @@ try
 		{'DOWN', Mon, _, _, _} -> done
 	after Limit -> done
 	end,
-	case Verdict of
-		reset ->
+	case {Verdict, Finished} of
+		{reset, _} ->
 			[case Sum of
 				none -> {code:purge(M), code:delete(M), code:purge(M)};
 				_ -> code:purge(M)
 			end || {M, Sum} <- Running],
-			Restored = code:atomic_load([{M, File, Bin} || {M, File, Bin} <- Old, Bin =/= none]),
+			Restored = code:atomic_load([{M, File, Bin} || {M, File, Bin} <- Old]),
 			Now = [case erlang:module_loaded(M) of
 				true -> erlang:get_module_info(M, md5);
 				false -> none
 			end || {M, _} <- Running],
 			erlang:send(Us, {reset, Restored, Now}, [noconnect]);
-		done when Finished =:= ok ->
+		{done, ok} ->
 			Failures = [{File, Error} || {_, Temp, File} <- Files, {error, Error} <- [file:rename(Temp, File)]]
 				++ [{File, Error} || {M, _, File} <- Files, {_, _, Bin} <- [lists:keyfind(M, 1, Code)],
-					Error <- [case file:read_file(File) of {ok, Bin} -> ok; {ok, _} -> changed; {error, E} -> E end], Error =/= ok]
-				++ [{File, Error} || File <- Obsolete, {error, Error} <- [file:delete(File)], Error =/= enoent],
+					{error, Error} <- [case file:read_file(File) of {ok, Bin} -> ok; {ok, _} -> {error, badfile}; E -> E end]]
+				++ [{File, Error} || File <- Obsolete,
+					{error, Error} <- [case file:delete(File) of {error, enoent} -> ok; E -> E end]],
 			erlang:send(Us, {done, Failures}, [noconnect]);
 		_ -> ok
 	end

@@ -16,8 +16,8 @@ import (
 var update = flag.Bool("update", false, "write stager.term")
 
 // words are atoms that every node has. They take the place of the names of the stager's variables, which would be new ones.
-const words = `[abs, apply, atom, badarg, badarith, badmap, binary, bitsize, bitstring, call, catch_level, class, cookie, copy,
-	count, creation, data, date, day, dist, element, erlang, error, exit, float, function, global, hd, heap_size, high, hour, id,
+const words = `[abs, apply, atom, badarg, badarith, badmap, binary, bitsize, bitstring, call, cookie, copy,
+	count, creation, data, date, dist, element, erlang, error, exit, float, function, global, hd, heap_size, high, id,
 	in, info, initial_call, integer, is_atom, links, list, low, map, max, memory, min, minor, module, name, node, normal, nil, number,
 	ok, old, out, pid, port, process, queue, reason, reductions, ref, registered_name, size, spawn, state, status, time, tl, total,
 	trace, tuple, type, undef, value, version]`
@@ -32,7 +32,7 @@ func TestStagerForms(t *testing.T) {
 		{ok, Exprs} = erl_parse:parse_exprs(Tokens),
 		Forms = [erl_parse:map_anno(fun(_) -> 1 end, E) || E <- Exprs],
 		Names = lists:usort([V || {var, _, V} <- Tokens, V =/= '_', V =/= 'Us']),
-		Short = maps:from_list(lists:zip(Names, lists:sublist(`+words+`, length(Names)))),
+		Short = maps:from_list([{'Us', `+string(usName)+`} | lists:zip(Names, lists:sublist(`+words+`, length(Names)))]),
 		F = fun R({var, 1, V}) -> {var, 1, maps:get(V, Short, V)};
 			R(T) when is_tuple(T) -> list_to_tuple(R(tuple_to_list(T)));
 			R([H|T]) -> [R(H)|R(T)];

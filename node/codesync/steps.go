@@ -30,7 +30,8 @@ func start(ctx context.Context, t *target) error {
 	if t.us, err = t.p.Pid(ctx, t.name); err != nil {
 		return err
 	}
-	args := etf.List{forms, etf.List{etf.Tuple{etf.Atom("Us"), t.us}}}
+	// exprs/3 and not /2, which would first load erl_lint and what it needs, and check what is checked already.
+	args := etf.List{forms, etf.List{etf.Tuple{usName, t.us}}, none}
 	if err := t.into(ctx, &t.stager, "erlang", "spawn", etf.Atom("erl_eval"), etf.Atom("exprs"), args); err != nil {
 		return err
 	}
