@@ -17,6 +17,7 @@ type link struct {
 
 	mute       atomic.Bool // nothing arrives any more, and nobody is told
 	near, away net.Conn    // the one who dialled, and the other
+	over       chan struct{}
 }
 
 // reconnect ends the connection of a and b and has a dial b over the link. It tries again if b was faster.
@@ -39,12 +40,15 @@ func (c *cluster) reconnect(t *testing.T, l *link) *link {
 	accepted := make(chan struct{})
 	go func() {
 		defer close(accepted)
-		if l.near, err = listener.Accept(); err == nil {
-			l.away, err = net.Dial("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(int(there.Port)))) //nolint:noctx // loopback
-		}
-		if err == nil {
-			go l.carry(l.away, l.near)
-			go l.carry(l.near, l.away)
+		for err == nil && !l.holds() {
+			if l.near, err = listener.Accept(); err == nil {
+				l.away, err = net.Dial("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(int(there.Port)))) //nolint:noctx // loopback
+			}
+			if err == nil {
+				l.over = make(chan struct{}, 2)
+				go l.carry(l.away, l.near)
+				go l.carry(l.near, l.away)
+			}
 		}
 	}()
 	for {
@@ -53,15 +57,34 @@ func (c *cluster) reconnect(t *testing.T, l *link) *link {
 		case <-accepted:
 			require.NoError(t, err)
 			return l
-		case <-time.After(100 * time.Millisecond):
+		case <-time.After(3 * handshake):
 			c.must(t, disconnect)
 		}
+	}
+}
+
+// handshake is how long a connection lives at most that the two nodes end again at once, because of another one.
+const handshake = 100 * time.Millisecond
+
+// holds waits until the link is no more in its handshake, and says whether the nodes have kept it.
+func (l *link) holds() bool {
+	if l.over == nil {
+		return false
+	}
+	select {
+	case <-l.over:
+		return false
+	case <-time.After(handshake):
+		return true
 	}
 }
 
 func (l *link) carry(dst, src net.Conn) {
 	defer src.Close() //nolint:errcheck // loopback
 	defer func() {
+		if l.over != nil {
+			l.over <- struct{}{}
+		}
 		if !l.mute.Load() {
 			_ = dst.Close()
 		}
