@@ -20,7 +20,7 @@ var clusterChecks = []*Check{
 	},
 	{
 		Name: "global", Group: Cluster,
-		What: "how many names global has; the connected nodes have the same for the same processes", Asks: "global:registered_names/0, global:whereis_name/1",
+		What: "how many names global has; the nodes that see the same nodes have the same, for the same processes", Asks: "global:registered_names/0, global:whereis_name/1",
 		Fails: "most others, or half of them, have a name differently, for 200 ms at least", Fix: "unregister the name, or restart one of the two processes; then look in the logs for a partition, and what resolved it",
 		run: globalNames,
 	},
@@ -33,7 +33,7 @@ var clusterChecks = []*Check{
 	},
 	{
 		Name: "pg", Group: Cluster,
-		What: "the groups of every pg scope; the connected nodes that have the scope have the same members", Asks: "pg:which_groups/1, pg:get_members/2, only where pg is loaded",
+		What: "the groups of every pg scope; the nodes that see the same nodes, and have the scope, have the same members", Asks: "pg:which_groups/1, pg:get_members/2, only where pg is loaded",
 		Fails: "most others, or half of them, have other members in a group, for 200 ms at least", Fix: "look whether the scope's process hangs or has a long mailbox; a restart of it makes the others tell it all",
 		run: pgGroups,
 	},

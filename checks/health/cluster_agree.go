@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/beamctl/beamctl/dist/etf"
 )
 
 // settle is how long a disagreement has to last to be one: what changes on one node is known to the others within milliseconds.
@@ -31,7 +33,7 @@ func agree(ask func(ctx context.Context, x *exam) (view, error)) agreement {
 // name is one on which nodes disagree.
 type name struct{ scope, name string }
 
-// odds returns the names on which x is at odds with the nodes that it is connected with, and what it is to whom, as "x here, y on a, b".
+// odds returns the names on which x is at odds with the nodes of its partition, and what it is to whom, as "x here, y on a, b".
 func (a agreement) odds(ctx context.Context, x *exam) map[name]string {
 	found := a.compare(ctx, x, a.first)
 	if len(found) == 0 || ctx.Err() != nil {
@@ -52,7 +54,7 @@ func (a agreement) compare(ctx context.Context, x *exam, look *fact[view]) map[n
 	}
 	var others []said[view]
 	for _, s := range look.everywhere(ctx, x) {
-		if s.x != x && s.err == nil && sees(ctx, x, s.x) && sees(ctx, s.x, x) {
+		if s.x != x && s.err == nil && together(ctx, x, s.x) {
 			others = append(others, s)
 		}
 	}
@@ -84,6 +86,22 @@ func (a agreement) compare(ctx context.Context, x *exam, look *fact[view]) map[n
 		}
 	}
 	return found
+}
+
+// together says whether two nodes see each other, and the same others: only they can be of one opinion on all of these.
+func together(ctx context.Context, x, y *exam) bool {
+	own, err := visible.of(ctx, x)
+	if err != nil {
+		return false
+	}
+	theirs, err := visible.of(ctx, y)
+	if err != nil {
+		return false
+	}
+	all := func(seen []etf.Atom, self *exam) []etf.Atom {
+		return slices.Sorted(slices.Values(append(slices.Clone(seen), etf.Atom(self.t.Name))))
+	}
+	return slices.Equal(all(own, x), all(theirs, y))
 }
 
 // told says what something is here, and what it is to others.

@@ -44,15 +44,17 @@ func value(t etf.Term) etf.Tuple {
 	panic(fmt.Sprintf("health: no form for %T", t))
 }
 
-// bif is fun erlang:function/arity, which lists:map/2 and its like call without erl_eval in between.
-func bif(function etf.Atom, arity int) etf.Tuple {
-	return etf.Tuple{etf.Atom("fun"), 0, etf.Tuple{etf.Atom("function"), value(etf.Atom("erlang")), value(function), value(arity)}}
+// extern is fun module:function/arity.
+func extern(module, function etf.Atom, arity int) etf.Tuple {
+	return etf.Tuple{etf.Atom("fun"), 0, etf.Tuple{etf.Atom("function"), value(module), value(function), value(arity)}}
 }
 
-// apply is (fun module:function/n)(args): without the fun erl_eval would load erl_internal, to see whether it is an operator.
+// bif is fun erlang:function/arity, which lists:map/2 and its like call without erl_eval in between.
+func bif(function etf.Atom, arity int) etf.Tuple { return extern("erlang", function, arity) }
+
+// apply is (fun module:function/n)(args): for module:function(args) erl_eval would load erl_internal.
 func apply(module, function etf.Atom, args ...etf.Tuple) etf.Tuple {
-	extern := etf.Tuple{etf.Atom("fun"), 0, etf.Tuple{etf.Atom("function"), value(module), value(function), value(len(args))}}
-	return etf.Tuple{etf.Atom("call"), 0, extern, forms(args)}
+	return etf.Tuple{etf.Atom("call"), 0, extern(module, function, len(args)), forms(args)}
 }
 
 // try is catch Expr.

@@ -11,13 +11,13 @@ import (
 var resourceChecks = []*Check{
 	{
 		Name: "memory", Group: Resources,
-		What: "how much memory it has allocated, and what for", Asks: "erlang:memory/0",
+		What: "how much memory it has allocated, and what for; of a node on this machine that nobody has asked for that before, how much RAM it has", Asks: "erlang:memory/0, os:getpid/0",
 		Fails: "warns when the total is over the limit; there is none by default", Fix: "beamctl diagnose shows the largest processes; the kinds show whether binaries, ETS or code grow",
 		run: memory,
 	},
 	{
 		Name: "limits", Group: Resources,
-		What: "processes, ports, atoms, ETS tables and descriptors, as shares of what it may have", Asks: "erlang:system_info/1",
+		What: "processes, ports, atoms, ETS tables, and on this machine descriptors, as shares of what it may have", Asks: "erlang:system_info/1, ets:all/0, os:getpid/0",
 		Fails: "warns when one is over 80 % of its limit, fails over 95 %: a full atom table ends the node", Fix: "find what makes them and never frees them; raise the limit (erl +P, +Q, +t, +e; ulimit -n) only to win time",
 		run: limits,
 	},
@@ -48,24 +48,44 @@ var resourceChecks = []*Check{
 	},
 }
 
-// allocated is bytes by kind.
-var allocated = result[map[string]int64]("erlang", "memory")
+// allocatorAtom is one of the 300 atoms that an emulator makes when it is asked for its memory for the first time (erl_alloc_util.c).
+const allocatorAtom = "rsbcst"
+
+// allocated is bytes by kind. Of a node that has never been asked, and would make atoms for the answer, it is what the operating system
+// says, or nothing.
+var allocated = &fact[map[string]int64]{func(ctx context.Context, x *exam) (kinds map[string]int64, err error) {
+	if x.knows(ctx, allocatorAtom) {
+		err = x.call(ctx, &kinds, "erlang", "memory")
+		return kinds, err
+	}
+	dir, err := osProcess.of(ctx, x)
+	if err != nil || dir == "" {
+		return nil, err
+	}
+	n, err := resident(dir)
+	return map[string]int64{"resident": n}, err
+}}
 
 func memory(ctx context.Context, x *exam) (Cell, error) {
 	kinds, err := allocated.of(ctx, x)
 	if err != nil {
 		return Cell{}, x.failed(err, "erlang:memory()", "the emulator was started with an allocator that does not count (+M)")
 	}
-	c, _ := ok("%s", bytes(kinds["total"]))
+	if kinds == nil {
+		return none("it has never been asked, and would make 300 atoms for the answer")
+	}
+	total := kinds["total"] + kinds["resident"] // it is one of them
+	c, _ := ok("%s", bytes(total))
 	c.Values = make(map[string]float64, len(kinds))
 	for kind, n := range kinds {
 		c.Values[kind+"_bytes"] = float64(n)
 	}
-	if limit := x.limits.Memory; limit > 0 && kinds["total"] > limit {
-		c.Status = Warn
-		c.Saw = fmt.Sprintf("%s: processes %s, binaries %s, ETS %s, code %s, atoms %s", bytes(kinds["total"]),
-			bytes(kinds["processes"]), bytes(kinds["binary"]), bytes(kinds["ets"]), bytes(kinds["code"]), bytes(kinds["atom"]))
-		c.Cause = "over the limit of " + bytes(limit)
+	if limit := x.limits.Memory; limit > 0 && total > limit {
+		c.Status, c.Cause = Warn, "over the limit of "+bytes(limit)
+		if kinds["total"] > 0 {
+			c.Saw = fmt.Sprintf("%s: processes %s, binaries %s, ETS %s, code %s, atoms %s", bytes(total),
+				bytes(kinds["processes"]), bytes(kinds["binary"]), bytes(kinds["ets"]), bytes(kinds["code"]), bytes(kinds["atom"]))
+		}
 	}
 	return c, nil
 }
@@ -84,16 +104,14 @@ func bytes(n int64) string {
 // failUsage is the share of a limit from which on the next burst may reach it.
 const failUsage = 0.95
 
-// tables are what a node may have only so many of. More than ets_limit tables are possible since OTP 21, and yet a sign of a leak.
+// tables are what a node may have only so many of.
 var tables = []struct {
 	name        string
-	soft        bool // the limit is none any more
 	have, limit etf.Atom
 }{
 	{name: "processes", have: "process_count", limit: "process_limit"},
 	{name: "ports", have: "port_count", limit: "port_limit"},
 	{name: "atoms", have: "atom_count", limit: "atom_limit"},
-	{name: "ets", have: "ets_count", limit: "ets_limit", soft: true},
 }
 
 // counted is what erlang:system_info/1 says of the tables: have and limit of each.
@@ -110,6 +128,20 @@ var counted = &fact[[]int64]{func(ctx context.Context, x *exam) ([]int64, error)
 	return v, err
 }}
 
+// defaultETS is erl's default for +e. A node without the atom ets_limit has not been asked for it, and is not now.
+const defaultETS = 8192
+
+// etsTables is how many ETS tables there are, and how many there should be: since OTP 21 more are possible, and yet a sign of a leak.
+var etsTables = &fact[[2]int64]{func(ctx context.Context, x *exam) (n [2]int64, err error) {
+	n[1] = defaultETS
+	if x.knows(ctx, "ets_limit") {
+		if err := x.call(ctx, &n[1], "erlang", "system_info", etf.Atom("ets_limit")); err != nil {
+			return n, err
+		}
+	}
+	return n, x.eval(ctx, &n[0], apply("erlang", "length", apply("ets", "all")))
+}}
+
 // processes is how many processes there are.
 func processes(ctx context.Context, x *exam) (int64, error) {
 	n, err := counted.of(ctx, x)
@@ -119,20 +151,14 @@ func processes(ctx context.Context, x *exam) (int64, error) {
 	return n[0], nil
 }
 
-// polled is what the emulator's pollsets say of themselves; sockets and pipes are in them, files are not.
-var polled = result[[]struct {
-	Size int64 `erl:"total_poll_set_size"`
-	Max  int64 `erl:"max_fds"`
-}]("erlang", "system_info", etf.Atom("check_io"))
-
 func limits(ctx context.Context, x *exam) (Cell, error) {
 	n, err := counted.of(ctx, x)
 	if err != nil {
 		return Cell{}, x.failed(err, "erlang:system_info(process_count, …)", "")
 	}
-	sets, err := polled.of(ctx, x)
+	tabs, err := etsTables.of(ctx, x)
 	if err != nil {
-		return Cell{}, x.failed(err, "erlang:system_info(check_io)", "")
+		return Cell{}, x.failed(err, "ets:all()", "")
 	}
 	c := Cell{Status: OK, Values: map[string]float64{}}
 	var over []string
@@ -157,13 +183,14 @@ func limits(ctx context.Context, x *exam) (Cell, error) {
 		}
 	}
 	for i, t := range tables {
-		judge(t.name, n[2*i], n[2*i+1], t.soft)
+		judge(t.name, n[2*i], n[2*i+1], false)
 	}
-	var size, most int64
-	for _, s := range sets {
-		size, most = size+s.Size, max(most, s.Max)
+	judge("ets", tabs[0], tabs[1], true)
+	if dir, err := osProcess.of(ctx, x); err == nil && dir != "" {
+		if n, limit, err := descriptors(dir); err == nil { // else it is another user's
+			judge("fds", n, limit, false)
+		}
 	}
-	judge("fds", size, most, false)
 	if c.Status != OK {
 		c.Saw, c.Cause = strings.Join(over, ", "), "something makes them and does not free them, or the limit is too low for the load"
 	}

@@ -22,8 +22,13 @@ func busy(n string) func(*testing.T, *cluster) {
 
 var resourceFaults = []fault{
 	{
-		name: "memory taken",
+		name: "RAM taken",
 		make: hog(`binary:copy(<<0>>, 200 bsl 20)`), undo: unhog,
+		want: map[string]health.Status{"b memory": warn},
+	},
+	{
+		name: "memory taken, on a node that has been asked for it before",
+		make: hog(`erlang:memory(), binary:copy(<<0>>, 200 bsl 20)`), undo: unhog,
 		want: map[string]health.Status{"b memory": warn},
 		saw:  map[string]string{"b memory": "binaries 20"},
 	},
