@@ -47,6 +47,8 @@ type Config struct {
 // same name comes again. A node gets its answer after Registered has returned. They may call Nodes, not Close.
 // That the server ends is not the nodes' going: Close calls neither.
 type Hooks struct {
+	// Admit may refuse a registration, which the node takes for its name being in use. nil: everybody may. It is called as Registered is.
+	Admit      func(n Node, asker string) bool
 	Registered func(n Node, asker string)
 	Gone       func(n Node, asker string)
 	// Lookup may change what asker is told of n (its port, say). nil: n as it is. It may be called from several goroutines at
@@ -294,6 +296,9 @@ func (s *Server) release(p *peer) {
 func (s *Server) register(n Node, p *peer) (Node, bool) {
 	s.events.Lock()
 	defer s.events.Unlock()
+	if s.cfg.Hooks.Admit != nil && !s.cfg.Hooks.Admit(n, p.asker) {
+		return n, false
+	}
 	n, ok := s.registry.register(n, p.id)
 	if ok && s.cfg.Hooks.Registered != nil {
 		s.cfg.Hooks.Registered(n, p.asker)

@@ -113,6 +113,12 @@ func (s *supervisor) target(m *member) checks.Target {
 	return checks.Target{Name: m.name, EPMD: m.epmd, Cookie: s.cookie, TLS: m.tls, Apps: s.Spec.AppsOf(m.spec)}
 }
 
+// admit keeps a member's name for the member. Others that ask for it need not mean any harm: a node whose EPMD is gone registers again
+// with whatever listens on that port one day.
+func (s *supervisor) admit(n epmd.Node, asker string) bool {
+	return n.Name == asker || s.member(n.Name) == nil
+}
+
 // registered, gone and lookup are the EPMD's hooks; asker is whose door it was. What else registers there (nodes that the
 // application starts, the user's shells) are guests, of whom only events tell.
 func (s *supervisor) registered(n epmd.Node, asker string) {

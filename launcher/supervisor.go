@@ -216,7 +216,7 @@ func (s *supervisor) writeSecrets() error {
 
 // openDoors opens the EPMD, with a door for each node and one for the user, and the control socket.
 func (s *supervisor) openDoors(ctx context.Context) error {
-	s.epmd = epmd.NewServer(epmd.Config{Hooks: epmd.Hooks{Registered: s.registered, Gone: s.gone, Lookup: s.lookup}})
+	s.epmd = epmd.NewServer(epmd.Config{Hooks: epmd.Hooks{Admit: s.admit, Registered: s.registered, Gone: s.gone, Lookup: s.lookup}})
 	user, err := s.epmd.Listen(fmt.Sprintf("127.0.0.1:%d", s.Spec.Port), "")
 	if err != nil {
 		return &checks.Finding{

@@ -10,6 +10,24 @@ import (
 	"github.com/beamctl/beamctl/epmd"
 )
 
+// Admit decides who gets which name.
+func TestAdmit(t *testing.T) {
+	s := epmd.NewServer(epmd.Config{Hooks: epmd.Hooks{Admit: func(n epmd.Node, asker string) bool { return n.Name == asker }}})
+	defer s.Close()
+	addr, err := s.Listen("127.0.0.1:0", "a")
+	require.NoError(t, err)
+	client := epmd.Client{Addr: addr.String()}
+	node := epmd.Node{Name: "b", Port: 9100, Type: epmd.TypeNormal, HighestVersion: 6, LowestVersion: 5}
+	_, err = client.Register(t.Context(), node)
+	require.ErrorIs(t, err, epmd.ErrNameTaken)
+	assert.Empty(t, s.Nodes())
+	node.Name = "a"
+	reg, err := client.Register(t.Context(), node)
+	require.NoError(t, err)
+	assert.Len(t, s.Nodes(), 1)
+	require.NoError(t, reg.Close())
+}
+
 // One listener of several can end alone; what came over it stays.
 func TestUnlisten(t *testing.T) {
 	s := epmd.NewServer(epmd.Config{})
