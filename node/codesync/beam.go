@@ -171,8 +171,8 @@ func split(b []byte) (chunkSet, error) {
 		return nil, ErrNotBeam
 	}
 	size := uint64(binary.BigEndian.Uint32(b[4:])) + 8
-	if size > uint64(len(b)) {
-		return nil, fmt.Errorf("%w: it ends early", ErrNotBeam)
+	if size < 12 || size > uint64(len(b)) {
+		return nil, fmt.Errorf("%w: its size is not the one that it says", ErrNotBeam)
 	}
 	set := chunkSet{}
 	for rest := b[12:size]; len(rest) > 0; {

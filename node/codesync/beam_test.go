@@ -93,6 +93,7 @@ func TestParseRefuses(t *testing.T) {
 		"nothing":          nil,
 		"text":             []byte("-module(a).\n"),
 		"no atoms":         []byte("FOR1\x00\x00\x00\x04BEAM"),
+		"no size":          []byte("FOR1\x00\x00\x00\x00BEAMAtU8\x00\x00\x00\x00"),
 		"cut":              plain[:len(plain)-5],
 		"cut in the head":  plain[:9],
 		"cut gzip":         bomb.Bytes()[:1000],
