@@ -96,11 +96,11 @@ func (p *product) read() {
 		if err != nil {
 			continue
 		}
-		source, ok := p.own(b.Source)
-		if !ok {
-			if b.Source != "" && len(p.compiled) == 0 {
-				return
-			}
+		source, whose := p.owner(b.Source)
+		switch {
+		case whose == foreign && len(p.compiled) == 0:
+			return
+		case whose != ours:
 			continue
 		}
 		p.sums[filepath.Base(path)] = b.Sum
@@ -133,22 +133,35 @@ func (p *product) notIn(dir string) []StaleSource {
 	return out
 }
 
-// own returns the real path of a source that is there and no dependency's. rebar3 has links to the sources below _build.
-func (p *product) own(source string) (string, bool) {
-	if source == "" || !filepath.IsAbs(source) {
-		return "", false
+// owner tells whose a source is, and its real path: rebar3 has links to the sources below _build. What is below deps or _build, or unknown
+// (stripped), is somebody else's, with all of its directory.
+func (p *product) owner(source string) (string, owned) {
+	if source == "" {
+		return "", foreign
 	}
-	source, err := filepath.EvalSymlinks(source)
+	path, err := filepath.EvalSymlinks(source)
 	if err != nil {
-		return "", false
+		if path = relative(source, p.spec.Dir); filepath.IsLocal(path) {
+			return "", gone
+		}
+		return "", foreign
 	}
-	for part := range strings.SplitSeq(filepath.ToSlash(relative(source, p.spec.Dir)), "/") {
+	for part := range strings.SplitSeq(filepath.ToSlash(relative(path, p.spec.Dir)), "/") {
 		if part == "deps" || part == "_build" {
-			return "", false
+			return "", foreign
 		}
 	}
-	return source, true
+	return path, ours
 }
+
+// owned is whose a source is.
+type owned int
+
+const (
+	ours    owned = iota // the project's
+	gone                 // the project's, and not there any more
+	foreign              // a dependency's, or not known
+)
 
 // stale lists the sources that are newer than what was made of them.
 func (p *product) stale() []StaleSource {
