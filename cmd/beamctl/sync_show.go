@@ -19,7 +19,7 @@ func (a *app) showSync(rep *launcher.SyncReport) error {
 	}
 	on := a.color(a.outTTY)
 	rows := make([][]string, 0, len(rep.Nodes))
-	var notes []string
+	var notes noteList
 	for _, n := range rep.Nodes {
 		state := string(n.State)
 		switch n.State {
@@ -31,13 +31,13 @@ func (a *app) showSync(rep *launcher.SyncReport) error {
 			state = paint(on, yellow, state)
 		}
 		rows = append(rows, []string{n.Node, state, orDash(names(n.Pushed)), orDash(names(n.Deleted)), orDash(refusedNames(n)), orDash(fmt.Sprint(n.Same)), orDash(size(n.Bytes))})
-		notes = append(notes, syncNotes(n)...)
+		notes.of(n)
 	}
 	if err := table(a.out, []string{"NODE", "STATE", "PUSHED", "DELETED", "REFUSED", "SAME", "SENT"}, rows); err != nil {
 		return err
 	}
-	if len(notes) > 0 {
-		if _, err := fmt.Fprintf(a.out, "\n%s\n", strings.Join(notes, "\n")); err != nil {
+	if len(notes.texts) > 0 {
+		if _, err := fmt.Fprintf(a.out, "\n%s", notes.text(len(rep.Nodes))); err != nil {
 			return err
 		}
 	}
@@ -82,29 +82,56 @@ func size(n int) string {
 	return fmt.Sprintf("%dM", n>>20)
 }
 
-// syncNotes are what there is to say of a node that is no column.
-func syncNotes(n *launcher.NodeSync) []string {
-	var out []string
-	note := func(format string, args ...any) { out = append(out, n.Node+": "+fmt.Sprintf(format, args...)) }
+// noteList is what there is to say of nodes that is no column, each thing once.
+type noteList struct {
+	texts []string
+	nodes map[string][]string // text → of whom it is said
+}
+
+func (l *noteList) add(n *launcher.NodeSync, format string, args ...any) {
+	text := fmt.Sprintf(format, args...)
+	if l.nodes == nil {
+		l.nodes = make(map[string][]string)
+	}
+	if l.nodes[text] == nil {
+		l.texts = append(l.texts, text)
+	}
+	l.nodes[text] = append(l.nodes[text], n.Node)
+}
+
+// of adds what there is to say of a node.
+func (l *noteList) of(n *launcher.NodeSync) {
 	for _, r := range n.Refused {
-		note("%s refused: %s", r.Module, r.Detail)
+		l.add(n, "%s refused: %s", r.Module, r.Detail)
 	}
 	for _, p := range n.Killed {
-		note("%s %s killed: it ran old code of %s, in %s", p.Pid, p.Name, p.Module, p.Function)
+		l.add(n, "%s %s killed: it ran old code of %s, in %s", p.Pid, p.Name, p.Module, p.Function)
 	}
 	for _, text := range n.Unchanged {
-		note("did not convert its state: %s", text)
+		l.add(n, "did not convert its state: %s", text)
 	}
 	for _, text := range n.Unwritten {
-		note("not written: %s", text)
+		l.add(n, "not written: %s", text)
 	}
 	for _, c := range n.Apps {
-		note("%s (takes a restart)", c)
+		l.add(n, "%s (takes a restart)", c)
 	}
 	if n.Problem != "" {
-		note("%s", n.Problem)
+		l.add(n, "%s", n.Problem)
 	}
-	return out
+}
+
+// text shows a line for each thing.
+func (l *noteList) text(nodes int) string {
+	var b strings.Builder
+	for _, text := range l.texts {
+		who := strings.Join(l.nodes[text], ", ")
+		if len(l.nodes[text]) == nodes && nodes > 1 {
+			who = "all"
+		}
+		fmt.Fprintf(&b, "%s: %s\n", who, text)
+	}
+	return b.String()
 }
 
 // syncText says in a line what a sync has done.
