@@ -72,6 +72,15 @@ func BenchmarkStart(b *testing.B) {
 	}
 }
 
+// BenchmarkSync compares a `beamctl sync` that finds nothing to push, the whole process, with `beamctl status` of the same three nodes.
+func BenchmarkSync(b *testing.B) {
+	w := newWorld(b, "elixir-counter")
+	w.ok("start", "-q")
+	defer w.ok("stop", "-q")
+	paired(b, "status", func() time.Duration { return took(func() { w.ok("sync", "-q") }) },
+		func() time.Duration { return took(func() { w.ok("status", "-q") }) })
+}
+
 // bareNodes returns how to boot the nodes of the running cluster without beamctl: what they get is what they have now, but for an
 // EPMD, a cookie and a copy of the boot expression that outlive the cluster, and for the expression that makes the mesh.
 func (w *world) bareNodes(b *testing.B) func() time.Duration {

@@ -183,7 +183,9 @@ func (a *app) showSyncEvent(e launcher.SyncEvent) {
 	case launcher.SyncStart, launcher.SyncChanged:
 		text = syncText(e.Report)
 	case launcher.SyncJoined:
-		text = e.Node + " is there: " + syncText(e.Report)
+		if text = e.Node + " is there, and in sync"; len(e.Report.Changes()) > 0 {
+			text = e.Node + " is there: " + syncText(e.Report)
+		}
 	case launcher.SyncLeft:
 		text = e.Node + " is gone"
 	case launcher.SyncFailed:
