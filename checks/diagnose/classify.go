@@ -68,35 +68,36 @@ type class struct {
 // rules find out the class by the beginning of an entry, or by what is in it. The first that fits counts.
 var rules = []struct {
 	kind  Kind
+	has   []string // one of which is in every entry that fits: looking for words is fast; nil: match looks at the beginning only
 	match pattern
 	title func(m []string, text string) class // nil: the line that matched
 }{
-	{KindMemory, lazy(`(?m)^.*(?:Cannot (?:re)?allocate \d+ bytes of memory|no more index entries in \w+).*$`), nil},
-	{KindBoot, lazy(`(?m)^.*(?:Kernel pid terminated|Runtime terminating during boot|[iI]nit terminating in do_boot|Could not start kernel pid|Protocol '?\w+'?: register.*error).*$`), nil},
-	{KindOverlap, lazy(`'?global'? at node '?([^\s']+)'? (requested disconnect from|disconnected) node '?([^\s']+)'? in order to prevent overlapping partitions`), func(m []string, _ string) class {
+	{KindMemory, []string{"allocate ", "no more index entries"}, lazy(`(?m)^.*(?:Cannot (?:re)?allocate \d+ bytes of memory|no more index entries in \w+).*$`), nil},
+	{KindBoot, []string{"ernel pid", "Runtime terminating", "terminating in do_boot", "Protocol"}, lazy(`(?m)^.*(?:Kernel pid terminated|Runtime terminating during boot|[iI]nit terminating in do_boot|Could not start kernel pid|Protocol '?\w+'?: register.*error).*$`), nil},
+	{KindOverlap, []string{"overlapping partitions"}, lazy(`'?global'? at node '?([^\s']+)'? (requested disconnect from|disconnected) node '?([^\s']+)'? in order to prevent overlapping partitions`), func(m []string, _ string) class {
 		return class{title: "global at " + m[1] + " " + m[2] + " " + m[3] + " to prevent overlapping partitions"}
 	}},
-	{KindSplit, lazy(`inconsistent_database,\s*\{?(\w+_partitioned_network)[,\s]+'?([^\s'}]+)|inconsistent_database`), nil},
-	{KindTick, lazy(`(?m)^.*[Nn]ode '?([^\s']+)'? not responding.*$`), func(m []string, _ string) class {
+	{KindSplit, []string{"inconsistent_database"}, lazy(`inconsistent_database,\s*\{?(\w+_partitioned_network)[,\s]+'?([^\s'}]+)|inconsistent_database`), nil},
+	{KindTick, []string{"not responding"}, lazy(`(?m)^.*[Nn]ode '?([^\s']+)'? not responding.*$`), func(m []string, _ string) class {
 		return class{title: m[1] + " is not responding; the connection was ended (net_ticktime)"}
 	}},
-	{KindCookie, lazy(`(?m)Connection attempt (?:from|to) (?:disallowed )?node '?([^\s']+?)'?(?: rejected\. Invalid challenge|\s)`), func(m []string, _ string) class {
+	{KindCookie, []string{"Connection attempt"}, lazy(`(?m)Connection attempt (?:from|to) (?:disallowed )?node '?([^\s']+?)'?(?: rejected\. Invalid challenge|\s)`), func(m []string, _ string) class {
 		return class{title: "connection attempt of " + m[1] + " rejected: another cookie"}
 	}},
-	{KindConflict, lazy(`global: Name conflict terminating.*`), nil},
-	{KindBusy, lazy(`(?m)^.*\b(?:busy_dist_port|busy_port)\b.*$`), nil},
-	{KindAlarm, lazy(`alarm_handler: \{set,\{?\s*([^,]+),`), func(m []string, _ string) class { return class{title: "alarm " + m[1] + " was raised"} }},
-	{KindServer, lazy(`^(?:\*\* )?(?:Generic server|State machine|Generic event handler|gen_event handler) (.+?) (?:terminating|crashed)`), func(m []string, text string) class { return crash(m[1], text) }},
-	{KindServer, lazy(`^(?:GenServer|GenStage consumer|:gen_statem|:gen_event handler|:gen_server) (.+?) (?:terminating|installed in)`), func(m []string, text string) class { return crash(m[1], text) }},
-	{KindServer, lazy(`^gen_(?:server|statem|fsm|event) (.+?) terminated with reason: (.*)`), func(m []string, text string) class { return crash(m[1], text) }},
-	{KindProcess, lazy(`^crasher:`), func(_ []string, text string) class { return crashReport(text) }},
-	{KindProcess, lazy(`^Process (?:(.+) \(#PID<[\d.]+>\)|(#PID<[\d.]+>)) (?:terminating|raised an exception)`), func(m []string, text string) class { return crash(m[1]+m[2], text) }},
-	{KindProcess, lazy(`^Task (#PID<[\d.]+>|\S+) started from .* terminating`), func(m []string, text string) class {
+	{KindConflict, []string{"Name conflict"}, lazy(`global: Name conflict terminating.*`), nil},
+	{KindBusy, []string{"busy_"}, lazy(`(?m)^.*\b(?:busy_dist_port|busy_port)\b.*$`), nil},
+	{KindAlarm, []string{"alarm_handler"}, lazy(`alarm_handler: \{set,\{?\s*([^,]+),`), func(m []string, _ string) class { return class{title: "alarm " + m[1] + " was raised"} }},
+	{KindServer, nil, lazy(`^(?:\*\* )?(?:Generic server|State machine|Generic event handler|gen_event handler) (.+?) (?:terminating|crashed)`), func(m []string, text string) class { return crash(m[1], text) }},
+	{KindServer, nil, lazy(`^(?:GenServer|GenStage consumer|:gen_statem|:gen_event handler|:gen_server) (.+?) (?:terminating|installed in)`), func(m []string, text string) class { return crash(m[1], text) }},
+	{KindServer, nil, lazy(`^gen_(?:server|statem|fsm|event) (.+?) terminated with reason: (.*)`), func(m []string, text string) class { return crash(m[1], text) }},
+	{KindProcess, nil, lazy(`^crasher:`), func(_ []string, text string) class { return crashReport(text) }},
+	{KindProcess, nil, lazy(`^Process (?:(.+) \(#PID<[\d.]+>\)|(#PID<[\d.]+>)) (?:terminating|raised an exception)`), func(m []string, text string) class { return crash(m[1]+m[2], text) }},
+	{KindProcess, nil, lazy(`^Task (#PID<[\d.]+>|\S+) started from .* terminating`), func(m []string, text string) class {
 		return class{title: "a task crashed" + because(text), who: m[1]}
 	}},
-	{KindProcess, lazy(`^Error in process <[\d.]+>(?: on node '?[^\s']+'?)? with exit value:`), func(_ []string, text string) class { return crash("a process", text) }},
-	{KindSupervisor, lazy(`(?i)^supervisor: (.+?)(?:\.\s|\n)`), func(m []string, text string) class { return supervisor(m[1], text) }},
-	{KindSupervisor, lazy(`^Child (.+) of Supervisor (.+?) (terminated|failed to start|caused shutdown|shut down abnormally|shutdown error)`), func(m []string, text string) class {
+	{KindProcess, nil, lazy(`^Error in process <[\d.]+>(?: on node '?[^\s']+'?)? with exit value:`), func(_ []string, text string) class { return crash("a process", text) }},
+	{KindSupervisor, nil, lazy(`(?i)^supervisor: (.+?)(?:\.\s|\n)`), func(m []string, text string) class { return supervisor(m[1], text) }},
+	{KindSupervisor, nil, lazy(`^Child (.+) of Supervisor (.+?) (terminated|failed to start|caused shutdown|shut down abnormally|shutdown error)`), func(m []string, text string) class {
 		c := class{title: "child " + m[1] + " of " + m[2] + " " + m[3] + because(text)}
 		if m[3] != "terminated" {
 			c.kind = KindGaveUp
@@ -115,6 +116,9 @@ func classify(level, text string) class {
 		return class{}
 	}
 	for _, r := range rules {
+		if r.has != nil && !slices.ContainsFunc(r.has, func(word string) bool { return strings.Contains(text, word) }) {
+			continue
+		}
 		m := r.match().FindStringSubmatch(text)
 		if m == nil {
 			continue

@@ -56,7 +56,7 @@ type edge struct {
 }
 
 func (r *Report) graph() graph {
-	const radius, border = 130, 170
+	const radius, border = 130, 240
 	g := graph{Width: 2 * (radius + border), Height: 2*radius + 80}
 	n := len(r.Nodes)
 	for i, node := range r.Nodes {
@@ -165,10 +165,7 @@ func (r *Report) timeline() timeline {
 		if len(g.times) == 0 || len(t.Rows) == maxRows {
 			continue
 		}
-		l := row{Label: g.Title, Class: g.Level}
-		if runes := []rune(l.Label); len(runes) > 52 {
-			l.Label = string(runes[:51]) + "…"
-		}
+		l := row{Label: label(g.Title, 52), Class: g.Level}
 		for _, at := range g.times {
 			l.Marks = append(l.Marks, mark{place(at), at.Format("15:04:05.000")})
 		}
@@ -179,6 +176,14 @@ func (r *Report) timeline() timeline {
 	}
 	t.Height = 40 + len(t.Rows)*rowHeight
 	return t
+}
+
+// label cuts what would run into the plot.
+func label(s string, most int) string {
+	if runes := []rune(s); len(runes) > most {
+		return string(runes[:most-1]) + "…"
+	}
+	return s
 }
 
 // bars is a plot of the most expensive processes of all nodes.
@@ -211,7 +216,7 @@ func (r *Report) barsOf(title string, of func(*Top) []Process, value func(*Proce
 		if greatest := value(&ranked[0].Process); greatest > 0 {
 			length = max(1, int(width*v/greatest))
 		}
-		b.Bars = append(b.Bars, bar{Y: i * step, TextY: i*step + 13, Length: length, Label: p.Node + "  " + p.Who(), Value: text(v)})
+		b.Bars = append(b.Bars, bar{Y: i * step, TextY: i*step + 13, Length: length, Label: label(p.Node+"  "+p.Who(), 64), Value: text(v)})
 	}
 	b.Height = len(b.Bars)*step + 4
 	return b

@@ -38,6 +38,7 @@ type Group struct {
 	Example string    `json:"example"` // the last one, cut; without states and messages
 
 	times []time.Time // of some, for a plot
+	text  string      // the whole example
 }
 
 // Logs is what the logs have to say.
@@ -94,6 +95,7 @@ func scanLogs(sources []Source, since time.Time, hide *Redactor) Logs {
 		s.out.Files = append(s.out.Files, s.file(src))
 	}
 	for _, g := range s.groups {
+		g.Example, g.text = hide.Text(quote(g.text)), ""
 		s.out.Groups = append(s.out.Groups, *g)
 	}
 	slices.SortFunc(s.out.Groups, func(a, b Group) int {
@@ -304,7 +306,7 @@ func (s *scanner) count(src Source, e *entry, c class, text string) {
 		g.Last = at
 	}
 	g.Where = fmt.Sprintf("%s:%d", src.Name, e.line)
-	g.Example = s.hide.Text(quote(text))
+	g.text = text
 }
 
 var changing = []struct {

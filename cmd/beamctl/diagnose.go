@@ -240,7 +240,11 @@ func (a *app) diagnose(ctx context.Context, p *diagnosis) error {
 
 // writeBundle writes the archive, which appears under its name when it is complete.
 func (a *app) writeBundle(ctx context.Context, n *node.Node, p *diagnosis, r *diagnose.Report) error {
-	matrix, err := json.MarshalIndent(health.Run(ctx, n, p.targets, health.Options{}), "", "  ")
+	opts, err := a.healthOptions(&healthFlags{at: p.at})
+	if err != nil {
+		opts = health.Options{} // no cluster, or a configuration that may be what is wrong
+	}
+	matrix, err := json.MarshalIndent(health.Run(ctx, n, p.targets, opts), "", "  ")
 	if err != nil {
 		return err
 	}
