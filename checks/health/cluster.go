@@ -44,6 +44,24 @@ var clusterChecks = []*Check{
 		run: mnesia,
 	},
 	{
+		Name: "libcluster", Group: Cluster,
+		What: "absent; dormant: configured and in no supervision tree; forming: a node is not seen yet; or formed", Asks: "application:get_env/2, supervisor:which_children/1, erlang:nodes/1, only where the application runs",
+		Fails: "warns while it is dormant or forming, with what is missing", Fix: "look at the topology's configuration, and whether the strategy can reach what it asks (DNS, Kubernetes, multicast)",
+		run: libcluster,
+	},
+	{
+		Name: "horde", Group: Cluster,
+		What: "every Horde has the connected nodes that have one of the same name", Asks: "Horde.Cluster.members/1 of those in supervision trees, only where the application runs",
+		Fails: "a connected node has the Horde and is no member", Fix: "members: :auto, or Horde.Cluster.set_members/2 with all of them",
+		run: horde,
+	},
+	{
+		Name: "syn", Group: Cluster,
+		What: "every scope of syn 3 has the connected nodes that have joined it", Asks: "syn:node_scopes/0, syn:subcluster_nodes/2, only where the application runs",
+		Fails: "a connected node has joined the scope and is not in its subcluster", Fix: "restart syn on that node; look in its log for a crash of the scope's process",
+		run: syn,
+	},
+	{
 		Name: "overlap", Group: Cluster,
 		What: "kernel's prevent_overlapping_partitions, which OTP 25 and later have", Asks: "application:get_all_env/1",
 		Fails: "warns when it differs from that of most other nodes: it protects only if all have it", Fix: "give all nodes the same: -kernel prevent_overlapping_partitions true",

@@ -60,6 +60,58 @@ var clusterFaults = []fault{
 		saw:  map[string]string{"a mnesia": "does not run on c@127.0.0.1"},
 	},
 	{
+		name: "libcluster dormant",
+		make: erl(`ok = rpc:call(B, application, start, [libcluster]),
+			ok = rpc:call(B, application, set_env, [libcluster, topologies, [{shops, [{strategy, 'Elixir.Cluster.Strategy.Epmd'}]}]])`),
+		undo: erl(`ok = rpc:call(B, application, stop, [libcluster]), ok = rpc:call(B, application, unload, [libcluster])`),
+		want: map[string]health.Status{"b libcluster": warn},
+		saw:  map[string]string{"b libcluster": "dormant: 1 topology is configured and not started"},
+	},
+	{
+		name: "libcluster forming on one node",
+		make: erl(`[begin
+				Topologies = [{shops, [{strategy, 'Elixir.Cluster.Strategy.Epmd'}, {config, [{hosts, Hosts}]}]}],
+				ok = rpc:call(N, application, start, [libcluster]),
+				ok = rpc:call(N, application, set_env, [libcluster, topologies, Topologies]),
+				{ok, _} = rpc:call(N, supervisor, start_child, [shop_sup,
+					#{id => 'Elixir.Cluster.Supervisor', start => {'Elixir.Cluster.Supervisor', start_link, [[Topologies, []]]}, type => supervisor}])
+			end || {N, Hosts} <- [{A, [A, B, C]}, {B, [A, B, C, 'd@127.0.0.1']}, {C, [A, B, C]}]]`),
+		undo: erl(`[begin
+				ok = rpc:call(N, supervisor, terminate_child, [shop_sup, 'Elixir.Cluster.Supervisor']),
+				ok = rpc:call(N, supervisor, delete_child, [shop_sup, 'Elixir.Cluster.Supervisor']),
+				ok = rpc:call(N, application, stop, [libcluster]), ok = rpc:call(N, application, unload, [libcluster])
+			end || N <- [A, B, C]]`),
+		want: map[string]health.Status{"a libcluster": fine, "b libcluster": warn, "c libcluster": fine},
+		saw:  map[string]string{"a libcluster": "formed", "b libcluster": "forming: d@127.0.0.1 not seen here"},
+	},
+	{
+		name: "a Horde without one of its nodes",
+		make: erl(`[begin
+				ok = rpc:call(N, application, start, [horde]),
+				{ok, _} = rpc:call(N, supervisor, start_child, [shop_sup,
+					#{id => horde, start => {'Elixir.Horde.RegistryImpl', start_link, [carts]}, modules => ['Elixir.Horde.RegistryImpl']}])
+			end || N <- [A, B, C]],
+			ok = rpc:call(B, 'Elixir.Horde.Cluster', set_members, [carts, [{carts, B}, {carts, A}]])`),
+		undo: erl(`[begin
+				ok = rpc:call(N, supervisor, terminate_child, [shop_sup, horde]), ok = rpc:call(N, supervisor, delete_child, [shop_sup, horde]),
+				ok = rpc:call(N, application, stop, [horde])
+			end || N <- [A, B, C]]`),
+		want: map[string]health.Status{"a horde": fine, "b horde": fail, "c horde": fine},
+		saw:  map[string]string{"b horde": "carts is without c@127.0.0.1"},
+	},
+	{
+		name: "a scope of syn without one of its nodes",
+		make: erl(`[begin
+				ok = rpc:call(N, application, start, [syn]), ok = rpc:call(N, syn, add_node_to_scopes, [[customers]])
+			end || N <- [A, B, C]],
+			ok = rpc:call(B, syn, forget, [customers, C])`),
+		undo: erl(`[begin
+				ok = rpc:call(N, application, stop, [syn]), ok = rpc:call(N, gen_server, stop, [customers])
+			end || N <- [A, B, C]]`),
+		want: map[string]health.Status{"a syn": fine, "b syn": fail, "c syn": fine},
+		saw:  map[string]string{"b syn": "customers pg is without c@127.0.0.1"},
+	},
+	{
 		name: "another overlap setting",
 		make: erl(`ok = rpc:call(B, application, set_env, [kernel, prevent_overlapping_partitions, true])`),
 		undo: erl(`ok = rpc:call(B, application, set_env, [kernel, prevent_overlapping_partitions, false])`),
