@@ -95,6 +95,7 @@ func (c *Cluster) Exec(ctx context.Context, cfg ExecConfig) (status int, err err
 	cmd.Args = cfg.Argv
 	cmd.Env = flatten(env)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = cfg.In, cfg.Out, cfg.Err
+	cmd.SysProcAttr = proc.Dependent()
 
 	signals := make(chan os.Signal, 16)
 	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT, syscall.SIGUSR1, syscall.SIGUSR2, syscall.SIGWINCH)

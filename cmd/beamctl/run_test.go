@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -200,6 +201,18 @@ alive(_) -> 'barrer@127.0.0.1' = node(), [_, _, _] = nodes().
 		"hidden connections are not in nodes()")
 	assert.Contains(t, w.ok("exec", "--as-node", "mixer", "--", "sh", "-c", "cd mixed && mix test"), "1 test, 0 failures")
 	assert.Contains(t, w.ok("exec", "--as-node", "barrer", "--", "sh", "-c", "cd bar && rebar3 ct"), "All 1 tests passed")
+
+	cmd := w.cmd("exec", "--as-node", "shell", "--", "erl", "-noinput", "-eval", "file:write_file(pid, os:getpid()).")
+	require.NoError(t, cmd.Start())
+	var vm int
+	eventually(t, "the node runs", func() bool {
+		pid, _ := os.ReadFile(filepath.Join(w.dir, "pid"))
+		vm, _ = strconv.Atoi(string(pid))
+		return vm != 0
+	})
+	require.NoError(t, cmd.Process.Kill())
+	_ = cmd.Wait()
+	eventually(t, "the node dies with exec", func() bool { return !alive(vm) })
 
 	for name, c := range map[string]struct {
 		args  []string

@@ -201,3 +201,7 @@ func Subreaper() error {
 	}
 	return nil
 }
+
+// Dependent is how a command is started that must not outlive us, whatever ends us. The kernel means the thread that starts it; Go ends
+// no thread that a goroutine did not take with it.
+func Dependent() *syscall.SysProcAttr { return &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL} }

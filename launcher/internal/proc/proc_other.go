@@ -79,3 +79,6 @@ func UID(int) int { return -1 }
 
 // Subreaper has no counterpart here.
 func Subreaper() error { return nil }
+
+// Dependent has no counterpart here: a command outlives us if we are killed.
+func Dependent() *syscall.SysProcAttr { return nil }
