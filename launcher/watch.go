@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/fsnotify/fsnotify"
+	"golang.org/x/sys/unix"
 )
 
 const (
@@ -37,7 +38,7 @@ type fileWatch struct {
 func watchFiles(root string, dirs func() ([]string, error), wanted func(name string) bool) (*fileWatch, error) {
 	events, err := fsnotify.NewWatcher()
 	if err != nil {
-		return nil, fmt.Errorf("watching files: %w", err)
+		return nil, fmt.Errorf("watching files (fs.inotify.max_user_instances may be too low): %w", err)
 	}
 	w := &fileWatch{root: root, dirs: dirs, wanted: wanted, events: events, seed: maphash.MakeSeed()}
 	if err := w.rescan(); err != nil {
@@ -61,7 +62,8 @@ func (w *fileWatch) rescan() error {
 	for _, dir := range dirs {
 		for at := dir; !done[at]; at = filepath.Dir(at) {
 			done[at] = true
-			if err := w.events.Add(at); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			// What is not there will be told of by what is above. Where the system allows no more watches, looking has to do.
+			if err := w.events.Add(at); err != nil && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, unix.ENOSPC) && !errors.Is(err, unix.ENOMEM) {
 				return fmt.Errorf("watching %s: %w", at, err)
 			}
 			if at == w.root || !filepath.IsLocal(relative(at, w.root)) && at != dir {

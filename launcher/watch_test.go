@@ -50,6 +50,12 @@ func TestFileWatch(t *testing.T) {
 			require.NoError(t, os.RemoveAll(at("_build/test/lib/a/ebin")))
 			write(t, at("_build/test/lib/a/ebin/a.beam"), "55")
 		}},
+		{what: "without a word from the system", change: func() {
+			for _, dir := range w.events.WatchList() {
+				require.NoError(t, w.events.Remove(dir))
+			}
+			write(t, at("_build/test/lib/a/ebin/a.beam"), "by looking")
+		}},
 		{what: "written again, there", change: func() { write(t, at("_build/test/lib/a/ebin/a.beam"), "666") }},
 	} {
 		write(t, at("mix.exs"), "")
