@@ -115,7 +115,11 @@ func (c *climber) alive() string {
 // resolve looks up the host to be dialled.
 func (c *climber) resolve(ctx context.Context) (string, error) {
 	host := c.host()
-	switch at, _, err := net.SplitHostPort(c.t.Addr); {
+	at, port, err := net.SplitHostPort(c.t.Addr)
+	if _, perr := strconv.ParseUint(port, 10, 16); err == nil && perr != nil {
+		err = fmt.Errorf("%q is no port", port)
+	}
+	switch {
 	case c.t.Addr == "":
 	case err != nil:
 		return "", &checks.Finding{

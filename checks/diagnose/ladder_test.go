@@ -129,6 +129,10 @@ func TestLowRungs(t *testing.T) {
 			target: func(*testing.T) checks.Target { return checks.Target{Name: "a@127.0.0.1", Addr: "127.0.0.1"} },
 			rung:   "resolve", says: []string{"is no address", "missing port"},
 		},
+		"a port that is none": {
+			target: func(*testing.T) checks.Target { return checks.Target{Name: "a@127.0.0.1", Addr: "127.0.0.1:99999"} },
+			rung:   "resolve", says: []string{"is no address", "no port"},
+		},
 		"no EPMD": {
 			target: func(t *testing.T) checks.Target { return checks.Target{Name: "a@127.0.0.1", EPMD: closedPort(t)} },
 			rung:   "epmd", says: []string{"no EPMD answers", "connection refused", "address:port"},

@@ -114,11 +114,11 @@ func (p *diagnosis) prepare(a *app) error {
 	if err != nil {
 		return err
 	}
-	for _, path := range p.logs {
-		p.log("", filepath.Join("logs", filepath.Base(path)), path)
+	for i, path := range p.logs {
+		p.log("", fmt.Sprintf("logs/%d-%s", i+1, filepath.Base(path)), path) // two may be called the same
 	}
-	for _, path := range p.dumps {
-		p.dump("", filepath.Join("dumps", filepath.Base(path)), path)
+	for i, path := range p.dumps {
+		p.dump("", fmt.Sprintf("dumps/%d-%s", i+1, filepath.Base(path)), path)
 	}
 	for _, t := range p.targets {
 		p.secrets = append(p.secrets, t.Cookie.Secret())

@@ -177,6 +177,10 @@ func TestDiagnoseUsage(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, "")
 	assert.Equal(t, exitNoCluster, w.run("diagnose").code)
+	w.write("cookie", "nothing-secret")
+	for _, name := range []string{"rabbit", "rabbit@", "@h", ""} {
+		assert.Equal(t, exitUsage, w.run("diagnose", "--cookie-file", "cookie", "--attach", "a@h,"+name).code, name)
+	}
 	assert.Equal(t, exitUsage, w.run("diagnose", "--top", "0").code)
 	assert.Equal(t, exitUsage, w.run("diagnose", "--sample", "1h").code)
 	assert.Equal(t, exitUsage, w.run("diagnose", "-o", "junit").code)

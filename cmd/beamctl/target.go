@@ -90,6 +90,9 @@ func (at *attachment) targets() ([]checks.Target, error) {
 	targets := make([]checks.Target, 0, len(at.nodes))
 	for _, n := range at.nodes {
 		name, addr, _ := strings.Cut(n, "=")
+		if alive, host, _ := strings.Cut(name, "@"); alive == "" || host == "" {
+			return nil, usagef("%q is not a full node name (name@host)", name)
+		}
 		targets = append(targets, checks.Target{Name: name, Addr: addr, Cookie: cookie, TLS: secure})
 	}
 	return targets, nil
