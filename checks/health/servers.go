@@ -52,6 +52,13 @@ func (l *look) inBehaviour() bool {
 	})
 }
 
+// loops tells whether the process is in a loop that is all there is on its stack, but what proc_lib put below: behaviours that are not OTP's
+// (gen_server2 of RabbitMQ, p1_server of ejabberd) wait in one.
+func (l *look) loops() bool {
+	own := slices.DeleteFunc(slices.Clone(l.stack), func(m etf.Atom) bool { return m == "proc_lib" })
+	return len(own) <= 1 && !slices.Contains(own, "sys") && l.status != etf.Term(etf.Atom("suspended"))
+}
+
 // server is one process under a supervisor.
 type server struct {
 	path        string
@@ -65,6 +72,9 @@ type server struct {
 // follows finds out whether a process that is in no loop follows a behaviour. One that doesn't has a loop of its own, of which nothing
 // is known.
 func (s *server) follows(ctx context.Context, x *exam) bool {
+	if s.last.loops() {
+		return false
+	}
 	if s.behaves = s.behaves || s.last.inBehaviour(); s.behaves {
 		return true
 	}

@@ -173,7 +173,11 @@ func (a *app) examine(ctx context.Context, n *node.Node, h *healthFlags, opts he
 	if err != nil {
 		return nil, err
 	}
-	return health.Run(ctx, n, targets, opts), ctx.Err()
+	report := health.Run(ctx, n, targets, opts)
+	if errors.Is(ctx.Err(), context.Canceled) { // a deadline is no error: the report tells who has not answered
+		return nil, context.Cause(ctx)
+	}
+	return report, nil
 }
 
 // neighbours are a node and those that it sees.

@@ -1,0 +1,163 @@
+package main
+
+import (
+	"bufio"
+	"encoding/json"
+	"encoding/xml"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/beamctl/beamctl/checks/health"
+)
+
+// TestHealthFlags is every flag and the configuration, with one cluster.
+func TestHealthFlags(t *testing.T) {
+	w := newWorld(t, "erlang-kv")
+	w.ok("start", "-q")
+	columns := func(args ...string) string {
+		_, rep, _ := w.health(args...)
+		var names []string
+		for _, c := range rep.Rows[0].Cells {
+			names = append(names, c.Check)
+		}
+		return strings.Join(names, " ")
+	}
+	t.Run("only and skip", func(t *testing.T) {
+		assert.Equal(t, "ping rpc cookie flags ticks memory", columns("--only", "reach,memory"))
+		assert.Equal(t, "ping memory", columns("--only", "reach", "--only", "memory", "--skip", "rpc,cookie,flags,ticks"))
+		assert.Equal(t, exitUsage, w.run("health", "--only", "reech").code)
+		assert.Contains(t, w.run("health", "--skip", "reech").err, `no such check: "reech" (there are reach, app,`)
+		assert.Equal(t, exitUsage, w.run("health", "--only", "ping", "--skip", "reach").code)
+	})
+	t.Run("fail on", func(t *testing.T) {
+		w.write("beamctl.yaml", "health: {memory: 1MiB}\n")
+		warned := w.run("health")
+		assert.Equal(t, exitOK, warned.code, warned.out)
+		assert.Contains(t, warned.out, "WARN")
+		assert.Contains(t, warned.out, "warn node1@127.0.0.1 memory\n")
+		assert.Contains(t, warned.out, "over the limit of 1 MiB")
+		assert.Contains(t, warned.err, "3 warnings: 3 nodes,")
+		assert.Equal(t, exitFailed, w.run("health", "--fail-on", "warn").code)
+		assert.Equal(t, exitOK, w.run("health", "--fail-on", "warn", "--skip", "memory").code)
+		assert.Equal(t, exitUsage, w.run("health", "--fail-on", "never").code)
+		w.write("other.yaml", "health: {memory: 1TiB}\n")
+		assert.Equal(t, exitOK, w.run("health", "--fail-on", "warn", "-f", "other.yaml").code)
+		w.write("other.yaml", "health: {memory: lots}\n")
+		wrong := w.run("health", "-f", "other.yaml")
+		assert.Equal(t, exitUsage, wrong.code)
+		assert.Contains(t, wrong.err, "other.yaml:1:18: health.memory: is no size")
+	})
+	t.Run("probes", func(t *testing.T) {
+		w.write("beamctl.yaml", `
+health:
+  probes:
+    - {name: empty, call: "kv:get(nothing)", expect: {equals: error}}
+    - {name: elixir, call: ":kv.get(:nothing)", expect: {match: "{:ok, _}"}, on: once}
+`)
+		m, rep, code := w.health("--only", "probes")
+		assert.Equal(t, exitFailed, code)
+		assert.Equal(t, map[string]health.Status{"node1 elixir": health.Fail}, m.broken(), "%+v", rep)
+		assert.Equal(t, "empty", columns("--only", "empty"))
+		assert.Equal(t, "error", rep.Rows[2].Cells[0].Saw)
+		assert.Equal(t, health.None, rep.Rows[2].Cells[1].Status)
+		require.NoError(t, os.Remove(filepath.Join(w.dir, "beamctl.yaml")))
+	})
+	t.Run("forms", func(t *testing.T) {
+		var suites junitSuites
+		require.NoError(t, xml.Unmarshal([]byte(w.ok("health", "-o", "junit")), &suites))
+		assert.Len(t, suites.Suites, 3)
+		assert.Contains(t, w.ok("health", "-o", "prometheus"), `beamctl_check_state{node="node2@127.0.0.1",group="reach",check="ping",state="ok"} 1`)
+		assert.Empty(t, w.ok("health", "-o", "github", "--only", "reach"))
+		assert.Equal(t, exitUsage, w.run("status", "-o", "junit").code)
+		assert.Equal(t, exitUsage, w.run("health", "-o", "yaml").code)
+		assert.Equal(t, exitUsage, w.run("health", "-w", "-o", "junit").code)
+		assert.Equal(t, exitUsage, w.run("health", "-w", "--every", "1ms").code)
+	})
+	t.Run("watch", func(t *testing.T) {
+		cmd := w.cmd("health", "--watch", "--every", "100ms", "-o", "json", "--only", "reach,apps")
+		out, err := cmd.StdoutPipe()
+		require.NoError(t, err)
+		require.NoError(t, cmd.Start())
+		lines := bufio.NewScanner(out)
+		lines.Buffer(nil, 1<<20)
+		read := func() (rep health.Report) {
+			require.True(t, lines.Scan())
+			require.NoError(t, json.Unmarshal(lines.Bytes(), &rep))
+			return rep
+		}
+		assert.True(t, read().Healthy)
+		w.inNode(`erpc:call('node2@127.0.0.1', application, stop, [kv])`)
+		eventually(t, "what is stopped shows", func() bool { return read().Worst == health.Fail })
+		w.inNode(`erpc:call('node2@127.0.0.1', application, start, [kv])`)
+		eventually(t, "what is started shows", func() bool { return read().Worst == health.OK })
+		require.NoError(t, cmd.Process.Signal(os.Interrupt))
+		for lines.Scan() { //nolint:revive // until it ends
+		}
+		require.NoError(t, cmd.Wait(), "Ctrl-C is how one stops looking")
+	})
+	t.Run("attach from", func(t *testing.T) {
+		st := w.status()
+		other := newWorld(t, "")
+		_, port, _ := strings.Cut(st.EPMD, ":")
+		other.env = append(other.env, "ERL_EPMD_PORT="+port)
+		cookie := filepath.Join(st.StateDir, "cookie")
+		m, _, code := other.health("--attach-from", "node2@127.0.0.1", "--cookie-file", cookie)
+		assert.Equal(t, exitOK, code)
+		assert.Len(t, m, 3)
+		assert.Equal(t, health.OK, m["node1@127.0.0.1"]["mesh"])
+		both := other.run("health", "--attach-from", "node2@127.0.0.1", "--attach", "node1@127.0.0.1", "--cookie-file", cookie)
+		assert.Equal(t, exitUsage, both.code)
+		absent := other.run("health", "--attach-from", "node9@127.0.0.1", "--cookie-file", cookie)
+		assert.Equal(t, exitNoCluster, absent.code)
+		assert.Contains(t, absent.err, `"node9"`)
+	})
+	w.ok("stop", "-q")
+}
+
+// TestHealthOfForeigners compares what health says of brokers that beamctl did not start with what their own tools say.
+func TestHealthOfForeigners(t *testing.T) {
+	for _, f := range []*foreign{startRabbit(t), startEjabberd(t)} {
+		w := newWorld(t, "")
+		w.env = append(w.env, f.epmdEnv())
+		_, rep, code := w.health("--attach", f.name, "--cookie-file", f.cookieFile)
+		for _, c := range rep.Rows[0].Cells {
+			require.NotContains(t, []health.Status{health.Warn, health.Fail, health.Blocked}, c.Status, "%s %s: %s", f.name, c.Check, c.Saw)
+		}
+		require.Equal(t, exitOK, code)
+		cells := map[string]health.Cell{}
+		for _, c := range rep.Rows[0].Cells {
+			cells[c.Check] = c
+		}
+		assert.Equal(t, "OTP 25", cells["rpc"].Saw)
+		for _, check := range []string{"apps", "versions", "supervisors", "servers", "limits", "memory", "mnesia", "disk"} {
+			assert.Equal(t, health.OK, cells[check].Status, "%s: %s: %s", f.name, check, cells[check].Saw)
+		}
+		assert.Greater(t, cells["supervisors"].Values["supervisors"], 20.0, f.name)
+		assert.Greater(t, cells["servers"].Values["servers"], 50.0, f.name)
+	}
+	f := startRabbit(t)
+	w := newWorld(t, "")
+	w.env = append(w.env, f.epmdEnv())
+	_, rep, _ := w.health("--attach", f.name, "--cookie-file", f.cookieFile, "--only", "apps,memory,limits")
+	values := map[string]map[string]float64{}
+	for _, c := range rep.Rows[0].Cells {
+		values[c.Check] = c.Values
+	}
+	near := func(what string, ours float64, expr string, tolerance float64) {
+		t.Helper()
+		out, code := f.diagnostics(t, nil, "eval", expr)
+		require.Zero(t, code, out)
+		var theirs float64
+		require.NoError(t, json.Unmarshal([]byte(strings.TrimSpace(out)), &theirs), out)
+		assert.InEpsilon(t, theirs, ours, tolerance, what)
+	}
+	near("running applications", values["apps"]["running"], "length(application:which_applications()).", 1e-9)
+	near("memory", values["memory"]["total_bytes"], "erlang:memory(total).", 0.2)
+	near("processes", values["limits"]["processes"], "erlang:system_info(process_count).", 0.1)
+	near("atoms", values["limits"]["atoms"], "erlang:system_info(atom_count).", 0.05)
+}
