@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -29,8 +28,9 @@ const witness = `file:read_file_info("ask"), W = fun Watch() ->
 		case file:delete("ask") of
 			ok ->
 				{Reductions, _} = erlang:statistics(exact_reductions), {Cpu, _} = erlang:statistics(runtime),
-				Text = io_lib:format("{\"atoms\": ~b, \"processes\": ~b, \"modules\": ~0p, \"reductions\": ~b, \"cpu\": ~b}",
-					[erlang:system_info(atom_count), erlang:system_info(process_count), [atom_to_list(M) || M <- lists:sort([M || {M, _} <- code:all_loaded()])], Reductions, Cpu]),
+				Text = io_lib:format("{\"atoms\": ~b, \"processes\": ~b, \"modules\": ~0p, \"newest\": ~0p, \"reductions\": ~b, \"cpu\": ~b}",
+					[erlang:system_info(atom_count), erlang:system_info(process_count), [atom_to_list(M) || M <- lists:sort([M || {M, _} <- code:all_loaded()])],
+					[atom_to_list(binary_to_term(<<131, 75, (erlang:system_info(atom_count) - I):24>>)) || I <- [1, 2, 3, 4, 5]], Reductions, Cpu]),
 				ok = file:write_file("said.new", Text), ok = file:rename("said.new", "said");
 			_ -> ok
 		end,
@@ -41,7 +41,8 @@ const witness = `file:read_file_info("ask"), W = fun Watch() ->
 type said struct {
 	Atoms, Processes, Reductions int
 	Modules                      []string
-	CPU                          int // ms
+	Newest                       []string // atoms
+	CPU                          int      // ms
 }
 
 func ask(t *testing.T, dir string) (s said) {
@@ -60,6 +61,10 @@ func ask(t *testing.T, dir string) (s said) {
 
 // schedulerSecond is how many reductions a scheduler makes in a second of calls that do little: 15 to 60 million on machines of today.
 const schedulerSecond = 20_000_000
+
+// maxNew is how many atoms a node may have more after any number of runs: the key atom_limit, which no emulator knows before it is asked; and
+// two names that it gives to us, which it uses again: we may be back before it has noticed that we were gone.
+const maxNew = 3
 
 // TestFlat examines a node that has neither mnesia nor os_mon many times, and compares what it has then with what it had before the first
 // time.
@@ -104,14 +109,7 @@ func TestFlat(t *testing.T) {
 			}
 			assert.Equal(t, before.Processes, after.Processes, "processes")
 			assert.Equal(t, before.Modules, after.Modules, "loaded modules")
-			// The name that the node gives to us is an atom, which it uses again for the next. Some questions make atoms when they are asked for
-			// the first time in a node's life, by whomever: the emulator names its allocators, and the keys are atoms themselves.
-			names := c.RunOf(bin(t, release), "-eval", `Before = erlang:system_info(atom_count), erlang:memory(),
-				[erlang:system_info(list_to_atom(K)) || K <- ["check_io", "ets_count", "ets_limit", "port_count", "port_limit", "process_count",
-					"process_limit", "atom_count", "atom_limit"]], erlang:display(erlang:system_info(atom_count) - Before), halt().`)
-			emulators, err := strconv.Atoi(strings.TrimSpace(names))
-			require.NoError(t, err, names)
-			assert.LessOrEqual(t, after.Atoms-before.Atoms, 1+emulators, "atoms")
+			assert.LessOrEqual(t, after.Atoms-before.Atoms, maxNew, "atoms: %v", after.Newest)
 			assert.Equal(t, printed, e.Output(), "log")
 			assert.NotContains(t, strings.ToLower(e.Output()), "error")
 		})

@@ -145,17 +145,29 @@ func meshExpr(names []string, i int) string {
   Wait(), io:format("meshed~n").`, strings.Join(names, "','"), i)
 }
 
-// BenchmarkHealth is the wall time of a whole `beamctl health` of three nodes. Its peer is one `erl` that pings them, what
-// one would write by hand.
+// BenchmarkHealth is the wall time of a whole `beamctl health` with all checks, of three nodes and of fifty. Its peer is one `erl` that
+// asks the same nodes by rpc, one after the other, for a part of it: what one would write by hand.
 func BenchmarkHealth(b *testing.B) {
-	w := bareWorld(b)
-	w.ok("start", "-q")
-	defer w.ok("stop", "-q")
-	paired(b, "erl", func() time.Duration {
-		return took(func() { w.ok("health", "-q") })
-	}, func() time.Duration {
-		return took(func() { w.inNode(`[pong = net_adm:ping(M) || M <- [node() | nodes()]]`) })
-	})
+	for _, nodes := range []string{"3", "50"} {
+		b.Run(nodes, func(b *testing.B) {
+			w := bareWorld(b)
+			w.ok("start", "-q", "-n", nodes, "--timeout", "3m")
+			defer w.ok("stop", "-q")
+			paired(b, "erl", func() time.Duration {
+				return took(func() { w.ok("health", "-q", "--timeout", "20s") })
+			}, func() time.Duration {
+				return took(func() {
+					w.inNode(`[begin
+						pong = net_adm:ping(M), {ok, _} = {ok, rpc:call(M, application, which_applications, [])},
+						_ = rpc:call(M, erlang, nodes, []), _ = rpc:call(M, erlang, memory, []), _ = rpc:call(M, erlang, get_cookie, []),
+						_ = rpc:call(M, supervisor, which_children, [kernel_sup]), _ = rpc:call(M, global, registered_names, []),
+						_ = [rpc:call(M, erlang, system_info, [K]) || K <- [otp_release, process_count, atom_count, port_count]],
+						_ = [rpc:call(M, erlang, get_module_info, [Mod, md5]) || {Mod, _} <- rpc:call(M, code, all_loaded, []), lists:member(Mod, [kernel, lists])]
+					end || M <- [node() | nodes()]]`)
+				})
+			})
+		})
+	}
 }
 
 // BenchmarkRPC compares the whole process `beamctl rpc` with erl_call, which is written in C and does the same.
