@@ -194,7 +194,7 @@ func (a *answers) top(n int, took time.Duration) Top {
 	memory := a.ranked(a.Tops.Memory, known, func(p *Process, v int64) { p.Memory = v })
 	worked := a.ranked(a.Tops.Reductions, known, func(p *Process, v int64) { p.Reductions = float64(v) / took.Seconds() })
 	mail := a.ranked(a.Tops.Mailbox, known, func(p *Process, v int64) { p.Before = v })
-	mail = slices.DeleteFunc(mail, func(p *Process) bool { return p.Before == 0 })
+	mail = slices.DeleteFunc(mail, func(p *Process) bool { return p.Mailbox == 0 })
 	return Top{Processes: a.Processes, Examined: a.Examined, Memory: copies(memory, n), Reductions: copies(worked, n), Mailbox: copies(mail, n)}
 }
 
