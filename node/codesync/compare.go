@@ -99,6 +99,9 @@ type loaded struct {
 }
 
 func (c *comparison) run(ctx context.Context) error {
+	if err := c.n.Connect(ctx, c.name); err != nil { // once, and not by each of the questions
+		return err
+	}
 	have, err := c.system(ctx)
 	if err != nil {
 		return err
@@ -192,8 +195,8 @@ func (c *comparison) notOnDisk(ctx context.Context, beams []*Beam) ([]*Beam, err
 	if c.plan.Mode != "interactive" || len(beams) == 0 {
 		return beams, nil
 	}
-	var path []string
-	if err := c.into(ctx, &path, "code", "get_path"); err != nil {
+	path, err := c.codePath(ctx)
+	if err != nil {
 		return nil, err
 	}
 	var there, rest []*Beam
@@ -218,6 +221,25 @@ func (c *comparison) notOnDisk(ctx context.Context, beams []*Beam) ([]*Beam, err
 		}
 	}
 	return rest, nil
+}
+
+// codePath is the node's code path, in which OTP keeps relative folders as they were given.
+func (c *comparison) codePath(ctx context.Context) ([]string, error) {
+	var path []string
+	var cwd struct {
+		OK  etf.Atom
+		Dir string
+	}
+	err := each([]func() error{
+		func() error { return c.into(ctx, &path, "code", "get_path") },
+		func() error { return c.into(ctx, &cwd, "file", "get_cwd") },
+	}, func(_ int, f func() error) error { return f() })
+	for i, dir := range path {
+		if !filepath.IsAbs(dir) {
+			path[i] = filepath.Join(cwd.Dir, dir)
+		}
+	}
+	return path, err
 }
 
 // seen reads {ok, #file_info{}} (kernel/include/file.hrl).
@@ -342,46 +364,6 @@ func (o *Options) known(m etf.Atom, sum Sum) *Beam {
 		if b.Module == m && b.Sum == sum {
 			return b
 		}
-	}
-	return nil
-}
-
-// remote is a node to ask.
-type remote struct {
-	n    *node.Node
-	name string
-}
-
-func (r remote) into(ctx context.Context, v any, module, function etf.Atom, args ...etf.Term) error {
-	return r.n.CallInto(ctx, r.name, v, module, function, args...)
-}
-
-// mapped is [module:function(X) || X <- args] in one call, run by compiled code, into a slice of as many.
-func mapped[T, X any](ctx context.Context, r remote, v *[]T, module, function etf.Atom, args []X) error {
-	if len(args) == 0 {
-		return nil
-	}
-	if err := r.into(ctx, v, "lists", "map", etf.Export{Module: module, Function: function, Arity: 1}, args); err != nil {
-		return err
-	}
-	return r.counted(len(*v), len(args))
-}
-
-// zipped is [module:function(X, second) || X <- args] in one call.
-func zipped[T, X any](ctx context.Context, r remote, v *[]T, module, function etf.Atom, args []X, second etf.Term) error {
-	if len(args) == 0 {
-		return nil
-	}
-	fn := etf.Export{Module: module, Function: function, Arity: 2}
-	if err := r.into(ctx, v, "lists", "zipwith", fn, args, slices.Repeat([]etf.Term{second}, len(args))); err != nil {
-		return err
-	}
-	return r.counted(len(*v), len(args))
-}
-
-func (r remote) counted(got, want int) error {
-	if got != want {
-		return fmt.Errorf("%s: codesync: %d answers to %d questions", r.name, got, want)
 	}
 	return nil
 }

@@ -49,7 +49,12 @@ func Push(ctx context.Context, n *node.Node, plan *Plan) (*Report, error) {
 		return p.report, joined(refused)
 	}
 	err := p.run(ctx)
-	p.report.Took.Total = since(began)
+	took := &p.report.Took
+	for _, nr := range p.report.Nodes {
+		nr.Took.Total = nr.Took.Stage + nr.Took.Gate + nr.Took.Commit
+		took.Stage, took.Gate, took.Commit = max(took.Stage, nr.Took.Stage), max(took.Gate, nr.Took.Gate), max(took.Commit, nr.Took.Commit)
+	}
+	took.Total = since(began)
 	return p.report, err
 }
 
@@ -118,35 +123,35 @@ func (p *push) run(ctx context.Context) error {
 		p.abort(ctx)
 		return err
 	}
-	started := time.Now()
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), finishTime)
 	defer cancel()
-	err := p.finish(ctx)
-	p.report.Took.Commit += since(started)
-	return err
+	return p.finish(ctx)
 }
 
 // decide is everything before the decision.
 func (p *push) decide(ctx context.Context) error {
-	took := &p.report.Took
-	for _, phase := range []struct {
-		steps []func(context.Context, *target) error
-		took  *float64
-	}{
-		{[]func(context.Context, *target) error{start, stage}, &took.Stage},
-		{[]func(context.Context, *target) error{gate, kill}, &took.Gate},
-		{[]func(context.Context, *target) error{prepare, alive}, &took.Commit},
+	for _, step := range []func(context.Context, *target) error{
+		timed(stageTook, start), timed(stageTook, stage), timed(gateTook, gate), timed(gateTook, kill), timed(commitTook, prepare), alive,
 	} {
-		began := time.Now()
-		for _, step := range phase.steps {
-			if err := p.all(ctx, step); err != nil {
-				return err
-			}
+		if err := p.all(ctx, step); err != nil {
+			return err
 		}
-		*phase.took += since(began)
 	}
 	return nil
 }
+
+// timed adds what a step takes on a node to what its report says of that phase.
+func timed(phase func(*Took) *float64, step func(context.Context, *target) error) func(context.Context, *target) error {
+	return func(ctx context.Context, t *target) error {
+		began := time.Now()
+		defer func() { *phase(&t.report.Took) += since(began) }()
+		return step(ctx, t)
+	}
+}
+
+func stageTook(t *Took) *float64  { return &t.Stage }
+func gateTook(t *Took) *float64   { return &t.Gate }
+func commitTook(t *Took) *float64 { return &t.Commit }
 
 // abort ends all stagers and waits until they have, so that nothing is left when Push returns.
 func (p *push) abort(ctx context.Context) {
@@ -173,7 +178,7 @@ func (p *push) finish(ctx context.Context) error {
 	var failed, lost []error
 	errs := make([]error, len(p.targets))
 	_ = each(p.targets, func(i int, t *target) error {
-		errs[i] = t.finish(ctx)
+		errs[i] = timed(commitTook, finish)(ctx, t)
 		return nil
 	})
 	for i, t := range p.targets {

@@ -121,5 +121,6 @@ func (s *Set) validate() (map[etf.Atom]*Beam, error) {
 
 // owns says whether the set is the whole of the folder that the file is in.
 func (s *Set) owns(file string) bool {
-	return slices.Contains(s.Dirs, filepath.Dir(file))
+	dir := filepath.Dir(file)
+	return slices.ContainsFunc(s.Dirs, func(d string) bool { return filepath.Clean(d) == dir })
 }

@@ -1,0 +1,214 @@
+package codesync
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/beamctl/beamctl/dist/etf"
+)
+
+// prepare asks for the node's promise to finish.
+func prepare(ctx context.Context, t *target) error {
+	t.at(Preparing)
+	change, err := t.converting(ctx)
+	if err != nil {
+		return err
+	}
+	if err := t.send(ctx, etf.Tuple{etf.Atom("prepare"), change}); err != nil {
+		return err
+	}
+	var got struct {
+		Name etf.Atom
+		Busy []processError
+	}
+	if err := t.answer(ctx, "prepared", &got); err != nil {
+		return err
+	}
+	if len(got.Busy) > 0 {
+		return fmt.Errorf("%s: %s cannot be suspended", t.name, got.Busy[0].in(t.name))
+	}
+	t.at(Promised)
+	return nil
+}
+
+// alive is the last look before the decision: a node that has promised may have died since, and then the others are left as they are.
+func alive(ctx context.Context, t *target) error { return t.look(ctx) }
+
+// processError is {Pid, Reason}.
+type processError struct {
+	Pid    etf.Pid
+	Reason etf.Term
+}
+
+func (p processError) in(name string) string {
+	o := etf.FormatOptions{Node: etf.Atom(name)}
+	return o.Format(p.Pid) + ": " + o.Format(p.Reason)
+}
+
+// converting are the processes of Options.ChangeCode, [{Pid, Module, OldVsn}].
+func (t *target) converting(ctx context.Context) (etf.List, error) {
+	var modules []etf.Atom
+	for _, ch := range t.plan.Push {
+		if ch.Old != nil && slices.Contains(t.push.plan.options.ChangeCode, ch.Module) {
+			modules = append(modules, ch.Module)
+		}
+	}
+	if len(modules) == 0 {
+		return nil, nil
+	}
+	var attributes []etf.List
+	if err := zipped(ctx, t.remote, &attributes, "erlang", "get_module_info", modules, etf.Atom("attributes")); err != nil {
+		return nil, err
+	}
+	var pids []etf.Pid
+	if err := t.into(ctx, &pids, "erlang", "processes"); err != nil {
+		return nil, err
+	}
+	var calls []etf.Term
+	if err := mapped(ctx, t.remote, &calls, "proc_lib", "translate_initial_call", pids); err != nil {
+		return nil, err
+	}
+	var list etf.List
+	for i, c := range calls {
+		mfa, _ := c.(etf.Tuple) // {Module, init, 1}, or {supervisor, Module, 1}
+		if len(mfa) != 3 {
+			continue
+		}
+		for j, m := range modules {
+			if mfa[0] == etf.Term(m) || mfa[0] == etf.Term(etf.Atom("supervisor")) && mfa[1] == etf.Term(m) {
+				list = append(list, etf.Tuple{pids[i], m, version(attributes[j])})
+			}
+		}
+	}
+	return list, nil
+}
+
+// version is the vsn attribute as release_handler passes it to code_change: that of the module, undefined if it has none.
+func version(attributes etf.List) etf.Term {
+	vsn, _ := attributes.Lookup("vsn")
+	if l, ok := vsn.(etf.List); ok && len(l) == 1 {
+		return l[0]
+	}
+	if vsn == nil {
+		return etf.Atom("undefined")
+	}
+	return vsn
+}
+
+// finish tells the node to load the code, and checks that it has.
+func finish(ctx context.Context, t *target) error {
+	t.at(Committing)
+	var got struct {
+		Name      etf.Atom
+		Result    etf.Term
+		Sums      etf.Term
+		Unchanged []processError
+	}
+	err := t.send(ctx, etf.Atom("finish"))
+	if err == nil {
+		err = t.answer(ctx, "finished", &got)
+	}
+	if err != nil {
+		t.report.State = Lost
+		return fmt.Errorf("%w %w", err, ErrLost)
+	}
+	if got.Result != etf.Term(etf.Atom("ok")) {
+		return fmt.Errorf("%s: it did not load the code: %s", t.name, etf.Format(got.Result))
+	}
+	t.report.State = Mix
+	if err := t.verify(got.Sums); err != nil {
+		return err
+	}
+	t.report.State = New
+	t.report.Pushed, t.report.Deleted = len(t.plan.Push), len(t.plan.Delete)
+	for _, p := range got.Unchanged {
+		t.report.Unchanged = append(t.report.Unchanged, p.in(t.name))
+	}
+	t.at(Committed)
+	return nil
+}
+
+// verify compares the sums of what runs with the plan's.
+func (t *target) verify(got etf.Term) error {
+	var sums []Sum
+	if err := etf.Assign(got, &sums); err != nil || len(sums) != len(t.plan.Push) {
+		return fmt.Errorf("%s: a module that was loaded is not there: %s", t.name, etf.FormatOptions{MaxBytes: 200}.Format(got))
+	}
+	for i, ch := range t.plan.Push {
+		if sums[i] != *ch.New {
+			return fmt.Errorf("%s: %s has sum %s and not %s: something else has loaded it", t.name, ch.Module, sums[i], ch.New)
+		}
+	}
+	return nil
+}
+
+// done tells the node that all is well, which then writes files.
+func (t *target) done(ctx context.Context) error {
+	t.at(Ending)
+	var got struct {
+		Name      etf.Atom
+		Unwritten []fileError
+	}
+	err := t.send(ctx, etf.Atom("done"))
+	if err == nil {
+		err = t.answer(ctx, "done", &got)
+	}
+	if err != nil {
+		return fmt.Errorf("%w %w", err, ErrLost)
+	}
+	for _, f := range got.Unwritten {
+		t.report.Unwritten = append(t.report.Unwritten, f.String())
+	}
+	if all := slices.Concat(t.report.Unwritten, t.report.Unchanged); len(all) > 0 {
+		return fmt.Errorf("%s: %w: %s", t.name, ErrIncomplete, strings.Join(all, "; "))
+	}
+	return t.wait(ctx)
+}
+
+// wait waits for the end of the stager.
+func (t *target) wait(ctx context.Context) error {
+	for !t.ended {
+		if _, err := t.receive(ctx); err != nil && !t.ended {
+			return err
+		}
+	}
+	return nil
+}
+
+// reset restores what ran before.
+func (t *target) reset(ctx context.Context) error {
+	old, err := t.old(ctx)
+	if err != nil {
+		return err
+	}
+	ended, err := t.lingering(ctx, old)
+	if err != nil {
+		return err
+	}
+	var got struct {
+		Name   etf.Atom
+		Result etf.Term
+		Sums   etf.List
+	}
+	if err = t.send(ctx, etf.Atom("reset")); err == nil {
+		err = t.answer(ctx, "reset", &got)
+	}
+	if err != nil {
+		return err
+	}
+	t.report.Killed = append(t.report.Killed, ended...)
+	t.report.Pushed, t.report.Deleted = 0, 0
+	for i, ch := range t.plan.changes() {
+		var want etf.Term = none
+		if ch.Old != nil {
+			want = ch.Old[:]
+		}
+		if i >= len(got.Sums) || !etf.Equal(got.Sums[i], want) {
+			return fmt.Errorf("%s: %s cannot be restored: %s", t.name, ch.Module, etf.Format(got.Result))
+		}
+	}
+	t.report.State = Old
+	return t.wait(ctx)
+}

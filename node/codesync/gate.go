@@ -1,0 +1,141 @@
+package codesync
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/beamctl/beamctl/dist/etf"
+)
+
+// gate makes sure that no touched module has old code, which could not be replaced.
+func gate(ctx context.Context, t *target) error {
+	t.at(Gating)
+	var seen *LingeringError
+	for {
+		left, err := t.purge(ctx, "soft_purge")
+		var ps []Lingering
+		if err == nil && len(left) > 0 {
+			if t.push.plan.options.Purge == Kill {
+				return nil // once it is known that all other nodes can
+			}
+			ps, err = t.lingering(ctx, left)
+		}
+		switch {
+		case err != nil && seen != nil:
+			return fmt.Errorf("%w: %w", seen, err)
+		case err != nil || len(left) == 0:
+			return err
+		case len(ps) == 0: // gone meanwhile
+			continue
+		}
+		if seen = (&LingeringError{t.name, ps}); t.push.plan.options.Purge == Soft {
+			return seen
+		}
+		select {
+		case <-time.After(waitTick):
+		case <-ctx.Done():
+			return fmt.Errorf("%w: %w", seen, context.Cause(ctx))
+		}
+	}
+}
+
+// kill ends the processes that still run old code.
+func kill(ctx context.Context, t *target) error {
+	if t.push.plan.options.Purge != Kill {
+		return nil
+	}
+	old, err := t.old(ctx)
+	if err != nil || len(old) == 0 {
+		return err
+	}
+	if t.report.Killed, err = t.lingering(ctx, old); err != nil {
+		return err
+	}
+	_, err = t.purge(ctx, "purge")
+	return err
+}
+
+// old are the touched modules that have old code.
+func (t *target) old(ctx context.Context) ([]etf.Atom, error) {
+	names := t.plan.touched()
+	var has []bool
+	if err := mapped(ctx, t.remote, &has, "erlang", "check_old_code", names); err != nil {
+		return nil, err
+	}
+	var old []etf.Atom
+	for i, name := range names {
+		if has[i] {
+			old = append(old, name)
+		}
+	}
+	return old, nil
+}
+
+// purge applies code:purge/1 or code:soft_purge/1 to old code, and returns the modules for which that was false.
+func (t *target) purge(ctx context.Context, how etf.Atom) ([]etf.Atom, error) {
+	old, err := t.old(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var results []bool
+	if err := mapped(ctx, t.remote, &results, "code", how, old); err != nil {
+		return nil, err
+	}
+	var left []etf.Atom
+	for i, m := range old {
+		if !results[i] {
+			left = append(left, m)
+		}
+	}
+	return left, nil
+}
+
+// lingering finds the processes that run old code of the modules.
+func (t *target) lingering(ctx context.Context, modules []etf.Atom) ([]Lingering, error) {
+	var all []etf.Pid
+	if err := t.into(ctx, &all, "erlang", "processes"); err != nil {
+		return nil, err
+	}
+	var found []Lingering
+	for _, m := range modules {
+		var runs []bool
+		if err := zipped(ctx, t.remote, &runs, "erlang", "check_process_code", all, m); err != nil {
+			return nil, err
+		}
+		var pids []etf.Pid
+		for i, pid := range all {
+			if runs[i] {
+				pids = append(pids, pid)
+			}
+		}
+		var infos []etf.Term
+		items := etf.List{etf.Atom("registered_name"), etf.Atom("current_function")}
+		if err := zipped(ctx, t.remote, &infos, "erlang", "process_info", pids, items); err != nil {
+			return nil, err
+		}
+		for i, pid := range pids {
+			found = append(found, describe(t.name, m, pid, infos[i]))
+		}
+	}
+	return found, nil
+}
+
+// describe reads [{registered_name, Name | []}, {current_function, {M, F, A}}]; a process that has ended has none.
+func describe(name string, m etf.Atom, pid etf.Pid, info etf.Term) Lingering {
+	l := Lingering{Module: m, Pid: etf.FormatOptions{Node: etf.Atom(name)}.Format(pid)}
+	list, _ := info.(etf.List)
+	if name, _ := list.Lookup("registered_name"); name != nil {
+		if a, ok := name.(etf.Atom); ok {
+			l.Name = string(a)
+		}
+	}
+	var mfa struct {
+		M, F etf.Atom
+		A    int
+	}
+	if at, _ := list.Lookup("current_function"); etf.Assign(at, &mfa) == nil {
+		l.Function = fmt.Sprintf("%s:%s/%d", mfa.M, mfa.F, mfa.A)
+	}
+	return l
+}
