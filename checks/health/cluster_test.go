@@ -4,7 +4,13 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/beamctl/beamctl/checks"
 	"github.com/beamctl/beamctl/checks/health"
+	"github.com/beamctl/beamctl/dist/etf"
+	"github.com/beamctl/beamctl/node/nodetest"
 )
 
 var clusterFaults = []fault{
@@ -139,4 +145,37 @@ var clusterFaults = []fault{
 		},
 		saw: map[string]string{"a partitions": "b@127.0.0.1 and c@127.0.0.1 lost each other"},
 	},
+}
+
+// TestHealthyReleases: three nodes of each release, with what OTP has to run, and not a warning.
+func TestHealthyReleases(t *testing.T) {
+	for _, release := range []string{"23", "25", "27", "29"} {
+		t.Run(release, func(t *testing.T) {
+			c := nodetest.New(t)
+			var nodes []*nodetest.Erl
+			var targets []checks.Target
+			for _, alive := range []string{"a", "b", "c"} {
+				e := c.ErlOf(bin(t, release), alive, "-eval", "[{ok, _} = application:ensure_all_started(A) || A <- [sasl, mnesia]], {ok, _} = pg:start(teams)")
+				nodes = append(nodes, e)
+				targets = append(targets, checks.Target{Name: e.Name, EPMD: c.EPMD.Addr, Cookie: c.Cookie, Apps: []string{"mnesia"}})
+			}
+			n := c.Node(nodes...)
+			for i, from := range nodes {
+				for _, to := range nodes[:i] {
+					_, err := n.Call(t.Context(), from.Name, "net_kernel", "connect_node", etf.Atom(to.Name))
+					require.NoError(t, err)
+				}
+			}
+			for i, target := range targets {
+				require.NoError(t, checks.WaitReady(t.Context(), n, target, []string{nodes[(i+1)%3].Name, nodes[(i+2)%3].Name}, func(string) {}))
+			}
+			rep := health.Run(t.Context(), n, targets, health.Options{PerNode: 10 * time.Second})
+			for _, row := range rep.Rows {
+				for _, cell := range row.Cells {
+					assert.Contains(t, []health.Status{fine, none}, cell.Status, "%s %s: %s; %s", row.Node, cell.Check, cell.Saw, cell.Cause)
+				}
+			}
+			assert.Len(t, rep.Rows[0].Cells, len(health.All()))
+		})
+	}
 }
