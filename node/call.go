@@ -38,7 +38,9 @@ func (n *Node) Ping(ctx context.Context, name string) error {
 
 // Call applies module:function to args on the node, connecting first if need be, and returns the result. Errors are *OpError
 // around the sentinels of this package, or around *ErlangError when the function raised an exception. When ctx
-// ends first, the process that runs the call on the node is killed.
+// ends first, the process that runs the call on the node is killed. Calls are made as erpc makes them; of those that come one after the other,
+// with no other beside them, all but the first few go by rex, the rpc server, which is quicker: if that is blocked one of them costs its caller
+// its time, and is made later.
 func (n *Node) Call(ctx context.Context, name string, module, function etf.Atom, args ...etf.Term) (etf.Term, error) {
 	return n.Do(ctx, name, Request{Module: module, Function: function, Args: args})
 }
@@ -78,11 +80,10 @@ type pending struct {
 	pid etf.Term    // the process that runs it, once known
 }
 
-// reply is what ends a call: the raw reason of the process's exit, a message, or an error.
+// reply is what ends a call: the raw reason of the process's exit, what the server says, or an error.
 type reply struct {
-	raw  []byte
-	term etf.Term
-	err  error
+	raw []byte
+	err error
 }
 
 // deliver hands the reply over; the first one counts.
@@ -110,17 +111,20 @@ func (l *link) ping(ctx context.Context) error {
 	}
 	select {
 	case r := <-p.done:
-		if r.err == nil && r.term != etf.Atom("yes") {
-			return fmt.Errorf("net_kernel answered %s", etf.Format(r.term))
+		if r.err != nil {
+			return r.err
 		}
-		return r.err
+		if t, _, err := etf.Decode(r.raw); err != nil || t != etf.Atom("yes") {
+			return fmt.Errorf("net_kernel answered %s", etf.Format(t))
+		}
+		return nil
 	case <-ctx.Done():
 		return timeout(ctx, "net_kernel to answer a ping")
 	}
 }
 
 // call runs a request as erpc does (lib/kernel/src/erpc.erl): a monitored process applies erpc:execute_call/4 and its
-// exit reason is the result, {Tag, return | throw | exit | error, …}. That needs no server on the node.
+// exit reason is the result, {Tag, return | throw | exit | error, …}. That needs no server on the node. (Where a server is quicker: byRex.)
 func (l *link) call(ctx context.Context, r *Request) (etf.Term, error) {
 	if !l.conn.Peer().Flags.Has(dist.FlagSpawn) {
 		return nil, fmt.Errorf("%w: the node cannot spawn for others (OTP 23 or later can)", dist.ErrMissingFlags)
@@ -134,16 +138,17 @@ func (l *link) call(ctx context.Context, r *Request) (etf.Term, error) {
 		return nil, err
 	}
 	defer l.finish(n, p)
-	payload, err := etf.Append(nil, etf.List{int64(n), r.Module, r.Function, etf.List(r.Args)})
+	self, ref := l.pid(n), l.ref(n)
+	rex, request := l.byRex(), erpcRequest
+	if rex {
+		request = rexRequest
+	}
+	ctl, msg := request(self, ref, etf.List{int64(n), r.Module, r.Function, etf.List(r.Args)})
+	payload, err := etf.Append(nil, msg)
 	if err != nil {
 		return nil, fmt.Errorf("arguments: %w", err)
 	}
-	self, ref := l.pid(n), l.ref(n)
-	err = l.send(ctx, &dist.Control{
-		Op: dist.OpSpawnRequest, Ref: ref, From: self, GroupLeader: self,
-		MFA: dist.MFA{Module: "erpc", Function: "execute_call", Arity: 4}, Opts: etf.List{etf.Atom("monitor")},
-	}, payload)
-	if err != nil {
+	if err := l.send(ctx, &ctl, payload); err != nil {
 		return nil, err
 	}
 	for {
@@ -152,7 +157,8 @@ func (l *link) call(ctx context.Context, r *Request) (etf.Term, error) {
 			if rep.err != nil {
 				return nil, rep.err
 			}
-			return outcome(rep.raw, int64(n))
+			l.count()
+			return outcome(rep.raw, int64(n), rex)
 		case <-p.prints:
 			for _, req := range l.takeIO(p) {
 				if err := l.serveIO(ctx, req, r.Stdout); err != nil {
@@ -161,10 +167,22 @@ func (l *link) call(ctx context.Context, r *Request) (etf.Term, error) {
 			}
 		case <-ctx.Done():
 			l.forget(n)
-			l.abandon(p, ref)
+			if rex {
+				l.abandonRex(self) //nolint:contextcheck // it goes on without the caller
+			} else {
+				l.abandon(p, ref)
+			}
 			return nil, timeout(ctx, "the result")
 		}
 	}
+}
+
+// erpcRequest has a process spawned that calls erpc:execute_call/4, and monitored.
+func erpcRequest(self etf.Pid, ref etf.Ref, call etf.List) (dist.Control, etf.Term) {
+	return dist.Control{
+		Op: dist.OpSpawnRequest, Ref: ref, From: self, GroupLeader: self,
+		MFA: dist.MFA{Module: "erpc", Function: "execute_call", Arity: 4}, Opts: etf.List{etf.Atom("monitor")},
+	}, call
 }
 
 // finish forgets a call, and answers those who still wait to print.
@@ -212,11 +230,17 @@ func (l *link) abandon(p *pending, ref etf.Ref) {
 	_ = l.answer(l.killer(pid), killed)
 }
 
-// outcome reads the exit reason of a call's process.
-func outcome(raw []byte, tag int64) (etf.Term, error) {
+// outcome reads the exit reason of a call's process, or what rex says.
+func outcome(raw []byte, tag int64, rex bool) (etf.Term, error) {
 	t, _, err := etf.DecodeOwned(raw)
 	if err != nil {
 		return nil, fmt.Errorf("result: %w", err)
+	}
+	if rex {
+		var ok bool
+		if t, ok = rexReason(t); !ok {
+			return nil, errors.New("result: not one of rex: " + etf.Format(t))
+		}
 	}
 	res, ok := t.(etf.Tuple)
 	if !ok || len(res) < 3 || res[0] != etf.Term(tag) {

@@ -21,10 +21,12 @@ type link struct {
 	ctx    context.Context // ends with the connection
 	cancel context.CancelCauseFunc
 
-	mu      sync.Mutex
-	calls   map[uint32]*pending
-	spawned int // processes that run for the peer
-	down    error
+	mu       sync.Mutex
+	calls    map[uint32]*pending
+	answered int  // calls that were, up to rexAfter
+	rexLate  bool // rex has not answered in time
+	spawned  int  // processes that run for the peer
+	down     error
 }
 
 func newLink(n *Node) *link {
@@ -192,7 +194,7 @@ func (l *link) Receive(_ *dist.Conn, ctl *dist.Control, payload []byte) error {
 		}
 	case dist.OpSend, dist.OpSendSender:
 		if to, ok := ctl.To.(etf.Pid); ok && pidNumber(to) < firstProcess {
-			return l.message(to, payload)
+			return l.message(to, ctl, payload)
 		}
 	case dist.OpRegSend:
 		if service, ok := services[ctl.To]; ok {
@@ -235,22 +237,33 @@ func (l *link) killer(pid etf.Pid) dist.Control {
 }
 
 // message takes a message to the pid of a call: the reply of a gen call, or an I/O request of the call's process.
-func (l *link) message(to etf.Pid, payload []byte) error {
+func (l *link) message(to etf.Pid, ctl *dist.Control, payload []byte) error {
+	if ref, result, ok := genReply(payload); ok {
+		if p := l.called(ref); p != nil {
+			p.deliver(reply{raw: keep(ctl, result)})
+		}
+		return nil
+	}
 	msg, err := tuple(payload)
 	if err != nil || len(msg) == 0 {
 		return err
-	}
-	if ref, ok := msg[0].(etf.Ref); ok && len(msg) == 2 {
-		if p := l.called(ref); p != nil {
-			p.deliver(reply{term: msg[1]})
-		}
-		return nil
 	}
 	req, ok := parseIORequest(msg)
 	if !ok || l.offerIO(to, req) {
 		return nil
 	}
 	return l.answerIO(req, ioTerminated)
+}
+
+// genReply takes {Ref, Result} apart, without decoding the result, which may be large: its caller does that.
+func genReply(payload []byte) (ref etf.Ref, result []byte, ok bool) {
+	const smallTuple, pair = 104, 2
+	if len(payload) < 2 || payload[0] != smallTuple || payload[1] != pair {
+		return ref, nil, false
+	}
+	t, result, err := etf.Decode(payload[2:])
+	ref, ok = t.(etf.Ref)
+	return ref, result, err == nil && ok
 }
 
 // tuple decodes a message; nil if it is no tuple.

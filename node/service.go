@@ -1,6 +1,8 @@
 package node
 
 import (
+	"context"
+
 	"github.com/beamctl/beamctl/dist"
 	"github.com/beamctl/beamctl/dist/etf"
 )
@@ -82,7 +84,7 @@ func (l *link) rex(payload []byte) error {
 	}
 	if l.node.own(func() {
 		defer l.unreserve()
-		result := rexReply(l.node.apply(l.ctx, req[1], req[2], args))
+		result := rexReply(l.node.rexApply(l.ctx, req[1], req[2], args))
 		ctl, msg := replyTo(l.pid(0), pid, tag, result, l.conn.Peer().Flags)
 		b, err := etf.Append(nil, msg)
 		if err != nil { // the function's result is no term
@@ -96,6 +98,14 @@ func (l *link) rex(payload []byte) error {
 		l.unreserve()
 	}
 	return nil
+}
+
+// rexApply is apply, with what erpc has for its calls: another node like this one makes them by way of rex, too.
+func (n *Node) rexApply(ctx context.Context, m, f etf.Term, args etf.List) (etf.Term, error) {
+	if m == etf.Term(etf.Atom("erpc")) && f == etf.Term(etf.Atom("execute_call")) && len(args) == 4 {
+		return nil, &ExitError{n.executeCall(ctx, args)}
+	}
+	return n.apply(ctx, m, f, args)
 }
 
 // rexReply is what rpc:call returns.

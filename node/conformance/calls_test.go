@@ -19,14 +19,29 @@ import (
 var callCases = []Case{
 	{"ping", ping},
 	{"results, also into Go values", results},
-	{"exceptions of every class, with their stacks", exceptions},
+	{"exceptions of every class, with their stacks", bothWays(exceptions)},
 	{"exceptions of Elixir", elixirExceptions},
-	{"a call's process killed from outside", killedFromOutside},
+	{"a call's process killed from outside", bothWays(killedFromOutside)},
 	{"64 callers on one connection", concurrent},
-	{"what a call prints", stdout},
+	{"what a call prints", bothWays(stdout)},
 	{"calls under a trace token (`seq_trace`)", traced},
-	{"a cancelled call is killed", cancelled},
+	{"a cancelled call is killed", bothWays(cancelled)},
 	{"arguments that are no terms fail before anything is sent", badArguments},
+}
+
+// bothWays runs a case on a connection that has seen no calls yet, and on one that has seen so many that rex gets the next ones.
+func bothWays(run func(t *testing.T, p *Peer)) func(t *testing.T, e *Env) {
+	return func(t *testing.T, e *Env) {
+		t.Helper()
+		p := e.Peer()
+		p.Node.Disconnect(p.Name)
+		run(t, p)
+		p.Node.Disconnect(p.Name)
+		for range 20 {
+			p.Call("erlang", "node")
+		}
+		run(t, p)
+	}
 }
 
 func ping(t *testing.T, e *Env) {
@@ -61,8 +76,7 @@ func (p *Peer) raise(module, function etf.Atom, args ...etf.Term) *node.ErlangEr
 	return ex
 }
 
-func exceptions(t *testing.T, e *Env) {
-	p := e.Peer()
+func exceptions(t *testing.T, p *Peer) {
 	atom := func(s string) etf.Term { return etf.Atom(s) }
 	for _, tc := range []struct {
 		kind, class string
@@ -117,8 +131,7 @@ func elixirExceptions(t *testing.T, e *Env) {
 	assert.Contains(t, etf.FormatElixir(ex.Reason), "%Enum.OutOfBoundsError{")
 }
 
-func killedFromOutside(t *testing.T, e *Env) {
-	p := e.Peer()
+func killedFromOutside(t *testing.T, p *Peer) {
 	for kind, reason := range map[etf.Atom]etf.Atom{"killed": "killed", "linked": "linked_died"} {
 		ex := p.raise("conformance", "raise", kind)
 		assert.Equal(t, etf.Atom("exit"), ex.Class)
@@ -143,8 +156,7 @@ func concurrent(t *testing.T, e *Env) {
 	wg.Wait()
 }
 
-func stdout(t *testing.T, e *Env) {
-	p := e.Peer()
+func stdout(t *testing.T, p *Peer) {
 	const lines = 2000
 	var out bytes.Buffer
 	req := node.Request{Module: "conformance", Function: "printing", Args: []etf.Term{lines}, Stdout: &out}
@@ -183,8 +195,7 @@ func (p *Peer) await(name etf.Atom, there bool) {
 	}, caseTime/2, 5*time.Millisecond, "%s there: %v", name, there)
 }
 
-func cancelled(t *testing.T, e *Env) {
-	p := e.Peer()
+func cancelled(t *testing.T, p *Peer) {
 	count := func() int64 { return p.Call("erlang", "system_info", etf.Atom("process_count")).(int64) }
 	before := count()
 	ctx, cancel := context.WithCancel(t.Context())
