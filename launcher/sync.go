@@ -81,12 +81,12 @@ type SyncState string
 
 // The states of a NodeSync.
 const (
-	Synced  SyncState = "synced"  // all of the code, since before or since now
-	Outdate SyncState = "old"     // what it ran before, which is not all of the code
-	Mixed   SyncState = "mixed"   // some old and some new modules
-	Unknown SyncState = "lost"    // it was lost while it changed
-	Down    SyncState = "down"    // it does not run
-	NoCode  SyncState = "no code" // nothing of the project
+	Synced   SyncState = "synced"  // all of the code, since before or since now
+	Outdated SyncState = "old"     // what it ran before, which is not all of the code
+	Mixed    SyncState = "mixed"   // some old and some new modules
+	Unknown  SyncState = "lost"    // it was lost while it changed
+	Down     SyncState = "down"    // it does not run
+	NoCode   SyncState = "no code" // nothing of the project
 )
 
 // syncGroup is nodes that run the same code.
@@ -116,26 +116,21 @@ func Sync(ctx context.Context, n *node.Node, cfg SyncConfig) (*SyncReport, error
 	if err != nil {
 		return rep, err
 	}
-	if err := together(groups, func(g *syncGroup) error { return g.compare(ctx, n, cfg.Options) }); err != nil {
-		return rep, err
+	err = together(groups, func(g *syncGroup) error {
+		if err := g.compare(ctx, n, cfg.Options); err != nil {
+			return err
+		}
+		return g.complete(ctx, n)
+	})
+	if err != nil {
+		nothingPushed(groups)
+		return rep, cfg.explain(err)
 	}
 	for _, g := range groups {
-		if err := g.complete(ctx, n); err != nil {
-			return rep, err
-		}
 		rep.beams = append(rep.beams, g.set.Beams...)
 	}
-	refused := slices.ContainsFunc(groups, func(g *syncGroup) bool { return g.plan.Refused() }) && !cfg.Options.LeaveOut
-	for _, g := range groups {
-		switch {
-		case refused:
-			err = codesync.ErrRefused
-		case !cfg.DryRun && !g.plan.Empty():
-			err = g.push(ctx, n, rep)
-		}
-		if err != nil {
-			return rep, syncFinding(rep, err)
-		}
+	if err := cfg.pushAll(ctx, n, groups, rep); err != nil {
+		return rep, syncFinding(rep, err)
 	}
 	if cfg.Stale != nil {
 		stale, err := cfg.Stale()
@@ -145,6 +140,52 @@ func Sync(ctx context.Context, n *node.Node, cfg SyncConfig) (*SyncReport, error
 		rep.Stale = append(rep.Stale, stale...)
 	}
 	return rep, nil
+}
+
+// pushAll carries the plans out, one after the other, unless there is something in any that keeps it from being.
+func (cfg *SyncConfig) pushAll(ctx context.Context, n *node.Node, groups []*syncGroup, rep *SyncReport) error {
+	if !cfg.Options.LeaveOut && slices.ContainsFunc(groups, func(g *syncGroup) bool { return g.plan.Refused() }) {
+		if !cfg.DryRun {
+			nothingPushed(groups)
+		}
+		return codesync.ErrRefused
+	}
+	if cfg.DryRun {
+		return nil
+	}
+	for i, g := range groups {
+		if g.plan.Empty() {
+			continue
+		}
+		if err := g.push(ctx, n, rep); err != nil {
+			nothingPushed(groups[i+1:])
+			return err
+		}
+	}
+	return nil
+}
+
+// nothingPushed takes out of the report what was to be done, and was not.
+func nothingPushed(groups []*syncGroup) {
+	for _, g := range groups {
+		for _, ns := range g.nodes {
+			ns.Pushed, ns.Deleted, ns.Bytes = []string{}, []string{}, 0
+		}
+	}
+}
+
+// explain makes a finding of a node's failure to answer.
+func (cfg *SyncConfig) explain(err error) error {
+	op, ok := errors.AsType[*node.OpError](err)
+	if _, explained := errors.AsType[*checks.Finding](err); explained || !ok {
+		return err
+	}
+	for _, t := range cfg.Targets {
+		if t.Name == op.Node {
+			return checks.CallFailed(t, err)
+		}
+	}
+	return err
 }
 
 // together does something with all groups at once.
@@ -164,7 +205,7 @@ func (cfg *SyncConfig) groups(ctx context.Context, n *node.Node, rep *SyncReport
 	rep.Nodes = make([]*NodeSync, len(cfg.Targets))
 	var wg sync.WaitGroup
 	for i, t := range cfg.Targets {
-		rep.Nodes[i] = &NodeSync{Node: t.Name, State: Outdate, Pushed: []string{}, Deleted: []string{}, Refused: []codesync.Refusal{}, Apps: []AppChange{}}
+		rep.Nodes[i] = &NodeSync{Node: t.Name, State: Outdated, Pushed: []string{}, Deleted: []string{}, Refused: []codesync.Refusal{}, Apps: []AppChange{}}
 		wg.Go(func() {
 			if errs[i] = n.AddPeer(t.Peer()); errs[i] == nil {
 				errs[i] = n.Connect(ctx, t.Name)
@@ -278,9 +319,9 @@ func (g *syncGroup) push(ctx context.Context, n *node.Node, rep *SyncReport) err
 	rep.Took.Total += done.Took.Total
 	for i, r := range done.Nodes {
 		ns := g.nodes[i]
-		ns.State = map[codesync.State]SyncState{codesync.New: Synced, codesync.Old: Outdate, codesync.Mix: Mixed, codesync.Lost: Unknown}[r.State]
+		ns.State = map[codesync.State]SyncState{codesync.New: Synced, codesync.Old: Outdated, codesync.Mix: Mixed, codesync.Lost: Unknown}[r.State]
 		if r.State == codesync.New && len(r.Refused) > 0 {
-			ns.State = Outdate
+			ns.State = Outdated
 		}
 		if r.State == codesync.Old {
 			ns.Pushed, ns.Deleted = []string{}, []string{}

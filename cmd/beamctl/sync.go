@@ -66,7 +66,7 @@ is given. What an .app file says anew is shown: it takes a restart.
 With --watch sync goes on until Ctrl-C: it pushes when a build has come to rest, and brings nodes that are started (again) up to date. With
 --compile it also runs the build itself, whenever a source changes.
 
-The exit code is 0 when all nodes run the code, 1 when something kept them from it (with --dry-run: would keep them).`,
+The exit code is 0 when all nodes run the code (but for what --leave-out left out), 1 when something kept them from it (with --dry-run: would keep them).`,
 		Example: `  beamctl sync --compile
   beamctl sync --dry-run
   beamctl sync --watch --compile

@@ -27,7 +27,7 @@ func (a *app) showSync(rep *launcher.SyncReport) error {
 			state = paint(on, green, state)
 		case launcher.Mixed, launcher.Unknown:
 			state = paint(on, red, state)
-		case launcher.Outdate, launcher.Down, launcher.NoCode:
+		case launcher.Outdated, launcher.Down, launcher.NoCode:
 			state = paint(on, yellow, state)
 		}
 		rows = append(rows, []string{n.Node, state, orDash(names(n.Pushed)), orDash(names(n.Deleted)), orDash(refusedNames(n)), orDash(fmt.Sprint(n.Same)), orDash(size(n.Bytes))})

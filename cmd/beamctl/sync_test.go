@@ -115,7 +115,7 @@ func TestSync(t *testing.T) {
 		build()
 		rep, r := w.sync("--dry-run")
 		assert.Equal(t, exitOK, r.code, r.err)
-		assert.Equal(t, all(launcher.Outdate), states(rep))
+		assert.Equal(t, all(launcher.Outdated), states(rep))
 		assert.Equal(t, []string{"kv"}, rep.Changes())
 		for _, answer := range w.calls("kv:version()") {
 			assert.Contains(t, answer, "undef")
@@ -176,8 +176,9 @@ func TestSync(t *testing.T) {
 		w.write("ebin/kv_sup.beam", string(bad))
 		rep, r := w.sync()
 		assert.Equal(t, exitFailed, r.code, r.err)
-		assert.Equal(t, all(launcher.Outdate), states(rep))
+		assert.Equal(t, all(launcher.Outdated), states(rep))
 		assert.Contains(t, r.err, "kv_sup")
+		assert.Empty(t, rep.Changes())
 		assert.Equal(t, three("3"), w.calls("kv:version()"), "nothing was pushed")
 
 		w.write("ebin/kv_sup.beam", good[:100])
@@ -231,7 +232,7 @@ func TestSync(t *testing.T) {
 				continue
 			}
 			assert.Equal(t, exitFailed, r.code)
-			assert.Equal(t, all(launcher.Outdate), states(rep))
+			assert.Equal(t, all(launcher.Outdated), states(rep))
 			assert.Regexp(t, `node2@127.0.0.1: <[\d.]+> \(looper\) runs old code of loop, in loop:loop/0`, r.err)
 		}
 		assert.Equal(t, three("10"), w.calls("loop:v()"))
@@ -372,10 +373,11 @@ func TestSyncRefuses(t *testing.T) {
 	assert.Equal(t, exitFailed, r.code)
 	assert.Equal(t, map[string]codesync.Why{"onload": codesync.WhyNative}, refused(rep))
 	assert.Contains(t, r.err, "onload: it has -on_load")
+	assert.Empty(t, rep.Changes())
 	assert.Equal(t, []string{"1"}, w.calls("fine:f()"))
 	rep, r = w.sync("--leave-out")
 	assert.Equal(t, exitOK, r.code, r.err)
-	assert.Equal(t, launcher.Outdate, rep.Nodes[0].State)
+	assert.Equal(t, launcher.Outdated, rep.Nodes[0].State)
 	assert.Equal(t, []string{"2"}, w.calls("fine:f()"))
 	w.ok("stop")
 }
