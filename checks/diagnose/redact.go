@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"regexp"
 	"slices"
 	"strings"
 )
@@ -55,19 +54,19 @@ const (
 )
 
 // Where a secret is found by what stands before it, which is kept, as is the third group, where there is one.
-var secretPatterns = []*regexp.Regexp{
-	regexp.MustCompile(`(?i)(\b` + secretWord + `["']?\s*(?:=>|:=|=|:)\s*)` + secretValue),         // password: "x", PASSWORD=x, %{token => x}
-	regexp.MustCompile(`(?i)(\{\s*['"]?` + secretWord + `['"]?\s*,\s*)` + secretValue),             // {password,<<"x">>}
-	regexp.MustCompile(`(?i)(\s--?(?:set)?cookie\s+)(\S+)`),                                        // -setcookie x
-	regexp.MustCompile(`(?i)(\b(?:authorization["']?\s*[:=,]\s*["'<]*\w+|bearer)\s+)([^\s"'>,]+)`), // Authorization: Bearer x
-	regexp.MustCompile(`(\b[a-z][a-z0-9+.\-]*://[^/\s:@"]*:)([^@\s/"]+)(@)`),                       // postgres://user:x@host
-	regexp.MustCompile(`(?i)(\bset_cookie\((?:.*,\s*)?)([^(),\s]+)(\))`),                           // erlang:set_cookie(Node, x)
+var secretPatterns = []pattern{
+	lazy(`(?i)(\b` + secretWord + `["']?\s*(?:=>|:=|=|:)\s*)` + secretValue),         // password: "x", PASSWORD=x, %{token => x}
+	lazy(`(?i)(\{\s*['"]?` + secretWord + `['"]?\s*,\s*)` + secretValue),             // {password,<<"x">>}
+	lazy(`(?i)(\s--?(?:set)?cookie\s+)(\S+)`),                                        // -setcookie x
+	lazy(`(?i)(\b(?:authorization["']?\s*[:=,]\s*["'<]*\w+|bearer)\s+)([^\s"'>,]+)`), // Authorization: Bearer x
+	lazy(`(\b[a-z][a-z0-9+.\-]*://[^/\s:@"]*:)([^@\s/"]+)(@)`),                       // postgres://user:x@host
+	lazy(`(?i)(\bset_cookie\((?:.*,\s*)?)([^(),\s]+)(\))`),                           // erlang:set_cookie(Node, x)
 }
 
 // OTP breaks long terms into lines: the value may come on the next one, behind beamctl's time.
 var (
-	valueOpen  = regexp.MustCompile(`(?i)(?:\b` + secretWord + `["']?\s*(?:=>|:=|=|:)|\{\s*['"]?` + secretWord + `['"]?\s*,)\s*$`)
-	firstValue = regexp.MustCompile(`^((?:\d{4}-\d\d-\d\dT\S+Z )?\s*)` + secretValue)
+	valueOpen  = lazy(`(?i)(?:\b` + secretWord + `["']?\s*(?:=>|:=|=|:)|\{\s*['"]?` + secretWord + `['"]?\s*,)\s*$`)
+	firstValue = lazy(`^((?:\d{4}-\d\d-\d\dT\S+Z )?\s*)` + secretValue)
 )
 
 // Text returns s without its secrets.
@@ -79,7 +78,7 @@ func (r *Redactor) Text(s string) string {
 		return s
 	}
 	for _, p := range secretPatterns {
-		s = p.ReplaceAllString(s, "${1}"+removed+"${3}")
+		s = p().ReplaceAllString(s, "${1}"+removed+"${3}")
 	}
 	return s
 }
@@ -132,9 +131,9 @@ func (r *Redactor) copyLines(dst io.Writer, src io.Reader, keep func(line string
 			return true
 		default:
 			if open {
-				line = firstValue.ReplaceAllString(line, "${1}"+removed)
+				line = firstValue().ReplaceAllString(line, "${1}"+removed)
 			}
-			open = suspicious(line) && valueOpen.MatchString(line)
+			open = suspicious(line) && valueOpen().MatchString(line)
 			line = r.Text(line)
 		}
 		_, _ = w.WriteString(line)
