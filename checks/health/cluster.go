@@ -109,14 +109,18 @@ func mesh(ctx context.Context, x *exam) (Cell, error) {
 	if err != nil {
 		return Cell{}, x.failed(err, "erlang:nodes(hidden)", "")
 	}
-	c := Cell{Status: OK, Peers: map[string]float64{}, Values: map[string]float64{"visible": float64(len(have)), "hidden": float64(len(veiled))}}
+	sees := map[string]float64{}
+	c := Cell{
+		Status: OK, Peers: map[string]map[string]float64{"sees": sees},
+		Values: map[string]float64{"visible": float64(len(have)), "hidden": float64(len(veiled))},
+	}
 	var missing []string
 	for _, o := range x.others() {
 		name := etf.Atom(o.t.Name)
 		if slices.Contains(have, name) || slices.Contains(veiled, name) {
-			c.Peers[o.t.Name] = 1
+			sees[o.t.Name] = 1
 		} else {
-			c.Peers[o.t.Name] = 0
+			sees[o.t.Name] = 0
 			missing = append(missing, o.t.Name)
 		}
 	}

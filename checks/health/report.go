@@ -28,8 +28,9 @@ type Cell struct {
 	Cause  string             `json:"cause,omitempty"`  // for what is not ok
 	Fix    string             `json:"fix,omitempty"`    // for what is not ok
 	Values map[string]float64 `json:"values,omitempty"` // what was measured, in the unit that ends the name: _bytes, _ms, _ratio; else a count
-	Peers  map[string]float64 `json:"peers,omitempty"`  // what was measured between this node and each other one; the check says what
-	Millis float64            `json:"ms"`               // until the check was decided
+	// Peers is what was measured between this node and each other one, named as Values are: rtt_ms → node → 0.2.
+	Peers  map[string]map[string]float64 `json:"peers,omitempty"`
+	Millis float64                       `json:"ms"` // until the check was decided
 }
 
 // Finding says the cell in the form in which beamctl tells what is wrong.

@@ -93,12 +93,13 @@ func latency(ctx context.Context, x *exam) (Cell, error) {
 	}
 	var mute, slow []string
 	var times []time.Duration
-	c := Cell{Status: OK, Peers: map[string]float64{}}
+	rtt := map[string]float64{}
+	c := Cell{Status: OK, Peers: map[string]map[string]float64{"rtt_ms": rtt}}
 	for _, t := range list {
 		switch {
 		case t.best > 0:
 			times = append(times, t.best)
-			c.Peers[t.to.t.Name] = millis(t.best)
+			rtt[t.to.t.Name] = millis(t.best)
 			if t.best > x.limits.Latency {
 				slow = append(slow, fmt.Sprintf("%.0f ms to %s", millis(t.best), t.to.t.Name))
 			}

@@ -61,6 +61,12 @@ func healthPrometheus(w io.Writer, r *health.Report, _ health.Status) error {
 				name, scale := metric(c.Check, key)
 				e.add(name, "Measured by the check "+c.Check+".", c.Values[key]*scale, "node", row.Node)
 			}
+			for _, key := range slices.Sorted(maps.Keys(c.Peers)) {
+				name, scale := metric(c.Check, key)
+				for _, peer := range slices.Sorted(maps.Keys(c.Peers[key])) {
+					e.add(name, "Measured by the check "+c.Check+", towards each peer.", c.Peers[key][peer]*scale, "node", row.Node, "peer", peer)
+				}
+			}
 		}
 	}
 	var b strings.Builder
