@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
 	"sync"
@@ -135,12 +136,21 @@ func startForeign(name, ready string, command func(*foreign) (*exec.Cmd, error))
 		return nil, err
 	}
 	f.cmd.Dir, f.cmd.Stdout, f.cmd.Stderr = f.dir, f.out, f.out
-	f.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	if err := f.cmd.Start(); err != nil {
+	// It ends with the tests even if they are killed; with the thread that has started it, to be exact.
+	f.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
+	started := make(chan error)
+	go func() {
+		runtime.LockOSThread()
+		err := f.cmd.Start()
+		if started <- err; err == nil {
+			_ = f.cmd.Wait()
+			close(f.done)
+		}
+	}()
+	if err := <-started; err != nil {
 		return nil, fmt.Errorf("a real %s is needed (scripts/install-deps.sh test): %w", name, err)
 	}
 	f.pid = f.cmd.Process.Pid
-	go func() { _ = f.cmd.Wait(); close(f.done) }()
 	end := time.After(foreignBoot)
 	for {
 		out, err := os.ReadFile(f.log())
