@@ -333,18 +333,22 @@ func (w *syncWatch) push(ctx context.Context, cfg SyncConfig) (*SyncReport, erro
 	return Sync(ctx, w.n, cfg)
 }
 
-// fail tells of a failure, once.
+// fail tells of a failure, once. That a build is not complete is one failure, however it shows, and told of only when it lasts.
 func (w *syncWatch) fail(err error) {
-	if !isGap(err) {
-		w.gap = time.Time{}
-	} else if w.gap.IsZero() {
-		w.gap = time.Now()
-	}
 	w.again = true
-	if !w.gap.IsZero() && time.Since(w.gap) < gapTime {
-		return
+	text := err.Error()
+	if isGap(err) {
+		if w.gap.IsZero() {
+			w.gap = time.Now()
+		}
+		if time.Since(w.gap) < gapTime {
+			return
+		}
+		text = ErrBuildIncomplete.Error()
+	} else {
+		w.gap = time.Time{}
 	}
-	if text := err.Error(); text != w.last {
+	if text != w.last {
 		w.last = text
 		w.tell(SyncEvent{What: SyncFailed, Err: err})
 	}
