@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -82,7 +81,7 @@ func joined(errs []error) error {
 	return all
 }
 
-// comparison is that of one node.
+// comparison is that of one node. What it asks of the disk there is in disk.go.
 type comparison struct {
 	remote
 	set  *Set
@@ -106,17 +105,23 @@ func (c *comparison) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	var changed, absent []*Beam
+	var same, changed, absent []*Beam
 	for name, b := range c.by {
 		switch l, ok := have[name]; {
 		case !ok:
 			absent = append(absent, b)
 		case l.sum == b.Sum:
-			c.plan.Same++
+			same = append(same, b)
 		default:
 			changed = append(changed, b)
 		}
 	}
+	unwritten, err := c.unwritten(ctx, same, have)
+	if err != nil {
+		return err
+	}
+	c.plan.Same = len(same) - len(unwritten)
+	changed = append(changed, unwritten...)
 	if absent, err = c.notOnDisk(ctx, absent); err != nil {
 		return err
 	}
@@ -189,77 +194,6 @@ func (c *comparison) system(ctx context.Context) (map[etf.Atom]*loaded, error) {
 	return have, nil
 }
 
-// notOnDisk leaves out modules that the node will load from the very same file: it is interactive, the folder is in its code path, and
-// what it sees there is the file that was read here.
-func (c *comparison) notOnDisk(ctx context.Context, beams []*Beam) ([]*Beam, error) {
-	if c.plan.Mode != "interactive" || len(beams) == 0 {
-		return beams, nil
-	}
-	path, err := c.codePath(ctx)
-	if err != nil {
-		return nil, err
-	}
-	var there, rest []*Beam
-	var names []etf.Term
-	for _, b := range beams {
-		if b.file != (fileID{}) && slices.Contains(path, filepath.Dir(b.Path)) {
-			there, names = append(there, b), append(names, etf.Charlist(b.Path))
-		} else {
-			rest = append(rest, b)
-		}
-	}
-	var infos []etf.Term
-	posix := etf.List{etf.Tuple{etf.Atom("time"), etf.Atom("posix")}}
-	if err := zipped(ctx, c.remote, &infos, "prim_file", "read_file_info", names, posix); err != nil {
-		return nil, err
-	}
-	for i, b := range there {
-		if seen(infos[i]) == b.file {
-			c.plan.OnDisk++
-		} else {
-			rest = append(rest, b)
-		}
-	}
-	return rest, nil
-}
-
-// codePath is the node's code path, in which OTP keeps relative folders as they were given.
-func (c *comparison) codePath(ctx context.Context) ([]string, error) {
-	var path []string
-	var cwd struct {
-		OK  etf.Atom
-		Dir string
-	}
-	err := each([]func() error{
-		func() error { return c.into(ctx, &path, "code", "get_path") },
-		func() error { return c.into(ctx, &cwd, "file", "get_cwd") },
-	}, func(_ int, f func() error) error { return f() })
-	for i, dir := range path {
-		if !filepath.IsAbs(dir) {
-			path[i] = filepath.Join(cwd.Dir, dir)
-		}
-	}
-	return path, err
-}
-
-// seen reads {ok, #file_info{}} (kernel/include/file.hrl).
-func seen(t etf.Term) fileID {
-	var res struct {
-		OK   etf.Atom
-		Info struct {
-			Record                                 etf.Atom
-			Size                                   int64
-			Type, Access                           etf.Term
-			Atime, Mtime, Ctime                    int64
-			Mode, Links, Major, Minor, Inode, U, G int64
-		}
-	}
-	if etf.Assign(t, &res) != nil {
-		return fileID{}
-	}
-	return fileID{size: res.Info.Size, mtime: res.Info.Mtime, device: res.Info.Major, inode: res.Info.Inode}
-}
-
 // change plans to load a module, or refuses it.
 func (c *comparison) change(b *Beam, l *loaded) {
 	ch := Change{Module: b.Module, New: &b.Sum, Size: b.size(c.opts), File: b.Path}
@@ -330,27 +264,18 @@ func (c *comparison) refuseIf(bad func(Change) bool, why Why, detail string) {
 // wayBack asks of what runs now whether the node's disk has it.
 func (c *comparison) wayBack(ctx context.Context) error {
 	var asked []*Change
-	var files []etf.Term
+	var files []string
 	for _, ch := range c.plan.changes() {
 		if ch.Final = ch.Old != nil && c.opts.known(ch.Module, *ch.Old) == nil; ch.Final {
-			asked, files = append(asked, ch), append(files, etf.Charlist(ch.File))
+			asked, files = append(asked, ch), append(files, ch.File)
 		}
 	}
-	var raw []etf.Term
-	if err := mapped(ctx, c.remote, &raw, "beam_lib", "md5", files); err != nil {
+	sums, err := c.onDisk(ctx, files)
+	if err != nil {
 		return err
 	}
-	for i, t := range raw {
-		var res struct { // {ok, {Module, Sum}}
-			OK  etf.Atom
-			Got struct {
-				Module etf.Atom
-				Sum    Sum
-			}
-		}
-		if etf.Assign(t, &res) == nil && res.Got.Module == asked[i].Module && res.Got.Sum == *asked[i].Old {
-			asked[i].Final = false
-		}
+	for i, ch := range asked {
+		ch.Final = sums[i] != *ch.Old
 	}
 	if c.opts.RequireRollback {
 		c.refuseIf(func(ch Change) bool { return ch.Final }, WhyFinal, "the code that runs there is neither known nor on its disk, and could not be restored")

@@ -19,7 +19,7 @@
 //	done
 //
 // Before the decision nothing has changed on any node, and any failure, of a node, of the network, of this program, leaves it so: each
-// stager monitors us and gives up when we go. After it every node that lives runs the new code: a stager that has promised, and loses us,
+// stager gives up when we go. After it every node that lives runs the new code: a stager that has promised, and loses us,
 // asks the others, over connections that are there already, and finishes unless one of them has given up. So it makes no difference whether
 // we are killed between two nodes, nor whether a node can still hear us. A node that is lost meanwhile (ErrLost) has either died, and then
 // starts with what its disk has, or does the same as the others. A cluster whose nodes are not connected with each other lacks this: there

@@ -112,7 +112,7 @@ func finish(ctx context.Context, t *target) error {
 	}
 	if err != nil {
 		t.report.State = Lost
-		return fmt.Errorf("%w %w", err, ErrLost)
+		return fmt.Errorf("%w: %w", err, ErrLost)
 	}
 	if got.Result != etf.Term(etf.Atom("ok")) {
 		return fmt.Errorf("%s: it did not load the code: %s", t.name, etf.Format(got.Result))
@@ -156,15 +156,16 @@ func (t *target) done(ctx context.Context) error {
 		err = t.answer(ctx, "done", &got)
 	}
 	if err != nil {
-		return fmt.Errorf("%w %w", err, ErrLost)
+		return fmt.Errorf("%w: %w", err, ErrLost)
 	}
 	for _, f := range got.Unwritten {
 		t.report.Unwritten = append(t.report.Unwritten, f.String())
 	}
+	err = t.wait(ctx)
 	if all := slices.Concat(t.report.Unwritten, t.report.Unchanged); len(all) > 0 {
 		return fmt.Errorf("%s: %w: %s", t.name, ErrIncomplete, strings.Join(all, "; "))
 	}
-	return t.wait(ctx)
+	return err
 }
 
 // wait waits for the end of the stager.

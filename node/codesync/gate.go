@@ -26,15 +26,18 @@ func gate(ctx context.Context, t *target) error {
 			return fmt.Errorf("%w: %w", seen, err)
 		case err != nil || len(left) == 0:
 			return err
-		case len(ps) == 0: // gone meanwhile
-			continue
-		}
-		if seen = (&LingeringError{t.name, ps}); t.push.plan.options.Purge == Soft {
-			return seen
+		case len(ps) > 0: // else they have gone meanwhile
+			seen = &LingeringError{t.name, ps}
+			if t.push.plan.options.Purge == Soft {
+				return seen
+			}
 		}
 		select {
 		case <-time.After(waitTick):
 		case <-ctx.Done():
+			if seen == nil {
+				return fmt.Errorf("%s: %w", t.name, context.Cause(ctx))
+			}
 			return fmt.Errorf("%w: %w", seen, context.Cause(ctx))
 		}
 	}

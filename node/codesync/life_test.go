@@ -145,6 +145,19 @@ func TestPersist(t *testing.T) {
 		assert.Equal(t, built, there, "all of it, debug information too")
 	}
 
+	// Code that was pushed without it can be written later.
+	b.compile(b.dir, map[string]string{"new": source("1")})
+	for want, persist := range []bool{false, true} {
+		plan, err = Compare(b.ctx, b.n, b.nodes, set, Options{Persist: persist})
+		require.NoError(t, err)
+		require.Len(t, plan.Nodes[0].Push, want)
+	}
+	_, err = Push(b.ctx, b.n, plan)
+	require.NoError(t, err)
+	plan, err = Compare(b.ctx, b.n, b.nodes, set, Options{Persist: true})
+	require.NoError(t, err)
+	assert.True(t, plan.Empty())
+
 	b.compile(build, map[string]string{"one": source("3"), "new": source("3")})
 	set, err = ReadDirs(b.ctx, build)
 	require.NoError(t, err)

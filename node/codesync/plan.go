@@ -18,7 +18,7 @@ type Options struct {
 	// Purge is Soft unless set.
 	Purge Purge
 	// Persist also writes the code to the files that the nodes have loaded it from, and removes those of deleted modules, after all
-	// nodes run it. Otherwise a node that is restarted has what its disk has.
+	// nodes run it; a module that runs already and has another file is pushed again. Otherwise a node that is restarted has what its disk has.
 	Persist bool
 	// ChangeCode names modules whose processes (those that began in Module:init/1, and supervisors with that callback module) are
 	// suspended before the code changes, told to convert their state (sys:change_code/4), and resumed, whatever happens.

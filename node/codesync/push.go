@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync"
 	"time"
 
 	"github.com/beamctl/beamctl/dist/etf"
@@ -92,23 +91,23 @@ func (t *target) at(p Phase) {
 	}
 }
 
-// all runs a step on all targets at once. The first error ends it for the others.
+// errOther ends a step on a node because it has failed on another.
+var errOther = errors.New("it has failed on another node")
+
+// all runs a step on all targets at once. An error ends it for the others, unless it is one of which it is good to know all.
 func (p *push) all(ctx context.Context, step func(context.Context, *target) error) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	var first error
-	var once sync.Once
-	err := each(p.targets, func(_ int, t *target) error {
+	return each(p.targets, func(_ int, t *target) error {
 		err := step(ctx, t)
-		if err != nil {
-			once.Do(func() { first = err; cancel(err) })
+		if errors.Is(err, errOther) {
+			return nil
+		}
+		if err != nil && !errors.Is(err, ErrRefused) && !errors.Is(err, ErrLingering) {
+			cancel(errOther)
 		}
 		return t.fail(err)
 	})
-	if errors.Is(err, first) && first != nil {
-		return first // the others' are its consequence
-	}
-	return err
 }
 
 func (p *push) run(ctx context.Context) error {

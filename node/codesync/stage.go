@@ -32,10 +32,9 @@ func start(ctx context.Context, t *target) error {
 	if err := t.into(ctx, &t.stager, "erlang", "spawn", etf.Atom("erl_eval"), etf.Atom("exprs"), args); err != nil {
 		return err
 	}
-	if int64(t.stager.Creation) != t.plan.creation {
-		return fmt.Errorf("%s: %w: it has been restarted", t.name, ErrStale)
+	if _, err = t.p.Monitor(ctx, t.stager); err == nil && int64(t.stager.Creation) != t.plan.creation {
+		err = fmt.Errorf("%s: %w: it has been restarted", t.name, ErrStale)
 	}
-	_, err = t.p.Monitor(ctx, t.stager)
 	return err
 }
 

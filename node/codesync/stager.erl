@@ -15,14 +15,16 @@
 %%   done                                 every node has finished
 %%       {done, Unwritten}
 %%
-%% At abort, or when Us ends and its node does not, the stager gives up and leaves the node as it was, unless it has finished. When the
-%% node of Us is lost, a stager that has not promised to finish gives up and tells the other stagers (Peers) so; one that has promised
-%% asks them: it gives up if one of them has, and finishes if not. It also finishes as soon as another says that it does.
+%% At abort the stager gives up and leaves the node as it was, unless it has finished. When the node of Us is lost, a stager that has
+%% not promised to finish gives up and tells the other stagers (Peers) so; one that has promised asks them: it gives up if one of them has,
+%% and finishes if not. It also finishes as soon as another says that it does.
 %%
-%% Nothing here may make the node connect to anybody: Us may be gone, and Peers be behind a partition. And it does without guards and
-%% filters, for which erl_eval needs erl_lint, and that modules that a node may not have loaded.
-Mon = case lists:member(erlang:node(Us), erlang:nodes(connected)) of
-	true -> erlang:monitor(process, Us);
+%% Nothing here may make the node connect to anybody, as erlang:monitor/2 does: Us may be gone, and Peers be behind a partition. And it
+%% does without guards and filters, for which erl_eval needs erl_lint, and that modules that a node may not have loaded.
+Node = erlang:node(Us),
+net_kernel:monitor_nodes(true, [{node_type, all}]),
+case lists:member(Node, erlang:nodes(connected)) of
+	true -> ok;
 	false -> erlang:exit(normal)
 end,
 {Peers, Count, Running, Removed, Known, Files, Obsolete} = receive
@@ -30,12 +32,13 @@ end,
 	%% [{Module, Temp, File}] to write, [File] to delete
 	{start, Job} -> Job;
 	abort -> erlang:exit(normal);
-	{'DOWN', Mon, _, _, _} -> erlang:exit(normal)
+	{nodedown, Node, _} -> erlang:exit(normal)
+after 60000 -> erlang:exit(normal) % nobody has learned of this process: it was being started when that was given up
 end,
 Code = lists:append([receive
 	{load, I, Part} -> Part;
 	abort -> erlang:exit(normal);
-	{'DOWN', Mon, _, _, _} -> erlang:exit(normal)
+	{nodedown, Node, _} -> erlang:exit(normal)
 end || I <- lists:seq(1, Count)]),
 Ms = [M || {M, _, _} <- Code],
 try
@@ -68,7 +71,7 @@ try
 	Asked = receive
 		{prepare, Pids} -> Pids;
 		abort -> abort;
-		{'DOWN', Mon, _, _, _} -> abort
+		{nodedown, Node, _} -> abort
 	end,
 	Change = case Asked of
 		abort -> [erlang:send(Peer, {erlang:self(), abort}, [noconnect]) || Peer <- Peers], erlang:exit(normal);
@@ -82,8 +85,8 @@ try
 			abort -> {abort, infinity};
 			{_, finish} -> {finish, infinity};
 			{_, abort} -> {abort, infinity};
-			{'DOWN', Mon, _, _, Reason} -> case {Reason, Busy} of
-				{noconnection, []} ->
+			{nodedown, Node, _} -> case Busy of
+				[] ->
 					Near = [Peer || Peer <- Peers, true <- [lists:member(erlang:node(Peer), erlang:nodes(connected))]],
 					[erlang:send(Peer, {erlang:self(), prepare}, [noconnect]) || Peer <- Near],
 					case lists:member(abort, [receive {Peer, Said} -> Said after 5000 -> none end || Peer <- Near]) of
@@ -114,7 +117,7 @@ try
 		reset -> reset;
 		abort -> abort;
 		done -> done;
-		{'DOWN', Mon, _, _, _} -> done
+		{nodedown, Node, _} -> done
 	after Limit -> done
 	end,
 	case {Verdict, Finished} of
