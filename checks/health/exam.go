@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/beamctl/beamctl/checks"
@@ -22,6 +23,42 @@ type exam struct {
 
 	own    known  // what this node said
 	common *known // what all said together
+	calm   *calm
+}
+
+// calm is the time of the pings, in which nothing else is asked of any node: on one machine they would measure our own questions.
+type calm struct {
+	nodes   atomic.Int64 // whose pings are not over
+	waiting sync.Once
+	ending  sync.Once
+	over    chan struct{}
+}
+
+// maxCalm is how long the first node that has answered waits for the others: a handshake and pings take a tenth of it.
+const maxCalm = 200 * time.Millisecond
+
+func newCalm(nodes int) *calm {
+	c := &calm{over: make(chan struct{})}
+	c.nodes.Store(int64(nodes))
+	return c
+}
+
+func (c *calm) end() { c.ending.Do(func() { close(c.over) }) }
+
+// leave says that one node's pings are over.
+func (c *calm) leave() {
+	if c.nodes.Add(-1) == 0 {
+		c.end()
+	}
+}
+
+// wait returns when all pings are over, or it has been long enough.
+func (c *calm) wait(ctx context.Context) {
+	c.waiting.Do(func() { time.AfterFunc(maxCalm, c.end) })
+	select {
+	case <-c.over:
+	case <-ctx.Done():
+	}
 }
 
 // others are the members that this node has to see, in the order of the report.
@@ -145,11 +182,12 @@ var connected = &fact[time.Duration]{func(ctx context.Context, x *exam) (time.Du
 // errUnasked is a question that was not put, because the node cannot be reached; the ping and cookie checks say why.
 var errUnasked = errors.New("not asked: the node cannot be reached")
 
-// call asks the node, once there is a connection, and the pings are over: they are to measure the way, not our own questions.
+// call asks the node, once there is a connection, and the pings are over.
 func (x *exam) call(ctx context.Context, v any, module, function etf.Atom, args ...etf.Term) error {
 	if _, err := pinged.of(ctx, x); err != nil {
 		return errUnasked
 	}
+	x.calm.wait(ctx)
 	return x.n.CallInto(ctx, x.t.Name, v, module, function, args...)
 }
 

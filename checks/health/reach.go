@@ -59,20 +59,23 @@ func connectRung(err error) string {
 }
 
 // How many pings there are: enough for a median that one hiccup does not change; up to enough for a 99th percentile, as long as
-// they take less than pingTime together.
+// they take less than pingTime together, and all nodes do not get more than allPings.
 const (
 	minPings = 5
 	maxPings = 100
+	allPings = 500
 	pingTime = 10 * time.Millisecond
 )
 
 // pinged is the sorted round-trip times.
 var pinged = &fact[[]time.Duration]{func(ctx context.Context, x *exam) ([]time.Duration, error) {
+	defer x.calm.leave()
 	if _, err := connected.of(ctx, x); err != nil {
 		return nil, err
 	}
+	most := max(minPings, min(maxPings, allPings/len(x.members)))
 	var times []time.Duration
-	for began := time.Now(); len(times) < minPings || len(times) < maxPings && time.Since(began) < pingTime; {
+	for began := time.Now(); len(times) < minPings || len(times) < most && time.Since(began) < pingTime; {
 		start := time.Now()
 		if err := x.n.Ping(ctx, x.t.Name); err != nil {
 			return nil, err
