@@ -199,9 +199,15 @@ func (f *foreign) distPort(t testing.TB) int {
 // diagnostics runs rabbitmq-diagnostics against the node with more environment, and returns what it says and its exit code.
 func (f *foreign) diagnostics(t testing.TB, env []string, args ...string) (string, int) {
 	t.Helper()
+	return f.tool(t, "rabbitmq-diagnostics", env, args...)
+}
+
+// tool runs one of RabbitMQ's tools against the node.
+func (f *foreign) tool(t testing.TB, name string, env []string, args ...string) (string, int) {
+	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, "/usr/lib/rabbitmq/bin/rabbitmq-diagnostics", append([]string{"-n", f.name, "--longnames"}, args...)...)
+	cmd := exec.CommandContext(ctx, filepath.Join("/usr/lib/rabbitmq/bin", name), append([]string{"-n", f.name, "--longnames"}, args...)...)
 	cmd.Dir = f.dir
 	cmd.Env = append(append(f.env(), "RABBITMQ_CONF_ENV_FILE="+f.dir+"/rabbitmq-env.conf", "RABBITMQ_LOG_BASE="+f.dir+"/log"), env...)
 	out, err := cmd.CombinedOutput()

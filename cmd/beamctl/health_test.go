@@ -88,6 +88,7 @@ func TestHealth(t *testing.T) {
 		t.Run(tc.name, func(t *testing.T) {
 			w := newWorld(t, tc.example)
 			w.ok("start", "-q")
+			w.ok("rpc", "--all", "global:sync()") // it would hold its lock for as long as a node is stopped, which shows as well
 			tc.fault(w)
 			began := time.Now()
 			m, rep, code := w.health()
