@@ -247,7 +247,7 @@ func (a *app) watchHealth(ctx context.Context, n *node.Node, h *healthFlags, opt
 		report, err := a.examine(ctx, n, h, opts)
 		switch {
 		case ctx.Err() != nil:
-			return nil // which is how one stops looking
+			return nil //nolint:nilerr // which is how one stops looking
 		case errors.Is(err, launcher.ErrNotRunning):
 			a.say("the cluster has ended")
 			return nil

@@ -84,7 +84,7 @@ func TestHealthTables(t *testing.T) {
 		text := told(t, func(w io.Writer) error { return healthTable(w, aReport(tc.nodes), tc.color, tc.width) })
 		same(t, tc.name+".txt", text)
 		matrix, _, _ := strings.Cut(text, "\n\n")
-		for _, line := range strings.Split(matrix, "\n") {
+		for line := range strings.SplitSeq(matrix, "\n") {
 			if tc.width > 0 {
 				assert.LessOrEqual(t, visibleLen(line), tc.width, "%s: %s", tc.name, line)
 			}
@@ -113,7 +113,7 @@ func TestHealthGitHub(t *testing.T) {
 	require.NoError(t, os.WriteFile(summary, []byte("# What was there\n\n"), 0o600))
 	text := told(t, func(w io.Writer) error { return healthGitHub(w, aReport(3), health.Fail) })
 	same(t, "github.txt", text)
-	for _, line := range strings.Split(strings.TrimSpace(text), "\n") {
+	for line := range strings.SplitSeq(strings.TrimSpace(text), "\n") {
 		assert.Regexp(t, `^::(error|warning) title=[^:,]*::`, line, "one line is one command")
 	}
 	written, err := os.ReadFile(summary)
