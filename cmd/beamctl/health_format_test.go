@@ -28,7 +28,7 @@ func aReport(nodes int) *health.Report {
 				Check: "ping", Group: health.Reach, Status: health.OK, Saw: "0.12 ms",
 				Values: map[string]float64{"median_ms": 0.12, "pings": 100}, Millis: 1.25,
 			},
-			{Check: "cookie", Group: health.Reach, Status: health.OK, Saw: "accepted; 2 pairs agree"},
+			{Check: "cookie", Group: health.Reach, Status: health.OK, Saw: "accepted; 2 pairs agree", Peers: map[string]map[string]float64{"rtt_ms": {"node9@h": 1.5}}},
 			{Check: "supervisors", Group: health.App, Status: health.OK, Saw: "a text that is longer than a column of the matrix ever is"},
 			{Check: "memory", Group: health.Resources, Status: health.OK, Saw: "45 MiB", Values: map[string]float64{"total_bytes": 47185920, "atom_used-x_ratio": 0.5}},
 			{Check: "mnesia", Group: health.Cluster, Status: health.None, Saw: "not running"},
