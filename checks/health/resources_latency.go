@@ -3,6 +3,7 @@ package health
 import (
 	"context"
 	"fmt"
+	"iter"
 	"slices"
 	"strings"
 	"sync"
@@ -16,6 +17,9 @@ const (
 	roundTrips = 3
 	// latencyPatience is how long, in milliseconds, a node waits for another one; nothing between two machines takes that long.
 	latencyPatience = 250
+	// lastPatience is how long it waits for one that has not answered, before that is said of it: on a machine at its limit a
+	// process may not run for longer than latencyPatience.
+	lastPatience = 1000
 	// latencyChunk is how many others one call asks, one after another: should none of them answer it still ends in DefaultPerNode.
 	latencyChunk = 8
 	// allWays is up to how many nodes each asks all others. In a larger cluster each asks the half that follows it, so that one end of
@@ -41,11 +45,27 @@ var trips = &fact[[]trip]{func(ctx context.Context, x *exam) ([]trip, error) {
 			out = append(out, trip{to: o})
 		}
 	}
+	if err := x.times(ctx, slices.Chunk(out, latencyChunk), latencyPatience); err != nil {
+		return nil, err
+	}
+	err = x.times(ctx, func(yield func([]trip) bool) {
+		for i := range out {
+			if out[i].best == 0 && !yield(out[i:i+1]) {
+				return
+			}
+		}
+	}, lastPatience)
+	return out, err
+}}
+
+// times asks for all chunks at once.
+func (x *exam) times(ctx context.Context, chunks iter.Seq[[]trip], patience int) error {
 	var wg sync.WaitGroup
 	var mu sync.Mutex
-	for chunk := range slices.Chunk(out, latencyChunk) {
+	var err error
+	for chunk := range chunks {
 		wg.Go(func() {
-			if e := x.time(ctx, chunk); e != nil {
+			if e := x.time(ctx, chunk, patience); e != nil {
 				mu.Lock()
 				defer mu.Unlock()
 				err = e
@@ -53,8 +73,8 @@ var trips = &fact[[]trip]{func(ctx context.Context, x *exam) ([]trip, error) {
 		})
 	}
 	wg.Wait()
-	return out, err
-}}
+	return err
+}
 
 // toTime is the others that x asks.
 func (x *exam) toTime() []*exam {
@@ -68,12 +88,12 @@ func (x *exam) toTime() []*exam {
 }
 
 // time has the node time its round trips to the others of the chunk.
-func (x *exam) time(ctx context.Context, chunk []trip) error {
+func (x *exam) time(ctx context.Context, chunk []trip, patience int) error {
 	now := apply("erlang", "monotonic_time", value(etf.Atom("nanosecond")))
 	forms := make([]etf.Tuple, len(chunk))
 	for i, t := range chunk {
 		ask := apply("gen_server", "call", value(etf.Tuple{etf.Atom("net_kernel"), etf.Atom(t.to.t.Name)}),
-			value(etf.Tuple{etf.Atom("is_auth"), etf.Atom(x.t.Name)}), value(latencyPatience))
+			value(etf.Tuple{etf.Atom("is_auth"), etf.Atom(x.t.Name)}), value(patience))
 		steps := []etf.Tuple{now}
 		for range roundTrips {
 			steps = append(steps, ask, now)
