@@ -7,11 +7,12 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
-	"slices"
 	"strings"
 
 	"github.com/hashicorp/go-multierror"
 	"go.yaml.in/yaml/v4"
+
+	"github.com/beamctl/beamctl/checks"
 )
 
 // ErrConfig is what every fault in a configuration file is.
@@ -172,7 +173,7 @@ func matchUnknown(msg string) (key string, ok bool) {
 func reword(msg string) string {
 	if m := unknownField().FindStringSubmatch(msg); m != nil {
 		text := fmt.Sprintf("unknown key %q", m[1])
-		if like := nearest(m[1], keysOf(m[2])); like != "" {
+		if like := checks.Nearest(m[1], keysOf(m[2])); like != "" {
 			text += fmt.Sprintf("; is it %q?", like)
 		}
 		return text
@@ -252,38 +253,4 @@ func yamlKeys(t reflect.Type) []string {
 		keys = append(keys, f.Tag.Get("yaml"))
 	}
 	return keys
-}
-
-// typoDistance is how many letters a typo may change.
-const typoDistance = 2
-
-// nearest returns the key that word is likely to be a typo of.
-func nearest(word string, keys []string) string {
-	best, at := "", typoDistance+1
-	for _, k := range keys {
-		if d := editDistance(word, k); d < at && d < len(k) {
-			best, at = k, d
-		}
-	}
-	return best
-}
-
-// editDistance counts the letters to insert, delete or replace (Levenshtein).
-func editDistance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			cost := 1
-			if a[i] == b[j] {
-				cost = 0
-			}
-			diagonal, row[j+1] = row[j+1], slices.Min([]int{row[j+1] + 1, row[j] + 1, diagonal + cost})
-		}
-	}
-	return row[len(b)]
 }

@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"strings"
 	"sync"
 	"time"
 
@@ -210,36 +209,4 @@ func firstBytes(ctx context.Context, addr, request string) []byte {
 	b := make([]byte, maxSeen)
 	n, _ := nc.Read(b)
 	return b[:n]
-}
-
-// nearest returns the name that name may have been meant to be, "" if none is like it.
-func nearest(name string, names []string) string {
-	best, least := "", 3 // slips of a finger or two
-	for _, n := range names {
-		if d := distance(strings.ToLower(name), strings.ToLower(n)); d < least && d < len(name) {
-			best, least = n, d
-		}
-	}
-	return best
-}
-
-// distance counts the characters to change, add or remove to make b of a (Levenshtein). Names are short: an atom at most.
-func distance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			cost := diagonal
-			if a[i] != b[j] {
-				cost++
-			}
-			diagonal = row[j+1]
-			row[j+1] = min(cost, row[j]+1, diagonal+1)
-		}
-	}
-	return row[len(b)]
 }

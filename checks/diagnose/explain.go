@@ -31,7 +31,7 @@ func (c *climber) explain(ctx context.Context, rung string, err error) *checks.F
 	case "epmd":
 		c.explainEPMD(ctx, f, err)
 	case "name":
-		if near := nearest(c.alive(), c.names); near != "" {
+		if near := checks.Nearest(c.alive(), c.names); near != "" {
 			f.Fix = fmt.Sprintf("is %s@%s meant? Else start the node", near, c.host())
 		}
 	case "tcp":
