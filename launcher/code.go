@@ -17,7 +17,7 @@ var ErrNoCode = errors.New("there are no compiled modules")
 
 // Code is the compiled code that a node runs, or is to run, as it is on disk.
 type Code struct {
-	Dirs  []string          // absolute, in which it is, in the order of the node's code path: of two modules of one name the first counts
+	Dirs  []string          // absolute, that it is the whole of, in the order of the node's code path: of two modules of one name the first counts
 	Beams map[string]string // module → path of its .beam file
 	Apps  []string          // paths of .app files
 }
@@ -52,8 +52,9 @@ func readCode(dirs []string) (Code, error) {
 	return c, nil
 }
 
-// CodeAt finds the code that files and directories hold: a directory with all that is below it. Protocols that were consolidated
-// take the place of those that were not; anything else that is there twice is an error.
+// CodeAt finds the code that files and directories hold: a directory with all that is below it. Of the folder of a file that is named
+// by itself nothing is said: what else was loaded from there stays. Protocols that were consolidated take the place of those that were
+// not; anything else that is there twice is an error.
 func CodeAt(paths []string) (Code, error) {
 	c := Code{Beams: make(map[string]string)}
 	for _, p := range paths {
@@ -68,7 +69,7 @@ func CodeAt(paths []string) (Code, error) {
 			if err != nil || d.IsDir() {
 				return err
 			}
-			return c.add(path)
+			return c.add(path, path != abs)
 		}); err != nil {
 			return c, err
 		}
@@ -79,8 +80,8 @@ func CodeAt(paths []string) (Code, error) {
 	return c, nil
 }
 
-// add takes a file in, if it is one of code.
-func (c *Code) add(path string) error {
+// add takes a file in, if it is one of code; walked says that all others of its folder are, too.
+func (c *Code) add(path string, walked bool) error {
 	dir := filepath.Dir(path)
 	module, ok := strings.CutSuffix(filepath.Base(path), beamSuffix)
 	switch {
@@ -97,10 +98,20 @@ func (c *Code) add(path string) error {
 	default:
 		return nil
 	}
-	if !slices.Contains(c.Dirs, dir) {
+	if walked && !slices.Contains(c.Dirs, dir) {
 		c.Dirs = append(c.Dirs, dir)
 	}
 	return nil
+}
+
+// folders are those in which it is, wholly or in part.
+func (c *Code) folders() []string {
+	dirs := slices.Clone(c.Dirs)
+	for _, path := range c.Beams {
+		dirs = append(dirs, filepath.Dir(path))
+	}
+	slices.Sort(dirs)
+	return slices.Compact(dirs)
 }
 
 // consolidatedDir is the name of the directory in which Mix has the protocols whose implementations it has gathered. Those take

@@ -125,6 +125,9 @@ func TestCodeAt(t *testing.T) {
 		"Elixir.P": filepath.Join(dir, "lib/a/consolidated/Elixir.P.beam"), "b": filepath.Join(dir, "lib/b/ebin/b.beam"), "c": filepath.Join(dir, "one/c.beam"),
 	}, c.Beams)
 	assert.Equal(t, []string{filepath.Join(dir, "lib/a/ebin/a.app")}, c.Apps)
+	whole := []string{filepath.Join(dir, "lib/a/consolidated"), filepath.Join(dir, "lib/a/ebin"), filepath.Join(dir, "lib/b/ebin")}
+	assert.Equal(t, whole, c.Dirs, "of the folder of a file nothing else is said")
+	assert.Equal(t, append(whole, filepath.Join(dir, "one")), c.folders())
 
 	write(t, filepath.Join(dir, "two/c.beam"), "")
 	_, err = CodeAt([]string{dir})

@@ -3,7 +3,9 @@ package launcher
 import (
 	"context"
 	"errors"
+	"io/fs"
 	"maps"
+	"os"
 	"slices"
 	"sync"
 	"time"
@@ -233,7 +235,7 @@ func (cfg *SyncConfig) groups(ctx context.Context, n *node.Node, rep *SyncReport
 			f := checks.Unreachable(t, err)
 			ns.State, ns.Problem, errs[i] = Down, f.What, f
 			continue
-		case code == nil || len(code.Dirs) == 0:
+		case code == nil || len(code.Dirs)+len(code.Beams) == 0:
 			ns.State = NoCode
 			continue
 		}
@@ -293,6 +295,7 @@ func (g *syncGroup) compare(ctx context.Context, n *node.Node, opts codesync.Opt
 	}
 	for i, np := range g.plan.Nodes {
 		ns := g.nodes[i]
+		np.Delete = slices.DeleteFunc(np.Delete, isThere)
 		ns.Same, ns.Refused = np.Same+np.OnDisk, append(ns.Refused, np.Refuse...)
 		for _, c := range np.Push {
 			ns.Pushed, ns.Bytes = append(ns.Pushed, string(c.Module)), ns.Bytes+c.Size
@@ -305,6 +308,12 @@ func (g *syncGroup) compare(ctx context.Context, n *node.Node, opts codesync.Opt
 		}
 	}
 	return nil
+}
+
+// isThere tells whether the file of a module that would be deleted exists: one that was written since the folder was listed.
+func isThere(c codesync.Change) bool {
+	_, err := os.Stat(c.File)
+	return !errors.Is(err, fs.ErrNotExist)
 }
 
 // push carries the plan out, and notes in the report what became of it.

@@ -175,7 +175,7 @@ func (w *syncWatch) codeDirs() ([]string, error) {
 	}
 	var dirs []string
 	for _, c := range codes {
-		dirs = append(dirs, c.Dirs...)
+		dirs = append(dirs, c.folders()...)
 	}
 	slices.Sort(dirs)
 	w.dirs = slices.Compact(dirs)

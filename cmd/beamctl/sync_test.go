@@ -46,13 +46,19 @@ func (w *world) read(name string) string {
 	return string(b)
 }
 
+// beams are the compiled modules of the project.
+func (w *world) beams() []string {
+	w.t.Helper()
+	beams, err := filepath.Glob(filepath.Join(w.dir, "ebin", "*.beam"))
+	require.NoError(w.t, err)
+	return beams
+}
+
 // age makes what was compiled an hour older: build tools compare seconds, and a test that waits for the next one takes long.
 func (w *world) age() {
 	w.t.Helper()
 	past := time.Now().Add(-time.Hour)
-	beams, err := filepath.Glob(filepath.Join(w.dir, "ebin", "*.beam"))
-	require.NoError(w.t, err)
-	for _, b := range beams {
+	for _, b := range w.beams() {
 		require.NoError(w.t, os.Chtimes(b, past, past))
 	}
 }
@@ -250,6 +256,23 @@ func TestSync(t *testing.T) {
 		assert.Equal(t, exitOK, r.code, r.err)
 		assert.Equal(t, []string{"named"}, rep.Changes())
 		assert.Equal(t, three("by_name"), w.calls("named:f()"))
+	})
+	t.Run("one file of many, as the help has it", func(t *testing.T) {
+		files := w.beams()
+		w.calls("code:ensure_modules_loaded([kv, kv_app, kv_sup, kv_store])")
+		w.edit("src/kv_store.erl", "code_change(_, Peers, _) -> persistent_term:put(converted, self())", "code_change(_, Peers, _) -> persistent_term:put(converted, again)")
+		build()
+		rep, r := w.sync("ebin/kv_store.beam", "--change-code", "kv_store", "--persist")
+		assert.Equal(t, exitOK, r.code, r.err)
+		for _, n := range rep.Nodes {
+			assert.Equal(t, []string{"kv_store"}, n.Pushed)
+			assert.Empty(t, n.Deleted)
+		}
+		assert.Equal(t, three("again"), w.calls("persistent_term:get(converted)"))
+		for _, module := range []string{"kv", "kv_app", "kv_sup"} {
+			assert.Equal(t, three("true"), w.calls("erlang:module_loaded("+module+")"), module)
+		}
+		assert.Equal(t, files, w.beams(), "--persist removes no file, either")
 	})
 	for name, c := range map[string]struct {
 		args []string

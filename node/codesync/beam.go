@@ -71,6 +71,9 @@ func identify(f *os.File) (fileID, error) {
 	if err != nil {
 		return fileID{}, err
 	}
+	if !st.Mode().IsRegular() {
+		return fileID{}, fmt.Errorf("%w: it is no regular file", ErrNotBeam)
+	}
 	id := fileID{size: st.Size(), mtime: st.ModTime().Unix()}
 	if sys, ok := st.Sys().(*syscall.Stat_t); ok {
 		id.device, id.inode = int64(sys.Dev), int64(sys.Ino) //nolint:unconvert // of other types elsewhere
@@ -78,16 +81,16 @@ func identify(f *os.File) (fileID, error) {
 	return id, nil
 }
 
-// Read reads a .beam file.
+// Read reads a .beam file. What is no regular file is ErrNotBeam: a pipe would be waited for, and none of a device is code.
 func Read(path string) (*Beam, error) {
-	f, err := os.Open(path)
+	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
 		return nil, err
 	}
 	defer f.Close()
 	id, err := identify(f)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	code, err := readAll(f, id.size)
 	if err != nil {
