@@ -16,11 +16,12 @@
 %%       {done, Unwritten}
 %%
 %% At abort the stager gives up and leaves the node as it was, unless it has finished. When the node of Us is lost, a stager that has
-%% not promised to finish gives up and tells the other stagers (Peers) so; one that has promised asks them: it gives up if one of them has,
-%% and finishes if not. It also finishes as soon as another says that it does.
+%% not promised to finish gives up and tells the other stagers (Peers) so; one that has promised agrees with them, in three rounds at
+%% most (see doc.go): prepare, "I have promised"; prepared, "all have"; none, "I have not heard that of all". It gives up or
+%% finishes as soon as another says that it does.
 %%
-%% Nothing here may make the node connect to anybody, as erlang:monitor/2 does: Us may be gone, and Peers be behind a partition. And it
-%% does without guards and filters, for which erl_eval needs erl_lint, and that modules that a node may not have loaded.
+%% Nothing here may make the node connect to anybody, as erlang:monitor/2 does when it has to: Us may be gone, and Peers be behind a
+%% partition. So only what is connected is monitored, and only when the word of each counts. And it does without guards and filters, for which erl_eval needs erl_lint, and that modules that a node may not have loaded.
 Node = erlang:node(Us),
 net_kernel:monitor_nodes(true, [{node_type, all}]),
 case lists:member(Node, erlang:nodes(connected)) of
@@ -77,8 +78,12 @@ try
 		abort -> [erlang:send(Peer, {erlang:self(), abort}, [noconnect]) || Peer <- Peers], erlang:exit(normal);
 		_ -> Asked
 	end,
+	%% Up to the first that cannot be: the others have done nothing to be kept waiting for.
+	{Suspended, Busy} = lists:foldl(fun
+		(C, {Cs, []}) -> {[C | Cs], case catch sys:suspend(erlang:element(1, C), 1000) of ok -> []; E -> [{erlang:element(1, C), E}] end};
+		(_, Done) -> Done
+	end, {[], []}, Change),
 	{Finished, Unchanged, Limit} = try
-		Busy = [{Pid, Error} || {Pid, _, _} <- Change, {true, Error} <- [case catch sys:suspend(Pid) of ok -> ok; E -> {true, E} end]],
 		erlang:send(Us, {prepared, Busy}, [noconnect]),
 		{Decision, Patience} = receive
 			finish -> {finish, infinity};
@@ -87,11 +92,38 @@ try
 			{_, abort} -> {abort, infinity};
 			{nodedown, Node, _} -> case Busy of
 				[] ->
-					Near = [Peer || Peer <- Peers, true <- [lists:member(erlang:node(Peer), erlang:nodes(connected))]],
-					[erlang:send(Peer, {erlang:self(), prepare}, [noconnect]) || Peer <- Near],
-					case lists:member(abort, [receive {Peer, Said} -> Said after 5000 -> none end || Peer <- Near]) of
-						true -> {abort, 0};
-						false -> {finish, 0}
+					[case lists:member(erlang:node(Peer), erlang:nodes(connected)) of
+						true -> erlang:monitor(process, Peer);
+						false -> erlang:send(erlang:self(), {Peer, none})
+					end || Peer <- Peers],
+					%% Says a word to all, and hears what all have to say: that word if all say it, none if one is lost or in doubt.
+					%% Of such a one it is noted that it has nothing more to say.
+					Round = fun(Word) ->
+						[erlang:send(Peer, {erlang:self(), Word}, [noconnect]) || Peer <- Peers],
+						lists:foldl(fun
+							(_, finish) -> finish;
+							(_, abort) -> abort;
+							(Peer, So) -> receive
+								{_, finish} -> finish;
+								{_, abort} -> abort;
+								{Peer, Word} -> So;
+								{Peer, none} -> erlang:send(erlang:self(), {Peer, none}), none;
+								{'DOWN', _, process, Peer, _} -> erlang:send(erlang:self(), {Peer, none}), none
+							end
+						end, Word, Peers)
+					end,
+					First = Round(prepare),
+					Second = case First of prepare -> Round(prepared); _ -> First end,
+					Third = case Second of none -> Round(none); _ -> Second end,
+					case Third of
+						abort -> {abort, 0};
+						none ->
+							Left = [Peer || Peer <- Peers, true <- [lists:member(erlang:node(Peer), erlang:nodes(connected))]],
+							case 2 * erlang:length(Left) < erlang:length(Peers) of
+								true -> {finish, 0};
+								false -> {abort, 0}
+							end;
+						_ -> {finish, 0}
 					end;
 				_ -> {abort, 0}
 			end
@@ -109,7 +141,7 @@ try
 			Failed -> {Failed, [], Patience}
 		end
 	after
-		[catch sys:resume(Pid) || {Pid, _, _} <- Change]
+		[catch sys:resume(Pid, 1000) || {Pid, _, _} <- Suspended]
 	end,
 	Sums = (catch lists:zipwith(fun erlang:get_module_info/2, Ms, lists:duplicate(erlang:length(Ms), md5))),
 	erlang:send(Us, {finished, Finished, Sums, Unchanged}, [noconnect]),

@@ -1,0 +1,90 @@
+package codesync
+
+import (
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/beamctl/beamctl/dist/etf"
+	"github.com/beamctl/beamctl/node"
+)
+
+// The pusher is lost when a has promised and b has not: whatever b is slow at, the others wait for its word.
+func TestSlowPromise(t *testing.T) {
+	t.Parallel()
+	t.Run("frozen", func(t *testing.T) {
+		t.Parallel()
+		f := newFaults(t, releases(t)[0])
+		f.loseAt(func() { f.erls[1].Stop() })
+		time.Sleep(7 * time.Second)
+		f.erls[1].Continue()
+		f.agreed()
+	})
+	// The last of its servers does not come to be suspended at all, and the others take their time.
+	t.Run("busy", func(t *testing.T) {
+		t.Parallel()
+		f := newFaults(t, releases(t)[0])
+		ms := []int{700, 1400, 2100, 2800, 3500, 4200, 4900, 5600, 20_000}
+		var servers []etf.Term
+		for range ms {
+			servers = append(servers, f.call(f.nodes[1], "srv", "start"))
+		}
+		f.remember()
+		f.loseAt(func() {
+			for i, pid := range servers {
+				f.call(f.nodes[1], "erlang", "send", pid, etf.Tuple{
+					etf.Atom("$gen_call"), etf.Tuple{pid, f.call(f.nodes[1], "erlang", "make_ref")}, etf.Tuple{etf.Atom("sleep"), ms[i]},
+				})
+			}
+		})
+		time.Sleep(7 * time.Second)
+		f.agreed()
+	})
+}
+
+// loseAt lets the pusher vanish when a has promised, before which something is done to b, which has not.
+func (f *faults) loseAt(slow func()) {
+	f.t.Helper()
+	n, err := node.Start(node.Config{Cookie: f.c.Cookie})
+	require.NoError(f.t, err)
+	defer n.Close()
+	for _, e := range f.erls {
+		require.NoError(f.t, n.AddPeer(f.c.Peer(e)))
+	}
+	var once sync.Once
+	isSlow, lost := make(chan struct{}), make(chan struct{})
+	plan, err := Compare(f.ctx, n, f.nodes, f.sets[1-f.now], Options{ChangeCode: changed, Progress: func(e Event) {
+		switch e.Phase {
+		case Preparing:
+			if e.Node == f.nodes[1] {
+				slow()
+				close(isSlow)
+			}
+			<-isSlow
+		case Promised:
+			once.Do(func() {
+				time.Sleep(500 * time.Millisecond) // b has been asked
+				go func() { defer close(lost); n.Close() }()
+			})
+		}
+	}})
+	require.NoError(f.t, err)
+	_, err = Push(f.ctx, n, plan)
+	require.Error(f.t, err)
+	<-lost
+}
+
+// agreed waits until all nodes run the same, and nothing else than before.
+func (f *faults) agreed() {
+	f.t.Helper()
+	for i := range f.nodes {
+		f.eventually(func() string { return f.strays(i) })
+	}
+	all := Old
+	if f.runs(f.nodes[0]) != f.now {
+		all = New
+	}
+	f.check([]int{0, 1, 2}, all)
+}
