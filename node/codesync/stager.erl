@@ -21,7 +21,8 @@
 %% finishes as soon as another says that it does.
 %%
 %% Nothing here may make the node connect to anybody, as erlang:monitor/2 does when it has to: Us may be gone, and Peers be behind a
-%% partition. So only what is connected is monitored, and only when the word of each counts. And it does without guards and filters, for which erl_eval needs erl_lint, and that modules that a node may not have loaded.
+%% partition. So only what is connected is monitored, and only when the word of each counts. And it does without funs, guards and
+%% filters, for which erl_eval needs erl_lint, and that modules that a node may not have loaded.
 Node = erlang:node(Us),
 net_kernel:monitor_nodes(true, [{node_type, all}]),
 case lists:member(Node, erlang:nodes(connected)) of
@@ -79,10 +80,15 @@ try
 		_ -> Asked
 	end,
 	%% Up to the first that cannot be: the others have done nothing to be kept waiting for.
-	{Suspended, Busy} = lists:foldl(fun
-		(C, {Cs, []}) -> {[C | Cs], case catch sys:suspend(erlang:element(1, C), 1000) of ok -> []; E -> [{erlang:element(1, C), E}] end};
-		(_, Done) -> Done
-	end, {[], []}, Change),
+	{Suspended, Busy} = try
+		[case catch sys:suspend(Pid, 1000) of
+			ok -> ok;
+			E -> erlang:throw({N, Pid, E})
+		end || {N, {Pid, _, _}} <- lists:zip(lists:seq(1, erlang:length(Change)), Change)],
+		{Change, []}
+	catch
+		{N, Pid, E} -> {lists:sublist(Change, N), [{Pid, E}]}
+	end,
 	{Finished, Unchanged, Limit} = try
 		erlang:send(Us, {prepared, Busy}, [noconnect]),
 		{Decision, Patience} = receive
@@ -96,26 +102,21 @@ try
 						true -> erlang:monitor(process, Peer);
 						false -> erlang:send(erlang:self(), {Peer, none})
 					end || Peer <- Peers],
-					%% Says a word to all, and hears what all have to say: that word if all say it, none if one is lost or in doubt.
-					%% Of such a one it is noted that it has nothing more to say.
-					Round = fun(Word) ->
+					%% In each round a word is said to all, and heard what all have to say. The state is that word if all have said
+					%% it, none if one is lost or in doubt, of which it is noted that it has nothing more to say, and else the decision.
+					erlang:put(state, start),
+					[begin
+						erlang:put(state, Word),
 						[erlang:send(Peer, {erlang:self(), Word}, [noconnect]) || Peer <- Peers],
-						lists:foldl(fun
-							(_, finish) -> finish;
-							(_, abort) -> abort;
-							(Peer, So) -> receive
-								{_, finish} -> finish;
-								{_, abort} -> abort;
-								{Peer, Word} -> So;
-								{Peer, none} -> erlang:send(erlang:self(), {Peer, none}), none;
-								{'DOWN', _, process, Peer, _} -> erlang:send(erlang:self(), {Peer, none}), none
-							end
-						end, Word, Peers)
-					end,
-					First = Round(prepare),
-					Second = case First of prepare -> Round(prepared); _ -> First end,
-					Third = case Second of none -> Round(none); _ -> Second end,
-					case Third of
+						[receive
+							{_, finish} -> erlang:put(state, finish);
+							{_, abort} -> erlang:put(state, abort);
+							{Peer, Word} -> ok;
+							{Peer, none} -> erlang:put(state, none), erlang:send(erlang:self(), {Peer, none});
+							{'DOWN', _, process, Peer, _} -> erlang:put(state, none), erlang:send(erlang:self(), {Peer, none})
+						end || Peer <- Peers, true <- [lists:member(erlang:get(state), [Word, none])]]
+					end || {Before, Word} <- [{start, prepare}, {prepare, prepared}, {none, none}], true <- [erlang:get(state) =:= Before]],
+					case erlang:get(state) of
 						abort -> {abort, 0};
 						none ->
 							Left = [Peer || Peer <- Peers, true <- [lists:member(erlang:node(Peer), erlang:nodes(connected))]],

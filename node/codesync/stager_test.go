@@ -19,7 +19,7 @@ var update = flag.Bool("update", false, "write stager.term")
 const words = `[abs, apply, atom, badarg, badarith, badmap, binary, bitsize, bitstring, call, cookie, copy,
 	count, creation, data, date, dist, element, erlang, error, exit, float, function, global, hd, heap_size, high, id,
 	in, info, initial_call, integer, is_atom, links, list, low, map, max, memory, min, minor, module, name, node, normal, nil, number,
-	ok, old, out, pid, port, process, queue, reason, reductions, ref, registered_name, size, spawn, state, status, time, tl, total,
+	ok, code, file, lists, pid, port, process, queue, reason, reductions, ref, registered_name, size, spawn, state, status, time, tl, total,
 	trace, tuple, type, undef, value, version]`
 
 // The forms are those of the expressions, but that all is on line 1 and that variables have the names of words.
