@@ -25,7 +25,7 @@ func lockPlace(stateDir, cluster string) (place, *os.File, error) {
 		if err == nil {
 			f, err = os.OpenFile(p.lock(), os.O_CREATE|os.O_RDWR, 0o600)
 		}
-		if errors.Is(err, fs.ErrNotExist) { // its owner is just removing the directory
+		if errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrExist) { // its owner is just removing the directory: there and gone again
 			last = err
 			continue
 		}

@@ -159,6 +159,25 @@ func TestLock(t *testing.T) {
 	require.NoError(t, lock.Close())
 }
 
+// TestPlaceRace has clusters of one project come and go at the same time: each makes the directory of all, and removes it when it is empty.
+func TestPlaceRace(t *testing.T) {
+	state := filepath.Join(t.TempDir(), StateDirName)
+	var wg sync.WaitGroup
+	for _, cluster := range strings.SplitSeq("abcdefgh", "") {
+		wg.Go(func() {
+			for range 1500 {
+				p, lock, err := lockPlace(state, cluster)
+				if !assert.NoError(t, err) {
+					return
+				}
+				assert.NoError(t, p.remove())
+				assert.NoError(t, lock.Close())
+			}
+		})
+	}
+	wg.Wait()
+}
+
 // TestLockRace has many take, remove and give back one lock: never two at once, never an error but ErrRunning.
 func TestLockRace(t *testing.T) {
 	state := filepath.Join(t.TempDir(), StateDirName)
