@@ -68,8 +68,9 @@ func TestPorts(t *testing.T) {
 	w.write("beamctl.yaml", config+fmt.Sprintf("ports: {http: %d}\n", port))
 	r := w.run("start")
 	assert.Equal(t, exitNoStart, r.code)
-	assert.Contains(t, r.err, fmt.Sprintf("node1@127.0.0.1 cannot have port %d (http): it is taken", port))
-	assert.Contains(t, r.err, fmt.Sprintf("held by pid %d", os.Getpid()))
+	assert.Contains(t, r.err, fmt.Sprintf("port %d (ports.http) is taken", port))
+	assert.Contains(t, r.err, fmt.Sprintf("held by pid %d: beamctl.test", os.Getpid()), "which is the command")
+	assert.Contains(t, r.err, "ports.http in beamctl.yaml")
 	w.ok("clean")
 
 	// In a range it is passed over.
@@ -91,8 +92,8 @@ func TestPorts(t *testing.T) {
 	// One port is not enough for two.
 	r = w.run("start", "-n", "2")
 	assert.Equal(t, exitNoStart, r.code)
-	assert.Contains(t, r.err, "node2@127.0.0.1 cannot have port")
-	assert.Contains(t, r.err, "reserved for another node")
+	assert.Contains(t, r.err, fmt.Sprintf("of the ports %d (ports.http) 2 are wanted and 1 free", port))
+	assert.Contains(t, r.err, "ports.http in beamctl.yaml needs a wider range")
 	w.ok("clean")
 }
 

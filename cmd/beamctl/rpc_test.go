@@ -88,7 +88,7 @@ func TestDistinctErrors(t *testing.T) {
 		{"nothing listens", outside, []string{"rpc", "node1@127.0.0.1=" + closed, "erlang:node()", "--cookie-file", right}, exitNoCluster, []string{"nothing listens on its distribution port"}},
 		{"no such host", outside, []string{"rpc", "node1@no.such.host.invalid", "erlang:node()", "--cookie-file", right}, exitNoCluster, []string{"does not resolve"}},
 		{"not a node", outside, []string{"rpc", "node1@127.0.0.1=" + st.EPMD, "erlang:node()", "--cookie-file", right}, exitNoCluster, []string{"cannot be reached"}},
-		{"taken port", newWorld(t, "erlang-kv"), []string{"start", "-q", "--epmd-port", taken}, exitNoStart, []string{"port " + taken + " is taken", "held by pid " + strconv.Itoa(os.Getpid())}},
+		{"taken port", newWorld(t, "erlang-kv"), []string{"start", "-q", "--epmd-port", taken}, exitNoStart, []string{"port " + taken + " (epmd_port) is taken", "held by pid " + strconv.Itoa(os.Getpid()) + ": beamctl.test"}},
 		{"no erl", poor, []string{"start", "-q"}, exitNoStart, []string{"erl is not on PATH", "install it"}},
 	} {
 		r := tc.w.run(tc.args...)
