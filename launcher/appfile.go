@@ -2,9 +2,13 @@ package launcher
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io"
 	"os"
 	"slices"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/beamctl/beamctl/dist/etf"
 	"github.com/beamctl/beamctl/node"
@@ -16,9 +20,20 @@ type appFile struct {
 	keys map[etf.Atom]etf.Term
 }
 
-// readAppFile reads {application, Name, [{Key, Value}]}.
+// maxAppFile is more than any has: one that lists 5,000 modules, as many as OTP and Elixir have together, has some 200 kB.
+const maxAppFile = 4 << 20
+
+// readAppFile reads {application, Name, [{Key, Value}]}. What is no regular file, which may be a pipe that nobody writes to, is none.
 func readAppFile(path string) (*appFile, error) {
-	b, err := os.ReadFile(path)
+	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK, 0)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	if st, err := f.Stat(); err != nil || !st.Mode().IsRegular() || st.Size() > maxAppFile {
+		return nil, errors.Join(fmt.Errorf("%s is no application's file", path), err)
+	}
+	b, err := io.ReadAll(io.LimitReader(f, maxAppFile))
 	if err != nil {
 		return nil, err
 	}

@@ -4,6 +4,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"syscall"
 	"testing"
 	"time"
 
@@ -136,6 +137,23 @@ func TestCodeAt(t *testing.T) {
 	require.ErrorIs(t, err, ErrNoCode)
 	_, err = CodeAt([]string{filepath.Join(dir, "none")})
 	assert.ErrorIs(t, err, os.ErrNotExist)
+}
+
+// A pipe that nobody writes to is no application's file, and not waited for.
+func TestAppFileIsAFile(t *testing.T) {
+	pipe := filepath.Join(realTemp(t), "x.app")
+	require.NoError(t, syscall.Mkfifo(pipe, 0o600))
+	done := make(chan error, 1)
+	go func() {
+		_, err := readAppFile(pipe)
+		done <- err
+	}()
+	select {
+	case err := <-done:
+		require.ErrorContains(t, err, "no application's file")
+	case <-time.After(20 * time.Second):
+		require.FailNow(t, "it waits for ever")
+	}
 }
 
 // TestStale compiles a project and then changes it, one thing after the other.

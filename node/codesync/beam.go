@@ -75,13 +75,12 @@ func identify(f *os.File) (fileID, error) {
 		return fileID{}, fmt.Errorf("%w: it is no regular file", ErrNotBeam)
 	}
 	id := fileID{size: st.Size(), mtime: st.ModTime().Unix()}
-	if sys, ok := st.Sys().(*syscall.Stat_t); ok {
-		id.device, id.inode = int64(sys.Dev), int64(sys.Ino) //nolint:unconvert // of other types elsewhere
-	}
+	id.device, id.inode = inode(st)
 	return id, nil
 }
 
-// Read reads a .beam file. What is no regular file is ErrNotBeam: a pipe would be waited for, and none of a device is code.
+// Read reads a .beam file. What is no regular file is ErrNotBeam: a pipe would be waited for until somebody
+// writes to it, and devices have no end.
 func Read(path string) (*Beam, error) {
 	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {

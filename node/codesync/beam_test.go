@@ -7,7 +7,9 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -149,4 +151,38 @@ func FuzzParse(f *testing.F) {
 		require.Equal(t, b.Native, sent.Native)
 		require.Len(t, hex.EncodeToString(b.Sum[:]), len(b.Sum.String()))
 	})
+}
+
+// What is no regular file is refused at once: a pipe nobody writes to, one that somebody does, a folder, a device without end, and links
+// to those.
+func TestNoRegularFile(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	at := func(name string) string { return filepath.Join(dir, name+".beam") }
+	require.NoError(t, syscall.Mkfifo(at("pipe"), 0o600))
+	require.NoError(t, syscall.Mkfifo(at("full"), 0o600))
+	writer, err := os.OpenFile(at("full"), os.O_RDWR, 0)
+	require.NoError(t, err)
+	defer writer.Close()
+	_, err = writer.WriteString("FOR1")
+	require.NoError(t, err)
+	require.NoError(t, os.Mkdir(at("folder"), 0o700))
+	require.NoError(t, os.Symlink("/dev/zero", at("zero")))
+	require.NoError(t, os.Symlink(at("pipe"), at("link")))
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for _, name := range []string{"pipe", "full", "folder", "zero", "link"} {
+			_, err := Read(at(name))
+			assert.ErrorIs(t, err, ErrNotBeam, name)
+			assert.ErrorContains(t, err, at(name)+": not a .beam file: it is no regular file")
+		}
+		_, err := ReadDirs(t.Context(), dir)
+		assert.ErrorIs(t, err, ErrNotBeam)
+	}()
+	select {
+	case <-done:
+	case <-time.After(20 * time.Second):
+		require.FailNow(t, "it waits for ever") // and with it a goroutine, which goleak would show
+	}
 }
