@@ -59,9 +59,9 @@ before the last; only then all nodes are told to load it. What each runs afterwa
 changed; if it fails then, all take it back.
 
 The code is that of the project: _build of Mix (with consolidated protocols) and rebar3, ebin directories, or a release's; or what the
-given files and directories hold. Modules whose files are gone are deleted from the nodes. Modules with NIFs or -on_load, those in sticky
-directories (OTP's own), cover-compiled ones, and those compiled by a newer OTP are refused, and with them the whole push, unless --leave-out
-is given. What an .app file says anew is shown: it takes a restart.
+given files and directories hold. Modules whose files are gone from these directories are deleted from the nodes; a file that is
+given leaves alone what else is in its directory. Modules with NIFs or -on_load, those in sticky directories (OTP's own), cover-compiled ones,
+and those compiled by a newer OTP are refused, and with them the whole push, unless --leave-out is given. What an .app file says anew is shown: it takes a restart.
 
 With --watch sync goes on until Ctrl-C: it pushes when a build has come to rest, and brings nodes that are started (again) up to date. With
 --compile it also runs the build itself, whenever a source changes.
