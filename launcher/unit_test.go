@@ -163,7 +163,7 @@ func TestLock(t *testing.T) {
 func TestPlaceRace(t *testing.T) {
 	state := filepath.Join(t.TempDir(), StateDirName)
 	var wg sync.WaitGroup
-	for _, cluster := range strings.SplitSeq("abcdefgh", "") {
+	for cluster := range strings.SplitSeq("abcdefgh", "") {
 		wg.Go(func() {
 			for range 1500 {
 				p, lock, err := lockPlace(state, cluster)
