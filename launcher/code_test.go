@@ -4,6 +4,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"syscall"
 	"testing"
 	"time"
@@ -231,4 +232,21 @@ func TestStale(t *testing.T) {
 			assert.Equal(t, c.want, names)
 		})
 	}
+	t.Run("a copy elsewhere", func(t *testing.T) {
+		s.Dir = filepath.Join(realTemp(t), "moved")
+		require.NoError(t, os.CopyFS(s.Dir, os.DirFS(dir)))
+		require.NoError(t, os.RemoveAll(filepath.Join(dir, "src")))
+		same := now.Truncate(time.Second)
+		for _, f := range slices.Concat([]string{"ebin/a.beam", "ebin/b.beam"}, sources) {
+			require.NoError(t, os.Chtimes(filepath.Join(s.Dir, f), same, same))
+			same = same.Add(time.Millisecond)
+		}
+		for _, f := range []string{"src/b.erl", "deps/d/src/d.erl"} {
+			require.NoError(t, os.Chtimes(filepath.Join(s.Dir, f), now.Add(time.Hour), now.Add(time.Hour)))
+		}
+		stale, err := s.Stale(time.Time{})
+		require.NoError(t, err)
+		require.Len(t, stale, 1)
+		assert.Equal(t, "src/b.erl", stale[0].Source)
+	})
 }

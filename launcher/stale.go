@@ -65,6 +65,7 @@ type product struct {
 	compiled map[string]time.Time    // source → of the oldest beam made of it
 	beam     map[string]string       // source → that beam
 	sums     map[string]codesync.Sum // file name → of the module
+	copied   bool                    // it was compiled in another place
 	oldest   time.Time               // of all beams
 	newest   time.Time
 }
@@ -139,6 +140,9 @@ func (p *product) owner(source string) (string, owned) {
 	if source == "" {
 		return "", foreign
 	}
+	if here := p.moved(source); here != source {
+		source, p.copied = here, true
+	}
 	path, err := filepath.EvalSymlinks(source)
 	if err != nil {
 		if path = relative(source, p.spec.Dir); filepath.IsLocal(path) {
@@ -152,6 +156,22 @@ func (p *product) owner(source string) (string, owned) {
 		}
 	}
 	return path, ours
+}
+
+// moved returns where a source is now: a project that was copied or moved after it was compiled (into a container, from a cache) has
+// beams that name the old place. It is the longest end of the old path that is there below the project.
+func (p *product) moved(source string) string {
+	if filepath.IsLocal(relative(source, p.spec.Dir)) {
+		return source
+	}
+	parts := strings.Split(filepath.ToSlash(filepath.Clean(source)), "/")
+	for i := 1; i < len(parts)-1; i++ {
+		here := filepath.Join(append([]string{p.spec.Dir}, parts[i:]...)...)
+		if st, err := os.Stat(here); err == nil && st.Mode().IsRegular() {
+			return here
+		}
+	}
+	return source
 }
 
 // owned is whose a source is.
@@ -206,6 +226,9 @@ func (p *product) newer(changed, compiled time.Time) bool {
 	if !p.manifest.IsZero() {
 		// Mix gives its manifest, and what it has compiled, the second in which it began; it looks again at what is of a later one.
 		return changed.Truncate(time.Second).After(p.manifest) && changed.After(p.built)
+	}
+	if p.copied { // sources and beams one after the other, at once
+		changed, compiled = changed.Truncate(time.Second), compiled.Truncate(time.Second)
 	}
 	if !changed.After(compiled) {
 		return false

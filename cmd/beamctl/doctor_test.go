@@ -321,7 +321,7 @@ func TestDoctorText(t *testing.T) {
 	out := w.run("doctor", "--name", "{{.Node}}@192.0.2.1").out
 	out = strings.ReplaceAll(out, base, "/BASE")
 	for _, r := range []struct{ from, to string }{
-		{`(?m)^(  ok    (hostname|localhost|erl|elixir|rebar3|versions|disk|files|processes|memory)\s+).*$`, "${1}…"},
+		{`(?m)^(  ok    (hostname|localhost|erl|elixir|rebar3|versions|disk|files|processes|memory|build)\s+).*$`, "${1}…"},
 		{`[0-9]+`, "#"},
 	} {
 		out = regexp.MustCompile(r.from).ReplaceAllString(out, r.to)
