@@ -93,10 +93,11 @@ const (
 
 // syncGroup is nodes that run the same code.
 type syncGroup struct {
-	code  *Code
-	set   codesync.Set
-	plan  *codesync.Plan
-	nodes []*NodeSync
+	code     *Code
+	set      codesync.Set
+	plan     *codesync.Plan
+	nodes    []*NodeSync
+	changing []etf.Atom // those of Options.ChangeCode that it has
 }
 
 func (g *syncGroup) names() []string {
@@ -109,7 +110,7 @@ func (g *syncGroup) names() []string {
 
 // Sync makes nodes run the code that is on disk: it compares, and pushes what is different, to all of them or to none. (Of nodes that run
 // different projects that is so for each project.) The report is there also when there is an error. Errors: *checks.Finding of
-// ErrNoCode, ErrBuildIncomplete, what codesync.Push returns, or an unreachable node; ctx's.
+// ErrNoCode, ErrNoModule, ErrBuildIncomplete, what codesync.Push returns, or an unreachable node; ctx's.
 func Sync(ctx context.Context, n *node.Node, cfg SyncConfig) (*SyncReport, error) {
 	began := time.Now()
 	rep := &SyncReport{DryRun: cfg.DryRun, Stale: []StaleSource{}}
@@ -124,6 +125,9 @@ func Sync(ctx context.Context, n *node.Node, cfg SyncConfig) (*SyncReport, error
 		}
 		return g.complete(ctx, n)
 	})
+	if err == nil {
+		err = unknown(groups, cfg.Options.ChangeCode)
+	}
 	if err != nil {
 		nothingPushed(groups)
 		return rep, cfg.explain(err)
@@ -288,7 +292,11 @@ func (g *syncGroup) compare(ctx context.Context, n *node.Node, opts codesync.Opt
 		})
 	}
 	var err error
-	g.plan, err = codesync.Compare(ctx, n, g.names(), g.set, opts)
+	g.changing, err = g.having(ctx, n, opts.ChangeCode)
+	if err == nil {
+		opts.ChangeCode = g.changing
+		g.plan, err = codesync.Compare(ctx, n, g.names(), g.set, opts)
+	}
 	apps.Wait()
 	if err != nil {
 		return err

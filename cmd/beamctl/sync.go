@@ -230,6 +230,9 @@ func (a *app) sync(parent context.Context, n *node.Node, p *syncPlan, flags *syn
 	if err != nil {
 		rep.Error = err.Error()
 	}
+	if errors.Is(err, launcher.ErrNoModule) {
+		err = usageError{err}
+	}
 	if show := a.showSync(rep); show != nil {
 		return show
 	}

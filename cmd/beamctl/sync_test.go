@@ -283,6 +283,8 @@ func TestSync(t *testing.T) {
 		"no such path":   {[]string{"nowhere"}, exitUsage, "nowhere"},
 		"no such node":   {[]string{"--nodes", "node9"}, exitNoCluster, "node9"},
 		"unknown purge":  {[]string{"--purge", "hard"}, exitUsage, "soft wait kill"},
+		"unknown module": {[]string{"--change-code", "kv_stroe"}, exitUsage, "there is no module kv_stroe"},
+		"one of two":     {[]string{"--change-code", "kv,kv_stroe", "--dry-run"}, exitUsage, "there is no module kv_stroe"},
 		"endless dry":    {[]string{"--watch", "--dry-run"}, exitUsage, "would do nothing"},
 		"no such target": {[]string{"--attach", "nobody@127.0.0.1", "--cookie-file", ".beamctl/kv/cookie", "ebin"}, exitNoCluster, "nobody@127.0.0.1"},
 	} {
