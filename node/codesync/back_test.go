@@ -101,7 +101,7 @@ func TestRolledBack(t *testing.T) {
 			}
 			report, err := Push(b.ctx, b.n, plan)
 			require.ErrorIs(t, err, row.want)
-			require.ErrorContains(t, err, "b@127.0.0.1: it did not load the code: {error,[{one,not_purged}]}")
+			require.ErrorContains(t, err, "b@127.0.0.1: the plan is stale: one was loaded meanwhile")
 			assert.Equal(t, int64(7), b.call(b.nodes[1], "one", "value"))
 			assert.Equal(t, int64(1), b.call(b.nodes[1], "two", "value"))
 			for _, i := range []int{0, 2} {

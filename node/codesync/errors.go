@@ -16,6 +16,10 @@ var (
 	ErrLingering = errors.New("processes run old code")
 	// ErrStale: a node is not what it was when the plan was made.
 	ErrStale = errors.New("the plan is stale")
+	// ErrPushing: another push is under way on a node.
+	ErrPushing = errors.New("another push is under way")
+	// ErrBusy: a process whose state is to be converted cannot be suspended; a *BusyError says which.
+	ErrBusy = errors.New("a process cannot be suspended")
 	// ErrLost: a node was lost after the decision. All others run the new code, and so does it if it lives.
 	ErrLost = errors.New("lost while the code was being changed")
 	// ErrRolledBack: a node did not load what it had promised to, and the others have taken it back.
@@ -82,3 +86,21 @@ func (e *LingeringError) Error() string {
 }
 
 func (e *LingeringError) Unwrap() error { return ErrLingering }
+
+// BusyError is a process that did not let itself be suspended within a second. It and those before it go on.
+type BusyError struct {
+	Node   string
+	Pid    string // as the node prints it
+	Name   string // registered, or ""
+	Reason string // of sys:suspend/2
+}
+
+func (e *BusyError) Error() string {
+	who := e.Pid
+	if e.Name != "" {
+		who += " (" + e.Name + ")"
+	}
+	return fmt.Sprintf("%s: %v: %s: %s", e.Node, ErrBusy, who, e.Reason)
+}
+
+func (e *BusyError) Unwrap() error { return ErrBusy }

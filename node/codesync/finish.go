@@ -16,21 +16,42 @@ func prepare(ctx context.Context, t *target) error {
 	if err != nil {
 		return err
 	}
-	if err := t.send(ctx, etf.Tuple{etf.Atom("prepare"), change}); err != nil {
+	if err := t.send(ctx, etf.Tuple{etf.Atom("prepare"), change, t.push.plan.options.Purge == Kill}); err != nil {
 		return err
 	}
 	var got struct {
-		Name etf.Atom
-		Busy []processError
+		Name    etf.Atom
+		Busy    []processError
+		Altered []etf.Atom
 	}
 	if err := t.answer(ctx, "prepared", &got); err != nil {
 		return err
 	}
 	if len(got.Busy) > 0 {
-		return fmt.Errorf("%s: %s cannot be suspended", t.name, got.Busy[0].in(t.name))
+		return t.busy(ctx, got.Busy[0])
+	}
+	if len(got.Altered) > 0 {
+		return t.altered(got.Altered)
 	}
 	t.at(Promised)
 	return nil
+}
+
+// busy says which process could not be suspended. Its name is asked for.
+func (t *target) busy(ctx context.Context, p processError) error {
+	e := &BusyError{Node: t.name, Pid: etf.FormatOptions{Node: etf.Atom(t.name)}.Format(p.Pid), Reason: etf.Format(p.Reason)}
+	var name struct {
+		Item etf.Atom
+		Name etf.Atom
+	}
+	if t.into(ctx, &name, "erlang", "process_info", p.Pid, etf.Atom("registered_name")) == nil { // [] if it has none
+		e.Name = string(name.Name)
+	}
+	return e
+}
+
+func (t *target) altered(modules []etf.Atom) error {
+	return fmt.Errorf("%s: %w: %s was loaded meanwhile by something else", t.name, ErrStale, modules[0])
 }
 
 // alive is the last look before the decision: a node that has promised may have died since, and then the others are left as they are.
@@ -103,7 +124,7 @@ func finish(ctx context.Context, t *target) error {
 	var got struct {
 		Name      etf.Atom
 		Result    etf.Term
-		Sums      etf.Term
+		Sums      etf.List
 		Unchanged []processError
 	}
 	err := t.send(ctx, etf.Atom("finish"))
@@ -115,9 +136,14 @@ func finish(ctx context.Context, t *target) error {
 		return fmt.Errorf("%w: %w", err, ErrLost)
 	}
 	if got.Result != etf.Term(etf.Atom("ok")) {
+		var since struct{ Altered, None []etf.Atom }
+		if etf.Assign(got.Result, &since) == nil && len(since.Altered) > 0 {
+			return t.altered(since.Altered)
+		}
 		return fmt.Errorf("%s: it did not load the code: %s", t.name, etf.Format(got.Result))
 	}
 	t.report.State = Mix
+	t.report.Killed = t.doomed
 	if err := t.verify(got.Sums); err != nil {
 		return err
 	}
@@ -130,15 +156,19 @@ func finish(ctx context.Context, t *target) error {
 	return nil
 }
 
-// verify compares the sums of what runs with the plan's.
-func (t *target) verify(got etf.Term) error {
-	var sums []Sum
-	if err := etf.Assign(got, &sums); err != nil || len(sums) != len(t.plan.Push) {
-		return fmt.Errorf("%s: a module that was loaded is not there: %s", t.name, etf.FormatOptions{MaxBytes: 200}.Format(got))
+// verify compares the sums of what runs with the plan's, and sees that what was deleted is gone: it may have been loaded anew from
+// elsewhere, for then it is other code.
+func (t *target) verify(got etf.List) error {
+	changes := t.plan.changes()
+	if len(got) != len(changes) {
+		return fmt.Errorf("%s: codesync: %d sums of %d modules", t.name, len(got), len(changes))
 	}
-	for i, ch := range t.plan.Push {
-		if sums[i] != *ch.New {
-			return fmt.Errorf("%s: %s has sum %s and not %s: something else has loaded it", t.name, ch.Module, sums[i], ch.New)
+	for i, ch := range changes {
+		switch {
+		case ch.New == nil && etf.Equal(got[i], ch.Old[:]):
+			return fmt.Errorf("%s: %s was deleted and is still loaded: something else has loaded it", t.name, ch.Module)
+		case ch.New != nil && !etf.Equal(got[i], ch.New[:]):
+			return fmt.Errorf("%s: %s has sum %s and not %s: something else has loaded it", t.name, ch.Module, etf.Format(got[i]), ch.New)
 		}
 	}
 	return nil
@@ -201,6 +231,9 @@ func (t *target) reset(ctx context.Context) error {
 	}
 	t.report.Killed = append(t.report.Killed, ended...)
 	t.report.Pushed, t.report.Deleted = 0, 0
+	if got.Result == etf.Term(none) {
+		return fmt.Errorf("%s: %w: something else has loaded code since, which is left alone", t.name, ErrStale)
+	}
 	for i, ch := range t.plan.changes() {
 		var want etf.Term = none
 		if ch.Old != nil {

@@ -17,7 +17,7 @@ func gate(ctx context.Context, t *target) error {
 		var ps []Lingering
 		if err == nil && len(left) > 0 {
 			if t.push.plan.options.Purge == Kill {
-				return nil // once it is known that all other nodes can
+				return nil // they are killed when it is decided that all nodes finish
 			}
 			ps, err = t.lingering(ctx, left)
 		}
@@ -43,19 +43,15 @@ func gate(ctx context.Context, t *target) error {
 	}
 }
 
-// kill ends the processes that still run old code.
-func kill(ctx context.Context, t *target) error {
+// doom notes the processes that finishing will kill: they run old code, and no node has refused its promise.
+func doom(ctx context.Context, t *target) error {
 	if t.push.plan.options.Purge != Kill {
 		return nil
 	}
 	old, err := t.old(ctx)
-	if err != nil || len(old) == 0 {
-		return err
+	if err == nil && len(old) > 0 {
+		t.doomed, err = t.lingering(ctx, old)
 	}
-	if t.report.Killed, err = t.lingering(ctx, old); err != nil {
-		return err
-	}
-	_, err = t.purge(ctx, "purge")
 	return err
 }
 

@@ -10,7 +10,7 @@ type Purge string
 const (
 	Soft Purge = "soft" // none is ended: the push fails and names them (*LingeringError)
 	Wait Purge = "wait" // they are waited for, until ctx ends
-	Kill Purge = "kill" // they are killed
+	Kill Purge = "kill" // they are killed, after all nodes have promised: a push that fails before kills none
 )
 
 // Options say how to compare and push. The zero Options are what one wants at first.

@@ -24,7 +24,7 @@ const (
 // the network or this program fail.
 //
 // The report is there also when there is an error, and says what each node runs. Before the decision an error has changed nothing:
-// ErrRefused, ErrLingering, ErrStale, the end of ctx, a node that cannot be reached. After it, which ctx no longer stops:
+// ErrRefused, ErrLingering, ErrStale, ErrPushing, ErrBusy, the end of ctx, a node that cannot be reached. After it, which ctx no longer stops:
 // ErrLost, ErrRolledBack, ErrMixed, ErrIncomplete.
 func Push(ctx context.Context, n *node.Node, plan *Plan) (*Report, error) {
 	began := time.Now()
@@ -76,6 +76,7 @@ type target struct {
 	stager etf.Pid
 	ended  bool     // the stager has
 	final  etf.Atom // a module that the node could not restore
+	doomed []Lingering
 }
 
 func (t *target) fail(err error) error {
@@ -130,7 +131,7 @@ func (p *push) run(ctx context.Context) error {
 // decide is everything before the decision.
 func (p *push) decide(ctx context.Context) error {
 	for _, step := range []func(context.Context, *target) error{
-		timed(stageTook, start), timed(stageTook, stage), timed(gateTook, gate), timed(gateTook, kill), timed(commitTook, prepare), alive,
+		timed(stageTook, start), timed(stageTook, stage), timed(gateTook, gate), timed(commitTook, prepare), timed(gateTook, doom), alive,
 	} {
 		if err := p.all(ctx, step); err != nil {
 			return err

@@ -132,8 +132,13 @@ func (t *target) refused(modules []etf.Atom, why Why, detail string) error {
 	return e
 }
 
-// unstaged says why a stager could not prepare the code: {error, [{Module, Reason}]} of the loader, or {Altered, Unwritten}.
+// unstaged says why a stager could not prepare the code: {error, [{Module, Reason}]} of the loader, or {Altered, Unwritten}, or
+// whereis/1 of the stager of another push.
 func (t *target) unstaged(result etf.Term) error {
+	switch result.(type) {
+	case etf.Pid, etf.Atom: // of the other stager, which may be gone by now
+		return fmt.Errorf("%s: %w", t.name, ErrPushing)
+	}
 	var loader struct {
 		Error   etf.Atom
 		Modules []struct {
@@ -161,7 +166,7 @@ func (t *target) unstaged(result etf.Term) error {
 		return fmt.Errorf("%s: staging: %s", t.name, etf.Format(result))
 	}
 	if len(own.Altered) > 0 {
-		return fmt.Errorf("%s: %w: %s was loaded meanwhile by something else", t.name, ErrStale, own.Altered[0])
+		return t.altered(own.Altered)
 	}
 	e := &RefusedError{Node: t.name}
 	for _, f := range own.Unwritten {

@@ -6,8 +6,8 @@
 %%   {start, Job}                         Job is described below
 %%   {load, I, [{Module, File, Bin}]}     object code, in numbered parts
 %%       {loaded, Result, Final}          ok, or what is wrong; the code is prepared, nothing is changed
-%%   {prepare, [{Pid, Module, OldVsn}]}   every node has come so far; processes for sys:change_code/4
-%%       {prepared, Busy}                 []: this node will finish, whatever happens
+%%   {prepare, [{Pid, Module, OldVsn}], Kill}  every node has come so far; processes for sys:change_code/4
+%%       {prepared, Busy, Altered}        [], []: this node will finish, whatever happens
 %%   finish                               every node has said so: that is the decision
 %%       {finished, Result, Sums, Unchanged}
 %%   reset                                take it back: some node has not finished
@@ -36,6 +36,11 @@ end,
 	abort -> erlang:exit(normal);
 	{nodedown, Node, _} -> erlang:exit(normal)
 after 60000 -> erlang:exit(normal) % nobody has learned of this process: it was being started when that was given up
+end,
+%% One push at a time: the name is the lock, which no stager outlives.
+case catch erlang:register(finish_loading, erlang:self()) of
+	true -> ok;
+	_ -> erlang:send(Us, {loaded, erlang:whereis(finish_loading), []}, [noconnect]), erlang:exit(normal)
 end,
 Code = lists:append([receive
 	{load, I, Part} -> Part;
@@ -71,11 +76,11 @@ try
 	end,
 	erlang:send(Us, {loaded, Result, [M || {M, _, none} <- Old]}, [noconnect]),
 	Asked = receive
-		{prepare, Pids} -> Pids;
+		{prepare, Pids, Fatal} -> {Pids, Fatal};
 		abort -> abort;
 		{nodedown, Node, _} -> abort
 	end,
-	Change = case Asked of
+	{Change, Kill} = case Asked of
 		abort -> [erlang:send(Peer, {erlang:self(), abort}, [noconnect]) || Peer <- Peers], erlang:exit(normal);
 		_ -> Asked
 	end,
@@ -90,14 +95,18 @@ try
 		{N, Pid, E} -> {lists:sublist(Change, N), [{Pid, E}]}
 	end,
 	{Finished, Unchanged, Limit} = try
-		erlang:send(Us, {prepared, Busy}, [noconnect]),
+		Meanwhile = [M || {M, Sum} <- Running, true <- [Sum =/= case erlang:module_loaded(M) of
+			true -> erlang:get_module_info(M, md5);
+			false -> none
+		end]],
+		erlang:send(Us, {prepared, Busy, Meanwhile}, [noconnect]),
 		{Decision, Patience} = receive
 			finish -> {finish, infinity};
 			abort -> {abort, infinity};
 			{_, finish} -> {finish, infinity};
 			{_, abort} -> {abort, infinity};
-			{nodedown, Node, _} -> case Busy of
-				[] ->
+			{nodedown, Node, _} -> case {Busy, Meanwhile} of
+				{[], []} ->
 					[case lists:member(erlang:node(Peer), erlang:nodes(connected)) of
 						true -> erlang:monitor(process, Peer);
 						false -> erlang:send(erlang:self(), {Peer, none})
@@ -134,7 +143,17 @@ try
 			abort -> erlang:exit(normal);
 			finish -> ok
 		end,
-		case code:finish_loading(Prep) of
+		%% The gate was before the promise: who loads code since, and is no stager, is told from us by the sums.
+		Loaded = case [M || {M, Sum} <- Running, true <- [Sum =/= case erlang:module_loaded(M) of
+			true -> erlang:get_module_info(M, md5);
+			false -> none
+		end]] of
+			[] ->
+				[code:purge(M) || {M, _} <- Running, {true, true} <- [{Kill, erlang:check_old_code(M)}]],
+				code:finish_loading(Prep);
+			Since -> {Since, []}
+		end,
+		case Loaded of
 			ok ->
 				[{code:delete(M), code:soft_purge(M)} || M <- Removed],
 				{ok, [{Pid, Error} || {Pid, M, Vsn} <- Change,
@@ -144,7 +163,10 @@ try
 	after
 		[catch sys:resume(Pid, 1000) || {Pid, _, _} <- Suspended]
 	end,
-	Sums = (catch lists:zipwith(fun erlang:get_module_info/2, Ms, lists:duplicate(erlang:length(Ms), md5))),
+	Sums = [case erlang:module_loaded(M) of
+		true -> erlang:get_module_info(M, md5);
+		false -> none
+	end || M <- Ms ++ Removed],
 	erlang:send(Us, {finished, Finished, Sums, Unchanged}, [noconnect]),
 	Verdict = receive
 		reset -> reset;
@@ -155,11 +177,19 @@ try
 	end,
 	case {Verdict, Finished} of
 		{reset, _} ->
-			[case Sum of
-				none -> {code:purge(M), code:delete(M), code:purge(M)};
-				_ -> code:purge(M)
-			end || {M, Sum} <- Running],
-			Restored = code:atomic_load([{M, File, Bin} || {M, File, Bin} <- Old]),
+			%% Only what this stager has loaded is taken back.
+			Restored = case [case erlang:module_loaded(M) of
+				true -> erlang:get_module_info(M, md5);
+				false -> none
+			end || M <- Ms ++ Removed] of
+				Sums ->
+					[case Sum of
+						none -> {code:purge(M), code:delete(M), code:purge(M)};
+						_ -> code:purge(M)
+					end || {M, Sum} <- Running],
+					code:atomic_load(Old);
+				_ -> none
+			end,
 			Now = [case erlang:module_loaded(M) of
 				true -> erlang:get_module_info(M, md5);
 				false -> none
