@@ -56,14 +56,14 @@ func (f *faults) loseAt(slow func()) {
 	var once sync.Once
 	isSlow, lost := make(chan struct{}), make(chan struct{})
 	plan, err := Compare(f.ctx, n, f.nodes, f.sets[1-f.now], Options{ChangeCode: changed, Progress: func(e Event) {
-		switch e.Phase {
-		case Preparing:
-			if e.Node == f.nodes[1] {
-				slow()
-				close(isSlow)
-			}
+		if e == (Event{f.nodes[1], Preparing}) {
+			slow()
+			close(isSlow)
+		}
+		if e.Phase == Preparing {
 			<-isSlow
-		case Promised:
+		}
+		if e.Phase == Promised {
 			once.Do(func() {
 				time.Sleep(500 * time.Millisecond) // b has been asked
 				go func() { defer close(lost); n.Close() }()

@@ -163,12 +163,13 @@ func (t *target) verify(got etf.List) error {
 	if len(got) != len(changes) {
 		return fmt.Errorf("%s: codesync: %d sums of %d modules", t.name, len(got), len(changes))
 	}
-	for i, ch := range changes {
+	for i, sum := range got {
+		ch := changes[i]
 		switch {
-		case ch.New == nil && etf.Equal(got[i], ch.Old[:]):
+		case ch.New == nil && etf.Equal(sum, ch.Old[:]):
 			return fmt.Errorf("%s: %s was deleted and is still loaded: something else has loaded it", t.name, ch.Module)
-		case ch.New != nil && !etf.Equal(got[i], ch.New[:]):
-			return fmt.Errorf("%s: %s has sum %s and not %s: something else has loaded it", t.name, ch.Module, etf.Format(got[i]), ch.New)
+		case ch.New != nil && !etf.Equal(sum, ch.New[:]):
+			return fmt.Errorf("%s: %s has sum %s and not %s: something else has loaded it", t.name, ch.Module, etf.Format(sum), ch.New)
 		}
 	}
 	return nil
