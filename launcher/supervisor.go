@@ -155,6 +155,7 @@ func (s *supervisor) bringUp(ctx context.Context) error {
 		<-s.guard.gone
 		s.quit(&ending{reason: "the guardian process was killed; the nodes ended with it", keep: Failed})
 	}()
+	go s.watchFiles()
 	if err := s.openDoors(ctx); err != nil {
 		return err
 	}
@@ -333,12 +334,38 @@ func resolve(ctx context.Context, host string) (string, error) {
 	return addrs[0].Unmap().String(), nil
 }
 
+// filesEvery is how often the supervisor looks whether its state directory is still there: a stat.
+const filesEvery = time.Second
+
+// watchFiles ends the cluster when somebody removes its state directory, or the project with it: nobody could find it any more.
+func (s *supervisor) watchFiles() {
+	look := time.NewTicker(filesEvery)
+	defer look.Stop()
+	for {
+		select {
+		case <-look.C:
+			if !s.Place.lockedBy(s.lock) {
+				s.quit(&ending{reason: errFilesGone.Error()})
+				return
+			}
+		case <-s.up.Done():
+			return
+		}
+	}
+}
+
+// errFilesGone: what is now in the place of the state directory, if anything, is another cluster's.
+var errFilesGone = errors.New("its state directory was removed")
+
 // update changes the record and writes it.
 func (s *supervisor) update(change func(*Record)) error {
 	s.recordMu.Lock()
 	defer s.recordMu.Unlock()
 	if change != nil {
 		change(&s.record)
+	}
+	if !s.Place.lockedBy(s.lock) {
+		return errFilesGone
 	}
 	return s.record.write(s.Place)
 }

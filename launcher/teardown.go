@@ -43,9 +43,12 @@ func (s *supervisor) tearDown(end *ending) error {
 	}
 	s.events.emit("", StageStopped, "")
 	s.events.close()
-	if end.keep != "" {
+	switch {
+	case !s.Place.lockedBy(s.lock):
+		errs = append(errs, removeIndex(s.ID))
+	case end.keep != "":
 		errs = append(errs, s.update(func(r *Record) { r.State = end.keep; r.Failure = end.reason }), s.Place.removeSecrets())
-	} else {
+	default:
 		errs = append(errs, s.Place.remove(), removeIndex(s.ID))
 	}
 	return errors.Join(errs...)

@@ -77,6 +77,20 @@ func TestStartAfterDeath(t *testing.T) {
 	w.ok("stop")
 }
 
+// TestFilesRemoved: who removes a project removes its cluster; one that is started in the same place meanwhile is another.
+func TestFilesRemoved(t *testing.T) {
+	w := newWorld(t, "erlang-kv")
+	w.ok("start")
+	old := w.record().ID
+	require.NoError(t, os.RemoveAll(filepath.Join(w.dir, ".beamctl")))
+	w.ok("start", "-n", "1")
+	require.NotEqual(t, old, w.record().ID)
+	eventually(t, "the old cluster ends", func() bool { return len(marked(old)) == 0 })
+	assert.Equal(t, "up", w.status().Nodes[0].State, "the new one runs on")
+	w.ok("stop")
+	assert.NoDirExists(t, filepath.Join(filepath.Dir(w.dir), "run", "beamctl"))
+}
+
 func TestNodeKilled(t *testing.T) {
 	w := newWorld(t, "erlang-kv")
 	w.ok("start")
