@@ -35,6 +35,14 @@ func syncFinding(rep *SyncReport, err error) error {
 		f.What = "nothing was pushed: a node has changed since it was looked at"
 		f.Cause = "somebody else loads code there, or it was restarted"
 		f.Fix = "try again"
+	case errors.Is(err, codesync.ErrPushing):
+		f.What = "nothing was pushed: another push is under way on a node"
+		f.Cause = "somebody else runs beamctl sync there, or a sync --watch does"
+		f.Fix = "wait for its end, and push again"
+	case errors.Is(err, codesync.ErrBusy):
+		f.What = "nothing was pushed: a process whose state is to be converted cannot be suspended"
+		f.Cause = "it does something that takes long, or waits for somebody, and takes no system messages meanwhile (sys:suspend); those suspended before it go on"
+		f.Fix = "push again when it is idle; or without --change-code: then it runs the new code with the state that it has"
 	case errors.Is(err, codesync.ErrMixed):
 		f.What = "some nodes run the new code and some the old"
 		f.Cause = "a node did not load what it had promised to, and not all the others could take it back"
