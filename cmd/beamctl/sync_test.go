@@ -548,5 +548,13 @@ func TestSyncWatchCompiles(t *testing.T) {
 	w.write("src/kv.erl", w.read("src/kv.erl")+"version() -> 1.\n")
 	s.next(launcher.SyncChanged)
 	assert.Equal(t, []string{"1"}, w.calls("kv:version()"))
+
+	one := w.watch(t, "ebin/kv_sup.beam") // the file alone
+	one.next(launcher.SyncStart)
+	w.age()
+	w.edit("src/kv_sup.erl", "-export([", "-export([version/0, ")
+	w.write("src/kv_sup.erl", w.read("src/kv_sup.erl")+"version() -> 2.\n")
+	w.tool("", "erlc", "-o", "ebin", "src/kv_sup.erl")
+	assert.Equal(t, []string{"kv_sup"}, one.next(launcher.SyncChanged).Report.Changes())
 	w.ok("stop")
 }
