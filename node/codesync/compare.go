@@ -286,7 +286,7 @@ func (c *comparison) wayBack(ctx context.Context) error {
 // known is the code with that sum, if it was given.
 func (o *Options) known(m etf.Atom, sum Sum) *Beam {
 	for _, b := range o.Known {
-		if b.Module == m && b.Sum == sum {
+		if b.Module == m && b.Sum == sum && b.Native != "on_load" { // which cannot be loaded together with others
 			return b
 		}
 	}

@@ -55,8 +55,8 @@ func (c *comparison) onDisk(ctx context.Context, files []string) ([]Sum, error) 
 	return sums, nil
 }
 
-// notOnDisk leaves out modules that the node will load from the very same file: it is interactive, the folder is in its code path, and
-// what it sees there is the file that was read here.
+// notOnDisk leaves out modules that the node will load from the very same file: it is interactive, the folder is in its code path, no
+// folder before has a file of that name, and what it sees there is the file that was read here.
 func (c *comparison) notOnDisk(ctx context.Context, beams []*Beam) ([]*Beam, error) {
 	if c.plan.Mode != "interactive" || len(beams) == 0 {
 		return beams, nil
@@ -79,14 +79,51 @@ func (c *comparison) notOnDisk(ctx context.Context, beams []*Beam) ([]*Beam, err
 	if err := zipped(ctx, c.remote, &infos, "prim_file", "read_file_info", names, posix); err != nil {
 		return nil, err
 	}
+	first, err := c.first(ctx, path, there)
+	if err != nil {
+		return nil, err
+	}
 	for i, b := range there {
-		if seen(infos[i]) == b.file {
+		if seen(infos[i]) == b.file && first[filepath.Base(b.Path)] == filepath.Dir(b.Path) {
 			c.plan.OnDisk++
 		} else {
 			rest = append(rest, b)
 		}
 	}
 	return rest, nil
+}
+
+// first says of the modules' file names which of the folders the node finds them in. It lists each once, which costs less than
+// code:where_is_file/1 for each module, that looks into one after another.
+func (c *comparison) first(ctx context.Context, path []string, beams []*Beam) (map[string]string, error) {
+	last := 0
+	wanted := map[string]bool{}
+	for _, b := range beams {
+		last = max(last, slices.Index(path, filepath.Dir(b.Path))+1)
+		wanted[filepath.Base(b.Path)] = true
+	}
+	dirs := make([]etf.Charlist, last)
+	for i, dir := range path[:last] {
+		dirs[i] = etf.Charlist(dir)
+	}
+	var lists []etf.Term // {ok, Names} or error
+	if err := mapped(ctx, c.remote, &lists, "erl_prim_loader", "list_dir", dirs); err != nil {
+		return nil, err
+	}
+	first := map[string]string{}
+	for i, t := range lists {
+		var list struct {
+			OK    etf.Atom
+			Names []string
+		}
+		_ = etf.Assign(t, &list) // a folder that is not there has nothing
+		for _, name := range list.Names {
+			if _, known := first[name]; wanted[name] && !known {
+				first[name] = path[i]
+			}
+		}
+	}
+	return first, nil
 }
 
 // codePath is the node's code path, in which OTP keeps relative folders as they were given.

@@ -95,6 +95,7 @@ type Change struct {
 	// OldCode: the node still holds the generation before, which is purged first.
 	OldCode bool `json:"old_code,omitempty"`
 	// Final: what runs is neither known nor on the node's disk, so that this step could not be taken back; see Options.RequireRollback.
+	// That what is on disk has -on_load, and cannot be taken back either, is seen only when it is pushed.
 	Final bool `json:"final,omitempty"`
 }
 

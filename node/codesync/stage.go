@@ -62,7 +62,7 @@ func stage(ctx context.Context, t *target) error {
 		return t.unstaged(got.Result)
 	}
 	if t.push.plan.options.RequireRollback && len(got.Final) > 0 {
-		return t.refused(got.Final, WhyFinal, "the code that runs there is no longer on its disk, and could not be restored")
+		return t.refused(got.Final, WhyFinal, "the code that runs there is not on its disk, or has -on_load, and could not be restored")
 	}
 	if len(got.Final) > 0 {
 		t.final = got.Final[0]

@@ -53,12 +53,16 @@ try
 		true -> erlang:get_module_info(M, md5);
 		false -> none
 	end]],
-	%% What runs now, to go back to: none if the object code is neither known nor on disk.
+	%% What runs now, to go back to: none if the object code is neither known nor on disk, or has -on_load.
 	Old = [{M, File, case lists:keyfind(M, 1, Known) of
 		{_, Bin} -> Bin;
 		false -> case erl_prim_loader:get_file(File) of
 			{ok, Bin, _} -> case beam_lib:md5(Bin) of
-				{ok, {M, Sum}} -> Bin;
+				{ok, {M, Sum}} -> case erlang:prepare_loading(M, Bin) of
+					{error, _} -> none;
+					%% Such a module cannot be loaded together with others.
+					Before -> case erlang:has_prepared_code_on_load(Before) of true -> none; false -> Bin end
+				end;
 				_ -> none
 			end;
 			error -> none
