@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"os"
 	"os/exec"
@@ -89,6 +90,9 @@ func Start(ctx context.Context, cfg StartConfig) (*Cluster, error) {
 		return nil, errors.Join(err, sweep(clear, p), p.remove())
 	}
 	r, rerr := readRecord(p)
+	if err != nil && errors.Is(rerr, fs.ErrNotExist) { // cleared away, with the record
+		return nil, err
+	}
 	if rerr != nil || r.ID != args.ID {
 		return nil, errors.Join(err, rerr)
 	}

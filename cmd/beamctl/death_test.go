@@ -150,6 +150,7 @@ func TestInterruptedStart(t *testing.T) {
 				_ = cmd.Wait()
 				if sig == syscall.SIGINT {
 					assert.Contains(t, []int{exitInterrupted, -1}, cmd.ProcessState.ExitCode(), "%s: %s", delay, errs.String()) // -1: before it listened for signals
+					assert.NotContains(t, errs.String(), "no such file")
 				}
 				ids = append(ids, w.ids()...)
 				eventually(t, "nothing runs", func() bool {

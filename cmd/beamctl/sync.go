@@ -66,7 +66,8 @@ and those compiled by a newer OTP are refused, and with them the whole push, unl
 With --watch sync goes on until Ctrl-C: it pushes when a build has come to rest, and brings nodes that are started (again) up to date. With
 --compile it also runs the build itself, whenever a source changes.
 
-The exit code is 0 when all nodes run the code (but for what --leave-out left out), 1 when something kept them from it (with --dry-run: would keep them).`,
+The exit code is 0 when all nodes run the code (but for what --leave-out left out), 1 when something kept them from it (with --dry-run: would keep
+them), or when a source is newer than what was compiled of it.`,
 		Example: `  beamctl sync --compile
   beamctl sync --dry-run
   beamctl sync --watch --compile
@@ -235,6 +236,9 @@ func (a *app) sync(parent context.Context, n *node.Node, p *syncPlan, flags *syn
 	}
 	if show := a.showSync(rep); show != nil {
 		return show
+	}
+	if err == nil && len(rep.Stale) > 0 { // the nodes run what is compiled, and that is not what was written
+		err = errFailed
 	}
 	return err
 }

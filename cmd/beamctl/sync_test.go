@@ -110,7 +110,7 @@ func TestSync(t *testing.T) {
 		w.write("src/kv.erl", w.read("src/kv.erl")+"version() -> 2.\n")
 		w.age()
 		rep, r := w.sync()
-		assert.Equal(t, exitOK, r.code)
+		assert.Equal(t, exitFailed, r.code)
 		require.Len(t, rep.Stale, 1)
 		assert.Equal(t, "src/kv.erl", rep.Stale[0].Source)
 		r = w.run("exec", "--", "true")
