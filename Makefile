@@ -5,7 +5,7 @@ GOLANGCI_LINT_VERSION := v2.15.0
 GOLANGCI_LINT := .cache/bin/golangci-lint-$(GOLANGCI_LINT_VERSION)
 
 # A hang is a finding: the stacks of all goroutines are worth more than a killed job.
-TEST_TIMEOUT ?= 10m
+TEST_TIMEOUT ?= 15m
 FUZZTIME ?= 5s
 
 export LC_ALL := C.UTF-8
