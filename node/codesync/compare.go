@@ -30,6 +30,7 @@ func Compare(ctx context.Context, n *node.Node, nodes []string, set Set, opts Op
 		return nil, fmt.Errorf("codesync: purge %q: soft, wait or kill", opts.Purge)
 	}
 	plan := &Plan{Nodes: make([]*NodePlan, len(nodes)), set: by, options: opts}
+	named := make([][]etf.Atom, len(nodes))
 	err = each(nodes, func(i int, name string) error {
 		if slices.Index(nodes, name) < i {
 			return fmt.Errorf("codesync: node %s twice", name)
@@ -38,10 +39,17 @@ func Compare(ctx context.Context, n *node.Node, nodes []string, set Set, opts Op
 			Node: name, Push: []Change{}, Delete: []Change{}, Refuse: []Refusal{}, // not null in JSON
 		}}
 		plan.Nodes[i] = c.plan
-		return c.run(ctx)
+		err := c.run(ctx)
+		named[i] = c.named
+		return err
 	})
 	if err != nil {
 		return nil, err
+	}
+	for _, m := range opts.ChangeCode {
+		if by[m] == nil && !slices.ContainsFunc(named, func(has []etf.Atom) bool { return slices.Contains(has, m) }) {
+			return nil, fmt.Errorf("codesync: %w: %s, whose processes are to convert their state", ErrNoModule, m)
+		}
 	}
 	return plan, nil
 }
@@ -88,6 +96,8 @@ type comparison struct {
 	by   map[etf.Atom]*Beam
 	opts *Options
 	plan *NodePlan
+
+	named []etf.Atom // modules of Options.ChangeCode that are loaded there
 }
 
 // loaded is what a node says of a module: the file it came from, or a word (preloaded, cover_compiled).
@@ -172,6 +182,9 @@ func (c *comparison) system(ctx context.Context) (map[etf.Atom]*loaded, error) {
 	have := map[etf.Atom]*loaded{}
 	var names []etf.Atom
 	for _, m := range all {
+		if slices.Contains(c.opts.ChangeCode, m.Module) {
+			c.named = append(c.named, m.Module)
+		}
 		l := &loaded{}
 		switch f := m.File.(type) {
 		case etf.Atom:

@@ -16,6 +16,8 @@ var (
 	ErrLingering = errors.New("processes run old code")
 	// ErrStale: a node is not what it was when the plan was made.
 	ErrStale = errors.New("the plan is stale")
+	// ErrNoModule: Options.ChangeCode names a module that neither the set nor any of the nodes has.
+	ErrNoModule = errors.New("there is no such module")
 	// ErrPushing: another push is under way on a node.
 	ErrPushing = errors.New("another push is under way")
 	// ErrBusy: a process whose state is to be converted cannot be suspended; a *BusyError says which.

@@ -2,45 +2,57 @@ package codesync
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
 	"github.com/beamctl/beamctl/dist/etf"
 )
 
-// gate makes sure that no touched module has old code, which could not be replaced.
+// gate makes sure that no touched module has old code, which could not be replaced. While it waits it does no more than that: who runs
+// old code is looked for once, in the end.
 func gate(ctx context.Context, t *target) error {
 	t.at(Gating)
-	var seen *LingeringError
-	for {
+	var before []etf.Atom
+	for pause := waitTick; ; pause = min(2*pause, maxWaitTick) {
 		left, err := t.purge(ctx, "soft_purge")
-		var ps []Lingering
-		if err == nil && len(left) > 0 {
-			if t.push.plan.options.Purge == Kill {
-				return nil // they are killed when it is decided that all nodes finish
-			}
-			ps, err = t.lingering(ctx, left)
-		}
-		switch {
-		case err != nil && seen != nil:
-			return fmt.Errorf("%w: %w", seen, err)
-		case err != nil || len(left) == 0:
+		switch how := t.push.plan.options.Purge; {
+		case err != nil && ctx.Err() != nil && before != nil:
+			return t.waitedInVain(ctx, before)
+		case err != nil:
 			return err
-		case len(ps) > 0: // else they have gone meanwhile
-			seen = &LingeringError{t.name, ps}
-			if t.push.plan.options.Purge == Soft {
-				return seen
+		case len(left) == 0 || how == Kill: // they are killed when it is decided that all nodes finish
+			return nil
+		case how == Soft:
+			found, err := t.lingering(ctx, left)
+			if err != nil {
+				return err
+			}
+			if len(found) > 0 {
+				return &LingeringError{t.name, found}
 			}
 		}
+		before = left
 		select {
-		case <-time.After(waitTick):
+		case <-time.After(pause):
 		case <-ctx.Done():
-			if seen == nil {
-				return fmt.Errorf("%s: %w", t.name, context.Cause(ctx))
-			}
-			return fmt.Errorf("%w: %w", seen, context.Cause(ctx))
+			return t.waitedInVain(ctx, left)
 		}
 	}
+}
+
+// waitedInVain says for whom, after the end of ctx.
+func (t *target) waitedInVain(ctx context.Context, left []etf.Atom) error {
+	if errors.Is(context.Cause(ctx), errOther) {
+		return fmt.Errorf("%s: %w", t.name, errOther)
+	}
+	look, cancel := context.WithTimeout(context.WithoutCancel(ctx), lookTime)
+	defer cancel()
+	found, err := t.lingering(look, left)
+	if err != nil || len(found) == 0 {
+		return fmt.Errorf("%s: %w", t.name, context.Cause(ctx))
+	}
+	return fmt.Errorf("%w: %w", &LingeringError{t.name, found}, context.Cause(ctx))
 }
 
 // doom notes the processes that finishing will kill: they run old code, and no node has refused its promise.
@@ -90,7 +102,7 @@ func (t *target) purge(ctx context.Context, how etf.Atom) ([]etf.Atom, error) {
 	return left, nil
 }
 
-// lingering finds the processes that run old code of the modules.
+// lingering finds the processes that run old code of the modules, maxLingering at most.
 func (t *target) lingering(ctx context.Context, modules []etf.Atom) ([]Lingering, error) {
 	var all []etf.Pid
 	if err := t.into(ctx, &all, "erlang", "processes"); err != nil {
@@ -104,7 +116,7 @@ func (t *target) lingering(ctx context.Context, modules []etf.Atom) ([]Lingering
 		}
 		var pids []etf.Pid
 		for i, pid := range all {
-			if runs[i] {
+			if runs[i] && len(found)+len(pids) < maxLingering {
 				pids = append(pids, pid)
 			}
 		}

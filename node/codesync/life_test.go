@@ -108,6 +108,23 @@ func TestLingering(t *testing.T) {
 	})
 }
 
+// Of many processes in old code the first hundred are described.
+func TestLingeringMany(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, releases(t)[0], 1)
+	b.compile("", map[string]string{"one": source("1")})
+	for range maxLingering + 20 {
+		b.call(b.nodes[0], "one", "start")
+	}
+	b.compile("", map[string]string{"one": source("2")})
+	b.push(Options{})
+	b.compile("", map[string]string{"one": source("3")})
+	_, err := Push(b.ctx, b.n, b.compare(Options{}))
+	var le *LingeringError
+	require.ErrorAs(t, err, &le)
+	assert.Len(t, le.Processes, maxLingering)
+}
+
 // With Persist the files are what runs, and stay so; what cannot be written keeps everything as it was.
 func TestPersist(t *testing.T) {
 	t.Parallel()

@@ -16,8 +16,13 @@ const (
 	finishTime = 30 * time.Second
 	// abortTime is how long a node may take to give up: it may be at work on the last step.
 	abortTime = 10 * time.Second
-	// waitTick is how often Wait looks.
-	waitTick = 50 * time.Millisecond
+	// waitTick is how soon Wait looks again at first, maxWaitTick in the end: each look asks every process of the node.
+	waitTick    = 50 * time.Millisecond
+	maxWaitTick = time.Second
+	// lookTime is how long it may take to find out for whom was waited in vain.
+	lookTime = 5 * time.Second
+	// maxLingering is how many processes with old code are described on a node: nobody reads more, and a pool may have 100,000.
+	maxLingering = 100
 )
 
 // Push makes the nodes of a plan run its code, all of them or none. See the package's documentation for what that means when nodes,

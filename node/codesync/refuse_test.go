@@ -157,6 +157,7 @@ func TestCompareErrors(t *testing.T) {
 		"twice":     {[]string{b.nodes[0], b.nodes[0]}, good, Options{}, "node a@127.0.0.1 twice"},
 		"unknown":   {[]string{b.nodes[0], "x@127.0.0.1"}, good, Options{}, "no such name"},
 		"purge":     {b.nodes, good, Options{Purge: "hard"}, `purge "hard": soft, wait or kill`},
+		"no module": {b.nodes, good, Options{ChangeCode: []etf.Atom{"lists", "some", "smoe"}}, "there is no such module: smoe"},
 		"no beam":   {b.nodes, Set{Beams: []*Beam{{Module: "a"}}}, Options{}, "comes from Read"},
 		"relative":  {b.nodes, Set{Dirs: []string{"ebin"}}, Options{}, "no absolute path"},
 		"two files": {b.nodes, Set{Beams: append(good.Beams, good.Beams...)}, Options{}, "module some twice"},

@@ -29,7 +29,7 @@ type NodeReport struct {
 	Refused []Refusal `json:"refused"`
 	Bytes   int       `json:"bytes"` // sent
 	Took    Took      `json:"took"`
-	// Killed are processes that were killed because they ran old code (Kill, or a rollback).
+	// Killed are processes that were killed because they ran old code (Kill, or a rollback): the first hundred.
 	Killed []Lingering `json:"killed,omitempty"`
 	// Unchanged are processes that did not convert their state, Unwritten files that could not be written; both with the reason.
 	Unchanged []string `json:"unchanged,omitempty"`
