@@ -26,8 +26,13 @@ func TestChangeCode(t *testing.T) {
 			get := func(i int) string {
 				return etf.Format(b.call(b.nodes[i], "gen_server", "call", pids[i], etf.Atom("get")))
 			}
-			b.compile("", map[string]string{"srv": server("2")})
-			b.push(Options{ChangeCode: []etf.Atom{"srv"}})
+			b.compile("", map[string]string{"srv": server("2"), "one": source("1")})
+			for _, name := range b.nodes {
+				b.call(name, "one", "value")
+			}
+			b.compile("", map[string]string{"one": source("2")})
+			unserved := b.push(Options{ChangeCode: []etf.Atom{"srv", "one"}})
+			assert.Equal(t, []etf.Atom{"one"}, unserved.Nodes[0].Unserved, "it has no process that began in init/1")
 			assert.Equal(t, []string{"{2,2}", "{2,2}"}, []string{get(0), get(1)})
 
 			b.compile("", map[string]string{"srv": server("3")})
@@ -41,6 +46,7 @@ func TestChangeCode(t *testing.T) {
 			require.ErrorIs(t, err, ErrIncomplete)
 			assert.Equal(t, []State{New, New}, []State{report.Nodes[0].State, report.Nodes[1].State})
 			assert.Empty(t, report.Nodes[0].Unchanged)
+			assert.Empty(t, report.Nodes[0].Unserved)
 			require.Len(t, report.Nodes[1].Unchanged, 1)
 			assert.Contains(t, report.Nodes[1].Unchanged[0], "{was,3}")
 			assert.Equal(t, []string{"{4,4}", "{4,100}"}, []string{get(0), get(1)})

@@ -54,5 +54,13 @@
 //
 // # What processes see
 //
-// Processes go on with the code they are in until they make a fully qualified call, as after any load. None is ended, except with Kill.
+// Processes go on with the code they are in until they make a fully qualified call, as after any load. None is ended, except with Kill: then
+// each stager purges old code directly before it loads the new, after all have promised, so that a push that fails before has killed nobody.
+// A process that cannot be suspended within a second to convert its state (ErrBusy) ends the push, and all go on as before.
+//
+// # Others who load code
+//
+// One push at a time is under way on a node: its stager has a registered name, finish_loading, and a second push is told (ErrPushing).
+// Whoever else loads code is noticed by the sums of what runs, which a stager compares when it stages, when it promises, directly before
+// it loads, and before it takes back (ErrStale).
 package codesync

@@ -103,6 +103,9 @@ func (t *target) converting(ctx context.Context) (etf.List, error) {
 			}
 		}
 	}
+	t.report.Unserved = slices.DeleteFunc(modules, func(m etf.Atom) bool {
+		return slices.ContainsFunc(list, func(one etf.Term) bool { return one.(etf.Tuple)[1] == etf.Term(m) })
+	})
 	return list, nil
 }
 

@@ -1,6 +1,10 @@
 package codesync
 
-import "time"
+import (
+	"time"
+
+	"github.com/beamctl/beamctl/dist/etf"
+)
 
 // State is which code a node runs after a push.
 type State string
@@ -34,6 +38,8 @@ type NodeReport struct {
 	// Unchanged are processes that did not convert their state, Unwritten files that could not be written; both with the reason.
 	Unchanged []string `json:"unchanged,omitempty"`
 	Unwritten []string `json:"unwritten,omitempty"`
+	// Unserved are modules of Options.ChangeCode that were replaced, and of which there was no process to convert its state.
+	Unserved []etf.Atom `json:"unserved,omitempty"`
 	// Error is what went wrong on this node.
 	Error string `json:"error,omitempty"`
 }
