@@ -11,6 +11,15 @@ import (
 // Stale returns the sources that were changed since they were compiled; see [Spec.Stale].
 func (c *Cluster) Stale() ([]StaleSource, error) { return c.record.Spec.Stale(c.place.builtAt()) }
 
+// Compiled returns nil if no source is newer than what was compiled of it, and else which are, an ErrStale.
+func (c *Cluster) Compiled() error {
+	stale, err := c.Stale()
+	if err != nil || len(stale) == 0 {
+		return err
+	}
+	return staleFinding(stale, "build them: beamctl sync --compile; or take the old code on purpose: --stale")
+}
+
 // Fresh returns nil if the nodes run what is on disk and the sources are compiled, and else what is not so, an ErrStale. Nodes that do not
 // answer are not asked twice: what they run is not known.
 func (c *Cluster) Fresh(ctx context.Context) error {

@@ -11,6 +11,18 @@ import (
 // change is what a verb does to nodes of a running cluster.
 type change func(*launcher.Cluster, context.Context, launcher.ChangeConfig) error
 
+// unlessStale is a change that lets nodes load code: not if that is older than its sources, unless told to.
+func unlessStale(stale *bool, do change) change {
+	return func(c *launcher.Cluster, ctx context.Context, cfg launcher.ChangeConfig) error {
+		if !*stale {
+			if err := c.Compiled(); err != nil {
+				return err
+			}
+		}
+		return do(c, ctx, cfg)
+	}
+}
+
 // changeNodes performs a change, and shows the cluster as it is afterwards.
 func (a *app) changeNodes(ctx context.Context, nodes []string, do change, atOnce bool) error {
 	ready := a.timeout
@@ -31,23 +43,29 @@ func (a *app) changeNodes(ctx context.Context, nodes []string, do change, atOnce
 }
 
 func (a *app) restartCmd() *cobra.Command {
-	var atOnce bool
+	var atOnce, stale bool
 	cmd := &cobra.Command{
 		Use:   "restart [NODE...]",
 		Short: "Restart nodes, one after the other",
 		Long: `Restart stops each of the nodes (all of them, if none is named) as stop does, starts it again, and waits until it is ready and
-sees all others before it goes on to the next. The nodes keep their directories, names and EPMD ports.`,
+sees all others before it goes on to the next. The nodes keep their directories, names and EPMD ports.
+
+Nothing is built. Where a source is newer than what was compiled from it, restart refuses; "beamctl sync --compile" builds.`,
 		Example: "  beamctl restart\n  beamctl restart node2 node3\n  beamctl restart --all-at-once",
 		RunE: func(cmd *cobra.Command, nodes []string) error {
-			return a.changeNodes(cmd.Context(), nodes, (*launcher.Cluster).RestartNodes, atOnce)
+			return a.changeNodes(cmd.Context(), nodes, unlessStale(&stale, (*launcher.Cluster).RestartNodes), atOnce)
 		},
 	}
 	cmd.Flags().BoolVar(&atOnce, "all-at-once", false, "all together: the cluster is down for a moment")
+	staleFlag(cmd.Flags(), &stale)
 	return cmd
 }
 
 func (a *app) addCmd() *cobra.Command {
-	var count int
+	var (
+		count int
+		stale bool
+	)
 	cmd := &cobra.Command{
 		Use:   "add [NODE...]",
 		Short: "Add nodes to a running cluster",
@@ -61,15 +79,16 @@ see all others. A node that doesn't get ready is not added.`,
 			if count < 1 {
 				return usagef("--count %d: at least 1", count)
 			}
-			return a.changeNodes(cmd.Context(), nodes, func(c *launcher.Cluster, ctx context.Context, cfg launcher.ChangeConfig) error {
+			return a.changeNodes(cmd.Context(), nodes, unlessStale(&stale, func(c *launcher.Cluster, ctx context.Context, cfg launcher.ChangeConfig) error {
 				if len(cfg.Nodes) == 0 {
 					cfg.Nodes = c.NextNames(count)
 				}
 				return c.AddNodes(ctx, cfg)
-			}, false)
+			}), false)
 		},
 	}
 	cmd.Flags().IntVarP(&count, "count", "n", 1, "how many")
+	staleFlag(cmd.Flags(), &stale)
 	return cmd
 }
 

@@ -43,7 +43,7 @@ to 30 s as it crashes again and again.`,
   beamctl start node2`,
 		RunE: func(cmd *cobra.Command, nodes []string) error {
 			if len(nodes) > 0 {
-				return a.changeNodes(cmd.Context(), nodes, (*launcher.Cluster).StartNodes, false)
+				return a.changeNodes(cmd.Context(), nodes, unlessStale(&stale, (*launcher.Cluster).StartNodes), false)
 			}
 			spec, err := flags.spec(a)
 			if err != nil {

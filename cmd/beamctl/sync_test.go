@@ -116,6 +116,12 @@ func TestSync(t *testing.T) {
 		r = w.run("exec", "--", "true")
 		assert.Equal(t, launcher.ExecFailed, r.code)
 		assert.Contains(t, r.err, "src/kv.erl is newer than ebin/kv.beam")
+		for _, verb := range [][]string{{"restart", "node1"}, {"add"}, {"start", "node1"}} {
+			r = w.run(verb...)
+			assert.Equal(t, exitNoStart, r.code, verb)
+			assert.Contains(t, r.err, "src/kv.erl is newer than ebin/kv.beam", verb)
+		}
+		assert.Len(t, w.status().Nodes, 3)
 	})
 	t.Run("dry run", func(t *testing.T) {
 		build()
