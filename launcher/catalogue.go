@@ -114,6 +114,12 @@ var catalogue = []known{
 		cause: "its start function returned an error, or one of the processes below its supervisor did; the reason is in the line seen",
 	},
 	{
+		match: lazy(`^\s+\*\* \((\w*Error)\) (.+)`), // below what Mix or a supervisor says of the exit
+		what:  "an exception ended the start of an application",
+		cause: "$1: $2",
+		fix:   "mend what the exception names; the lines around it, in the log, say who raised it",
+	},
+	{
 		match: lazy(`\*\* \(Mix\) Could not start application (\w+): (.+)`),
 		what:  "application $1 failed to start",
 		cause: "$2",

@@ -239,16 +239,17 @@ func TestCatalogue(t *testing.T) {
 		"Protocol 'inet_tcp': the name node1@127.0.0.1 seems to be in use by another Erlang node": "its name is taken",
 		"Can't set short node name!\nPlease check your configuration":                             "its distribution refused the name",
 		"Too many open files": "it ran out of file descriptors",
-		"** (Mix) Could not start application a: A.start(:normal, []) returned an error: x": "application a failed to start",
-		"** (Mix) Could not start application a: exited in eaddrinuse":                      "a port that it wants is taken",
-		"** (CompileError) lib/a.ex:2: undefined function":                                  "an Elixir error ended it",
-		`{"init terminating in do_boot",{badarg,[]}}`:                                       "it crashed while it booted",
-		`beamctl-boot: {distribution,"node1@127.0.0.1"}`:                                    "its distribution did not start",
+		"** (Mix) Could not start application a: A.start(:normal, []) returned an error: x":                                                              "application a failed to start",
+		"** (Mix) Could not start application a: exited in eaddrinuse":                                                                                   "a port that it wants is taken",
+		"** (Mix) Could not start application a: exited in: A.start(:normal, [])\n    ** (EXIT) an exception was raised:\n        ** (ArgumentError) no": "an exception ended the start of an application",
+		"** (CompileError) lib/a.ex:2: undefined function":                                                                                               "an Elixir error ended it",
+		`{"init terminating in do_boot",{badarg,[]}}`:                                                                                                    "it crashed while it booted",
+		`beamctl-boot: {distribution,"node1@127.0.0.1"}`:                                                                                                 "its distribution did not start",
 	} {
 		e := evidence{name: "n", lines: append([]string{"noise"}, strings.Split(text, "\n")...), first: 41, file: "log"}
 		f := e.explain()
 		assert.Equal(t, "n did not start: "+want, f.What, text)
-		assert.Regexp(t, `\(log:4[23]\)$`, f.Saw)
+		assert.Regexp(t, `\(log:4[234]\)$`, f.Saw)
 	}
 	f := evidence{name: "n", file: "log", first: 1, exit: &exit{Code: -1, Signal: 9}}.explain()
 	assert.Equal(t, "n did not start: its process ended (killed by signal 9 (killed))", f.What)

@@ -103,6 +103,14 @@ func TestFailuresAsTheyAreRead(t *testing.T) {
 			},
 			code: exitNoStart,
 		},
+		"child-that-does-not-exist": {
+			prepare: func(_ *testing.T, w *world) {
+				w.write("mix.exs", "defmodule A.MixProject do\n  use Mix.Project\n  def project, do: [app: :a, version: \"1.0.0\"]\n"+
+					"  def application, do: [mod: {A, []}]\nend\n")
+				w.write("lib/a.ex", "defmodule A do\n  def start(_, _), do: Supervisor.start_link([A.Nope], strategy: :one_for_one)\nend\n")
+			},
+			args: []string{"-n", "1"}, code: exitNoStart,
+		},
 		"compile-error-elixir": {
 			prepare: func(_ *testing.T, w *world) {
 				w.write("mix.exs", "defmodule A.MixProject do\n  use Mix.Project\n  def project, do: [app: :a, version: \"1.0.0\"]\nend\n")
