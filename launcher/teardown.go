@@ -3,6 +3,7 @@ package launcher
 import (
 	"context"
 	"errors"
+	"io/fs"
 	"os"
 	"sync"
 	"syscall"
@@ -45,6 +46,9 @@ func (s *supervisor) tearDown(end *ending) error {
 	s.events.close()
 	switch {
 	case !s.Place.lockedBy(s.lock):
+		if _, err := os.Stat(s.Place.lock()); errors.Is(err, fs.ErrNotExist) { // nobody else's: what was made anew in a start
+			errs = append(errs, s.Place.remove())
+		}
 		errs = append(errs, removeIndex(s.ID))
 	case end.keep != "":
 		errs = append(errs, s.update(func(r *Record) { r.State = end.keep; r.Failure = end.reason }), s.Place.removeSecrets())

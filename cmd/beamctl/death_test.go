@@ -77,6 +77,21 @@ func TestStartAfterDeath(t *testing.T) {
 	w.ok("stop")
 }
 
+// TestFilesRemovedInStart: what a start goes on making is cleared away as well.
+func TestFilesRemovedInStart(t *testing.T) {
+	w := newWorld(t, "erlang-kv")
+	cmd := w.cmd("start")
+	require.NoError(t, cmd.Start())
+	nodes := filepath.Join(w.dir, ".beamctl", "kv", "nodes")
+	eventually(t, "the nodes start", func() bool { _, err := os.Stat(nodes); return err == nil })
+	id := w.ids()[0]
+	require.NoError(t, os.RemoveAll(filepath.Join(w.dir, ".beamctl")))
+	require.NoError(t, os.MkdirAll(nodes, 0o700)) // as a node does that starts in this moment
+	_ = cmd.Wait()
+	eventually(t, "the cluster ends", func() bool { return len(marked(id)) == 0 })
+	eventually(t, "nothing is left", func() bool { _, err := os.Stat(filepath.Join(w.dir, ".beamctl")); return os.IsNotExist(err) })
+}
+
 // TestFilesRemoved: who removes a project removes its cluster; one that is started in the same place meanwhile is another.
 func TestFilesRemoved(t *testing.T) {
 	w := newWorld(t, "erlang-kv")
