@@ -547,13 +547,15 @@ func TestSyncWatchCompiles(t *testing.T) {
 	w.calls("kv:keys()")
 	w.age()
 	w.edit("src/kv.erl", "-export([put", "-export([version/0, put")
-	s := w.watch(t, "--compile", "-q")
-	e := s.next(launcher.SyncFailed)
-	assert.Contains(t, e.Error, "the project does not build")
-	w.age()
-	w.write("src/kv.erl", w.read("src/kv.erl")+"version() -> 1.\n")
-	s.next(launcher.SyncChanged)
-	assert.Equal(t, []string{"1"}, w.calls("kv:version()"))
+	t.Run("each source", func(t *testing.T) {
+		s := w.watch(t, "--compile", "-q")
+		e := s.next(launcher.SyncFailed)
+		assert.Contains(t, e.Error, "the project does not build")
+		w.age()
+		w.write("src/kv.erl", w.read("src/kv.erl")+"version() -> 1.\n")
+		s.next(launcher.SyncChanged)
+		assert.Equal(t, []string{"1"}, w.calls("kv:version()"))
+	})
 
 	one := w.watch(t, "ebin/kv_sup.beam") // the file alone
 	one.next(launcher.SyncStart)
