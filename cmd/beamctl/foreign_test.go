@@ -136,8 +136,7 @@ func startForeign(name, ready string, command func(*foreign) (*exec.Cmd, error))
 		return nil, err
 	}
 	f.cmd.Dir, f.cmd.Stdout, f.cmd.Stderr = f.dir, f.out, f.out
-	// It ends with the tests even if they are killed; with the thread that has started it, to be exact.
-	f.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
+	f.cmd.SysProcAttr = mortal()
 	started := make(chan error)
 	go func() {
 		runtime.LockOSThread()
