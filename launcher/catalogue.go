@@ -67,6 +67,12 @@ var catalogue = []known{
 		fix:   "give all nodes certificates of one authority, or let beamctl make them: `tls: auto`",
 	},
 	{
+		match: lazy(`register/listen error: eaddrinuse`),
+		what:  "its distribution port is taken",
+		cause: "something took the port between beamctl's look at it and the node's; beamctl keeps ports free only among its own clusters of one user",
+		fix:   "start again; other ports: ports.dist in beamctl.yaml",
+	},
+	{
 		match: lazy(`register/listen error: \w+`),
 		what:  "it found no EPMD",
 		cause: "ERL_EPMD_PORT is not the port of the cluster's EPMD: a start script or the project's environment has changed it",
