@@ -10,21 +10,17 @@ import (
 	"runtime"
 	"slices"
 	"sync"
-	"syscall"
 
 	"github.com/beamctl/beamctl/dist/etf"
 	"github.com/beamctl/beamctl/node/codesync"
 )
-
-// file is what a node and this machine say of a file. Where they agree on that much it is the same one.
-type file struct{ size, mtime, device, inode int64 }
 
 // probes is how many files are compared to know whether this machine sees the node's disk.
 const probes = 3
 
 // shared says whether the node's files are this machine's: not so for another host or a container.
 func (x *exam) shared(ctx context.Context, mine map[etf.Atom]build) (bool, error) {
-	var here []file
+	var here []codesync.FileID
 	var names []etf.Term
 	for _, m := range slices.Sorted(maps.Keys(mine)) {
 		if f, ok := stat(mine[m].file); ok && len(names) < probes {
@@ -41,7 +37,7 @@ func (x *exam) shared(ctx context.Context, mine map[etf.Atom]build) (bool, error
 		return false, err
 	}
 	for i, t := range there[:min(len(there), len(here))] {
-		if fileInfo(t) == here[i] {
+		if codesync.Seen(t) == here[i] {
 			return true, nil
 		}
 	}
@@ -49,34 +45,12 @@ func (x *exam) shared(ctx context.Context, mine map[etf.Atom]build) (bool, error
 }
 
 // stat tells a file apart from others; ok is false if it is none.
-func stat(name string) (f file, ok bool) {
+func stat(name string) (f codesync.FileID, ok bool) {
 	st, err := os.Stat(name)
 	if err != nil || !st.Mode().IsRegular() {
-		return file{}, false
+		return f, false
 	}
-	f = file{size: st.Size(), mtime: st.ModTime().Unix()}
-	if sys, is := st.Sys().(*syscall.Stat_t); is {
-		f.device, f.inode = int64(sys.Dev), int64(sys.Ino) //nolint:unconvert // of other types elsewhere
-	}
-	return f, true
-}
-
-// fileInfo reads {ok, #file_info{}} (lib/kernel/include/file.hrl).
-func fileInfo(t etf.Term) file {
-	var res struct {
-		OK   etf.Atom
-		Info struct {
-			Record                                 etf.Atom
-			Size                                   int64
-			Type, Access                           etf.Term
-			Atime, Mtime, Ctime                    int64
-			Mode, Links, Major, Minor, Inode, U, G int64
-		}
-	}
-	if etf.Assign(t, &res) != nil {
-		return file{}
-	}
-	return file{res.Info.Size, res.Info.Mtime, res.Info.Major, res.Info.Inode}
+	return codesync.Identify(st), true
 }
 
 // onDisk is the sum of a file; several nodes may have loaded it, and it is read once.

@@ -86,7 +86,7 @@ func TestRolledBack(t *testing.T) {
 			set := b.set()
 			set.Dirs = append(set.Dirs, old)
 			for _, beam := range set.Beams {
-				beam.file = fileID{}
+				beam.file = FileID{}
 			}
 			// The others wait: b would finish as soon as one of them says so.
 			before := moment{At: step{1, Committing}, Hold: []step{{0, Committing}, {2, Committing}}}

@@ -60,23 +60,18 @@ type Beam struct {
 
 	plain []byte // Code, unpacked
 	lean  func() []byte
-	file  fileID
+	file  FileID
 }
 
-// fileID tells a file apart from others: a node that sees the same under the same path has the same file.
-type fileID struct{ size, mtime, device, inode int64 }
-
-func identify(f *os.File) (fileID, error) {
+func identify(f *os.File) (FileID, error) {
 	st, err := f.Stat()
 	if err != nil {
-		return fileID{}, err
+		return FileID{}, err
 	}
 	if !st.Mode().IsRegular() {
-		return fileID{}, fmt.Errorf("%w: it is no regular file", ErrNotBeam)
+		return FileID{}, fmt.Errorf("%w: it is no regular file", ErrNotBeam)
 	}
-	id := fileID{size: st.Size(), mtime: st.ModTime().Unix()}
-	id.device, id.inode = inode(st)
-	return id, nil
+	return Identify(st), nil
 }
 
 // Read reads a .beam file. What is no regular file is ErrNotBeam: a pipe would be waited for until somebody

@@ -68,7 +68,7 @@ func (c *comparison) notOnDisk(ctx context.Context, beams []*Beam) ([]*Beam, err
 	var there, rest []*Beam
 	var names []etf.Term
 	for _, b := range beams {
-		if b.file != (fileID{}) && slices.Contains(path, filepath.Dir(b.Path)) {
+		if b.file != (FileID{}) && slices.Contains(path, filepath.Dir(b.Path)) {
 			there, names = append(there, b), append(names, etf.Charlist(b.Path))
 		} else {
 			rest = append(rest, b)
@@ -84,7 +84,7 @@ func (c *comparison) notOnDisk(ctx context.Context, beams []*Beam) ([]*Beam, err
 		return nil, err
 	}
 	for i, b := range there {
-		if seen(infos[i]) == b.file && first[filepath.Base(b.Path)] == filepath.Dir(b.Path) {
+		if Seen(infos[i]) == b.file && first[filepath.Base(b.Path)] == filepath.Dir(b.Path) {
 			c.plan.OnDisk++
 		} else {
 			rest = append(rest, b)
@@ -143,22 +143,4 @@ func (c *comparison) codePath(ctx context.Context) ([]string, error) {
 		}
 	}
 	return path, err
-}
-
-// seen reads {ok, #file_info{}} (kernel/include/file.hrl).
-func seen(t etf.Term) fileID {
-	var res struct {
-		OK   etf.Atom
-		Info struct {
-			Record                                 etf.Atom
-			Size                                   int64
-			Type, Access                           etf.Term
-			Atime, Mtime, Ctime                    int64
-			Mode, Links, Major, Minor, Inode, U, G int64
-		}
-	}
-	if etf.Assign(t, &res) != nil {
-		return fileID{}
-	}
-	return fileID{size: res.Info.Size, mtime: res.Info.Mtime, device: res.Info.Major, inode: res.Info.Inode}
 }

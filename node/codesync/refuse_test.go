@@ -38,7 +38,7 @@ func TestRefused(t *testing.T) {
 				if beam.Module == "code_of_tomorrow" {
 					beam.Compiler = "10.99"
 				}
-				beam.file = fileID{} // or nodes would load it themselves
+				beam.file = FileID{} // or nodes would load it themselves
 			}
 			plan, err := Compare(b.ctx, b.n, b.nodes, set, Options{})
 			require.NoError(t, err)
@@ -95,7 +95,7 @@ func TestBadModule(t *testing.T) {
 	require.NoError(t, os.WriteFile(path, code, 0o600))
 	set := b.set()
 	for _, beam := range set.Beams {
-		beam.file = fileID{}
+		beam.file = FileID{}
 	}
 	plan, err := Compare(b.ctx, b.n, b.nodes, set, Options{})
 	require.NoError(t, err)
@@ -123,7 +123,7 @@ func TestOtherReleases(t *testing.T) {
 	for _, from := range benches {
 		for _, to := range benches {
 			set := from.set()
-			set.Beams[0].file = fileID{}
+			set.Beams[0].file = FileID{}
 			plan, err := Compare(to.ctx, to.n, to.nodes, set, Options{})
 			require.NoError(t, err)
 			_, err = Push(to.ctx, to.n, plan)

@@ -100,7 +100,7 @@ func TestGuest(t *testing.T) {
 			b := newBench(t, r, 2)
 			b.compile("", map[string]string{"lists_of_atoms": "-export([all_lists_of_atoms/0]).\nall_lists_of_atoms() -> ok."})
 			set := b.set()
-			set.Beams[0].file = fileID{}
+			set.Beams[0].file = FileID{}
 			name := b.nodes[0]
 			measure := func() (atoms int64, modules []etf.Atom) {
 				var loaded []struct {
