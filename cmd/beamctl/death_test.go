@@ -123,7 +123,7 @@ func TestNodeThatHangs(t *testing.T) {
 	w := newWorld(t, "erlang-kv")
 	w.ok("start")
 	node2 := w.record().Nodes[1].Process.Pid
-	require.NoError(t, syscall.Kill(node2, syscall.SIGSTOP))
+	w.stopProcess(node2)
 	st := w.status()
 	assert.Equal(t, launcher.NodeUnreachable, st.Nodes[1].State)
 	assert.NotEmpty(t, st.Nodes[1].Problem)
@@ -137,7 +137,7 @@ func TestSupervisorThatHangs(t *testing.T) {
 	w := newWorld(t, "erlang-kv")
 	w.ok("start")
 	rec := w.record()
-	require.NoError(t, syscall.Kill(rec.Supervisor.Pid, syscall.SIGSTOP))
+	w.stopProcess(rec.Supervisor.Pid)
 	st := w.run("status", "--timeout", "1s")
 	assert.Equal(t, exitTimeout, st.code)
 	assert.Contains(t, st.err, "the supervisor does not answer")

@@ -9,16 +9,18 @@ import (
 	"github.com/beamctl/beamctl/launcher"
 )
 
-// dying is an application whose node dies as often as there are files life1, life2… left in the project: at once as node1, and as
-// node2 when it is connected already, while node1 takes its time.
+// dying is an application whose node dies as often as there are files of it left in the project: at once as node1, and as node2
+// when it is connected already, while node1 waits for the last of these deaths.
 func (w *world) dying(lives int) {
 	w.t.Helper()
 	w.starting(`Here = lists:takewhile(fun(C) -> C =/= $@ end, atom_to_list(node())),
-  Lives = lists:sort(filelib:wildcard("` + w.dir + `/life-" ++ Here ++ "-*")),
+  Of = fun(Node) -> lists:sort(filelib:wildcard("` + w.dir + `/life-" ++ Node ++ "-*")) end,
+  Lives = Of(Here),
+  Wait = fun W() -> Of("node2") =:= [] orelse begin timer:sleep(20), W() end end,
   case {Here, Lives} of
     {"node1", [L | _]} -> ok = file:delete(L), io:format("not yet~n"), halt(7);
-    {"node1", []} -> timer:sleep(700);
-    {"node2", [L | _]} -> ok = file:delete(L), spawn(fun() -> timer:sleep(400), io:format("not so fast~n"), halt(8) end);
+    {"node1", []} -> Wait(), timer:sleep(500);
+    {"node2", [L | _]} -> spawn(fun() -> timer:sleep(400), io:format("not so fast~n"), ok = file:delete(L), halt(8) end);
     _ -> ok
   end`)
 	for _, node := range []string{"node1", "node2"} {
