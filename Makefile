@@ -65,7 +65,9 @@ compatibility: otp-releases ## Write the table of docs/compatibility.md, which t
 lint: $(GOLANGCI_LINT) ## Lint, check formatting, and that all compiles on macOS, the wire packages elsewhere
 	$(GOLANGCI_LINT) run ./...
 	GOOS=darwin GOARCH=arm64 CGO_ENABLED=0 go vet ./...
-	for os in freebsd windows; do GOOS=$$os go build ./dist ./dist/etf ./epmd ./node ./node/codesync || exit; done
+	for os in freebsd windows; do \
+		GOOS=$$os go build ./dist ./dist/etf ./epmd ./node ./node/codesync && \
+		GOOS=$$os go vet ./dist ./dist/etf ./epmd ./node || exit; done
 
 fmt: $(GOLANGCI_LINT) ## Format with gofumpt
 	$(GOLANGCI_LINT) fmt ./...

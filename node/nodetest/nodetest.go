@@ -12,7 +12,6 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"testing"
 	"time"
 
@@ -135,7 +134,7 @@ func (c *Cluster) start(bin string, args []string) *Erl {
 	e.cmd = exec.Command(filepath.Join(bin, "erl"), args...) //nolint:gosec,noctx // a test's own arguments; ended by kill below
 	e.cmd.Env = append(os.Environ(), c.EPMD.Env(), "HOME="+home, "ERL_CRASH_DUMP="+filepath.Join(home, "erl_crash.dump"))
 	e.cmd.Stdout, e.cmd.Stderr = e.out, e.out
-	e.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	e.cmd.SysProcAttr = ownGroup()
 	e.cmd.Dir = home
 	if err := e.cmd.Start(); err != nil {
 		c.t.Fatalf("nodetest: a real node is needed: %v", err)
@@ -232,40 +231,8 @@ func booted(ctx context.Context, n *node.Node, name string) error {
 
 // Kill ends the node at once (SIGKILL to its process group) and waits for it.
 func (e *Erl) Kill() {
-	_ = syscall.Kill(-e.Pid, syscall.SIGKILL)
+	e.kill()
 	<-e.done
-}
-
-// Stop stops the VM (SIGSTOP) and returns when every thread of it stands still: the signal alone is only a wish.
-func (e *Erl) Stop() {
-	e.t.Helper()
-	e.signal(syscall.SIGSTOP)
-	for end := time.Now().Add(bootTime); !e.stopped(); time.Sleep(time.Millisecond) {
-		if time.Now().After(end) {
-			e.t.Fatalf("nodetest: %s does not stop", e.Name)
-		}
-	}
-}
-
-// Continue lets a stopped VM go on.
-func (e *Erl) Continue() { e.t.Helper(); e.signal(syscall.SIGCONT) }
-
-func (e *Erl) signal(s syscall.Signal) {
-	e.t.Helper()
-	if err := syscall.Kill(e.Pid, s); err != nil {
-		e.t.Fatal(err)
-	}
-}
-
-func (e *Erl) stopped() bool {
-	stats, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", e.Pid))
-	for _, s := range stats {
-		b, err := os.ReadFile(s) //nolint:gosec // under /proc
-		if _, rest, ok := strings.Cut(string(b), ") "); err != nil || !ok || rest[0] != 'T' {
-			return false
-		}
-	}
-	return len(stats) > 0
 }
 
 // Done is closed when the VM has ended.
