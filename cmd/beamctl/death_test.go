@@ -207,7 +207,8 @@ func TestCleanLeavesTheLivingAlone(t *testing.T) {
 	for _, n := range living.status().Nodes {
 		assert.Equal(t, launcher.NodeUp, n.State)
 	}
-	assert.Contains(t, living.ok("clean", "--all"), "cluster")
+	assert.Contains(t, living.ok("clean", "--all", "--dry-run"), "would stop kv: cluster")
+	assert.Contains(t, living.ok("clean", "--all"), "stopped kv: cluster")
 	assert.NoDirExists(t, filepath.Join(living.dir, ".beamctl"))
 }
 

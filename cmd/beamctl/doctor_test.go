@@ -264,7 +264,7 @@ func TestDoctorAndClusters(t *testing.T) {
 	assert.Equal(t, doctor.Warn, dead.Verdict)
 	assert.Contains(t, dead.Problems[0].Saw, "kv: files ("+filepath.Join(w.dir, ".beamctl", "kv")+")")
 	assert.True(t, dead.Problems[0].Mendable)
-	assert.Contains(t, w.ok("clean", "--dry-run"), "kept: files")
+	assert.Contains(t, w.ok("clean", "--dry-run"), "would remove kept: files")
 	assert.DirExists(t, filepath.Join(w.dir, ".beamctl", "kv"), "it was only looked at")
 
 	fixed := w.doctored("--fix")["clusters"]
@@ -272,7 +272,7 @@ func TestDoctorAndClusters(t *testing.T) {
 	assert.Contains(t, strings.Join(fixed.Mended, "\n"), "cleared away kv: files")
 	assert.NoDirExists(t, filepath.Join(w.dir, ".beamctl", "kv"))
 	assert.DirExists(t, filepath.Join(w.dir, ".beamctl", "kept"))
-	w.ok("clean")
+	assert.Contains(t, w.ok("clean"), "removed kept: files")
 	assert.NoDirExists(t, filepath.Join(w.dir, ".beamctl"))
 }
 

@@ -65,8 +65,8 @@ func Run(ctx context.Context, s streams, args []string) (code int) {
 	}()
 	root := a.root(args) //nolint:contextcheck // commands get ctx when they run
 	root.SetArgs(args)
-	err := root.ExecuteContext(ctx)
-	a.complain(err)
+	cmd, err := root.ExecuteContextC(ctx)
+	a.complain(cmd, err)
 	return exitCode(err)
 }
 
@@ -75,7 +75,7 @@ func (a *app) root(args []string) *cobra.Command {
 		Use:           "beamctl",
 		Short:         "Real BEAM clusters for development, tests and operations",
 		Long:          rootHelp + "\n\n" + exitHelp,
-		Args:          unknownCommand,
+		Args:          a.unknownCommand,
 		SilenceErrors: true,
 		SilenceUsage:  true,
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
@@ -94,20 +94,21 @@ func (a *app) root(args []string) *cobra.Command {
 	f.StringVarP(&a.output, "output", "o", "table", "form of the result: table or json; health has more")
 	f.BoolVarP(&a.quiet, "quiet", "q", false, "no progress, only results and errors")
 	f.BoolVar(&a.noColor, "no-color", false, "no colours ($NO_COLOR); there are none unless on a terminal")
-	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return a.flagError(cmd, args, err) })
 	root.SetOut(a.out)
 	root.SetErr(a.err)
 	root.AddCommand(a.commands(args)...)
 	return root
 }
 
-// commands makes the verbs that the arguments name, wherever: making all of them costs each command a hundred pages of memory. For
-// arguments that name none, or ask for completion, it makes all.
-func (a *app) commands(args []string) []*cobra.Command {
-	verbs := []struct {
-		name string
-		make func() *cobra.Command
-	}{
+// verb is a command by the name that it has on the command line.
+type verb struct {
+	name string
+	make func() *cobra.Command
+}
+
+func (a *app) verbs() []verb {
+	return []verb{
 		{"init", a.initCmd},
 		{"config", a.configCmd},
 		{"doctor", a.doctorCmd},
@@ -130,6 +131,12 @@ func (a *app) commands(args []string) []*cobra.Command {
 		{"epmd", a.epmdCmd},
 		{"clean", a.cleanCmd},
 	}
+}
+
+// commands makes the verbs that the arguments name, wherever: making all of them costs each command a hundred pages of memory. For
+// arguments that name none, or ask for completion, it makes all.
+func (a *app) commands(args []string) []*cobra.Command {
+	verbs := a.verbs()
 	some := len(args) > 0 && !strings.HasPrefix(args[0], cobra.ShellCompRequestCmd)
 	var made, all []*cobra.Command
 	for _, v := range verbs {
@@ -190,15 +197,15 @@ func (a *app) say(format string, args ...any) {
 	}
 }
 
-// complain shows an error, unless it only carries an exit status.
-func (a *app) complain(err error) {
+// complain shows an error of cmd, unless it only carries an exit status.
+func (a *app) complain(cmd *cobra.Command, err error) {
 	var status *statusError
 	if err == nil || errors.Is(err, errFailed) || (errors.As(err, &status) && status.err == nil) {
 		return
 	}
 	fmt.Fprintf(a.err, "%s %s\n", paint(a.color(a.errTTY), red, "beamctl:"), errorText(err))
 	if _, ok := errors.AsType[usageError](err); ok {
-		fmt.Fprintln(a.err, `See "beamctl --help".`)
+		fmt.Fprintf(a.err, "See \"%s --help\".\n", cmd.CommandPath())
 	}
 }
 
@@ -217,11 +224,15 @@ func oneOf(flag, value string, allowed ...string) error {
 	return usagef("--%s %q is none of %v", flag, value, allowed)
 }
 
-func unknownCommand(_ *cobra.Command, args []string) error {
-	if len(args) > 0 {
-		return usagef("there is no command %q", args[0])
+func (a *app) unknownCommand(_ *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
 	}
-	return nil
+	var known []string
+	for _, v := range a.verbs() {
+		known = append(known, v.name)
+	}
+	return usagef("there is no command %q%s", args[0], didYouMean("", args[0], known))
 }
 
 // noArgs refuses arguments as a usage error.

@@ -78,10 +78,13 @@ it would do.`,
 				return err
 			}
 			for _, d := range done {
-				fmt.Fprintln(a.out, d)
+				fmt.Fprintln(a.out, cleanedText(d, look))
 			}
-			if len(done) == 0 && err == nil {
+			switch {
+			case len(done) == 0 && err == nil:
 				a.say("there was nothing to clean")
+			case look:
+				a.say("nothing was done: it is only what clean would do")
 			}
 			return err
 		},
@@ -89,4 +92,19 @@ it would do.`,
 	cmd.Flags().BoolVar(&all, "all", false, "stop running clusters, too")
 	cmd.Flags().BoolVar(&look, "dry-run", false, "only say what would be done")
 	return cmd
+}
+
+// cleanedText says what was done with something that is left over, or would be.
+func cleanedText(c launcher.Cleaned, look bool) string {
+	did, would := "removed", "would remove"
+	switch c.What {
+	case "cluster":
+		did, would = "stopped", "would stop"
+	case "processes":
+		did, would = "ended", "would end"
+	}
+	if look {
+		did = would
+	}
+	return did + " " + c.String()
 }
