@@ -8,6 +8,8 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+
+	"github.com/beamctl/beamctl/checks"
 )
 
 // flagError makes a usage error of what pflag says, and names the flag that was perhaps meant.
@@ -30,47 +32,14 @@ func (a *app) flagError(cmd *cobra.Command, args []string, err error) error {
 	return usagef("%w%s", err, didYouMean("--", name, known))
 }
 
-// didYouMean asks whether the nearest of what is known was meant, if one is near.
+// didYouMean asks whether what is known was meant of which word is the beginning, or a typo.
 func didYouMean(prefix, word string, known []string) string {
-	if best := nearest(word, known); best != "" {
-		return fmt.Sprintf(": did you mean %s%s?", prefix, best)
+	meant := checks.Nearest(word, known)
+	if i := slices.IndexFunc(known, func(k string) bool { return len(word) > 1 && strings.HasPrefix(k, word) }); i >= 0 {
+		meant = known[i]
 	}
-	return ""
-}
-
-// nearest returns the word that was perhaps meant: one of which it is the beginning, or one with few typing errors; "": none.
-func nearest(word string, known []string) string {
-	best, least := "", max(1, len(word)/3)+1
-	for _, k := range known {
-		d := distance(word, k)
-		if len(word) > 1 && strings.HasPrefix(k, word) {
-			d = 0
-		}
-		if d < least {
-			best, least = k, d
-		}
+	if meant == "" {
+		return ""
 	}
-	return best
-}
-
-// distance is how many characters have to be added, dropped, replaced or swapped with the next to make b of a.
-func distance(a, b string) int {
-	rows := make([][]int, len(a)+1) // rows[i][j]: from a[:i] to b[:j]
-	for i := range rows {
-		rows[i] = make([]int, len(b)+1)
-		for j := range rows[i] {
-			switch {
-			case i == 0 || j == 0:
-				rows[i][j] = i + j
-			case a[i-1] == b[j-1]:
-				rows[i][j] = rows[i-1][j-1]
-			default:
-				rows[i][j] = 1 + min(rows[i-1][j-1], rows[i-1][j], rows[i][j-1])
-				if i > 1 && j > 1 && a[i-1] == b[j-2] && a[i-2] == b[j-1] {
-					rows[i][j] = min(rows[i][j], 1+rows[i-2][j-2])
-				}
-			}
-		}
-	}
-	return rows[len(a)][len(b)]
+	return fmt.Sprintf(": did you mean %s%s?", prefix, meant)
 }

@@ -35,12 +35,3 @@ func TestUsageErrorsPointTheWay(t *testing.T) {
 		}
 	}
 }
-
-func TestNearest(t *testing.T) {
-	known := []string{"start", "status", "stop", "list", "logs", "rpc"}
-	for word, want := range map[string]string{
-		"strat": "start", "statsu": "status", "sotp": "stop", "log": "logs", "lists": "list", "stat": "status", "ps": "", "x": "", "": "", "frobnicate": "",
-	} {
-		assert.Equal(t, want, nearest(word, known), word)
-	}
-}
