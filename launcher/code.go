@@ -143,30 +143,31 @@ func (s *Spec) Code() (map[string]*Code, error) {
 // pinned are the variables that decide where a build puts its results.
 var pinned = []string{"MIX_ENV", "MIX_TARGET", "MIX_BUILD_PATH", "MIX_BUILD_ROOT"}
 
-// Pin makes part of the spec what the user's environment (KEY=VALUE), or a runtime, says of where the code is: so that it is looked for there
-// also from a shell in which these variables are different. Start does so.
-func (s *Spec) Pin(environ []string) {
-	user := environment(environ)
-	pinTo := func(l *Launch, runtime string) {
-		rt := runtimes[runtime]
-		if rt == nil {
-			return
-		}
-		env := rt.env(user)
-		if runtime == "mix" {
-			env = merged(env, nil)
-			for _, k := range pinned {
-				if v := user[k]; v != "" && !strings.Contains(v, "{{") { // which would be a template
-					env = merged(env, map[string]string{k: v})
-				}
+// buildEnv is what the user's environment, or else the runtime, says of where a build puts its results.
+func buildEnv(runtime string, user map[string]string) map[string]string {
+	rt := runtimes[runtime]
+	if rt == nil {
+		return nil
+	}
+	env := rt.env(user)
+	if runtime == "mix" {
+		for _, k := range pinned {
+			if v := user[k]; v != "" && !strings.Contains(v, "{{") { // which would be a template
+				env = merged(env, map[string]string{k: v})
 			}
 		}
-		l.Env = merged(env, l.Env)
 	}
-	pinTo(&s.Launch, s.Runtime)
+	return env
+}
+
+// Pin makes part of the spec what the user's environment (KEY=VALUE), or a runtime, says of where the code is: so that it is looked for there
+// also from a shell in which these variables are different. Start does so, and Resolve for the runtime of the cluster.
+func (s *Spec) Pin(environ []string) {
+	user := environment(environ)
+	s.Env = merged(buildEnv(s.Runtime, user), s.Env)
 	for i := range s.Nodes {
 		if n := &s.Nodes[i]; n.Runtime != "" && n.Runtime != s.Runtime {
-			pinTo(&n.Launch, n.Runtime)
+			n.Env = merged(buildEnv(n.Runtime, user), n.Env)
 		}
 	}
 }

@@ -7,27 +7,28 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/beamctl/beamctl/checks"
 )
 
-// configHead begins a new beamctl.yaml; configTail shows what else it could say.
+// configHead begins a new beamctl.yaml; tailFormat shows what else it could say.
 const (
 	configHead = `# What cluster "beamctl start" starts here. Everything in this file was found out, and is what would be done without it:
 # keep what you want to change or to be sure of. Unknown keys are errors. "beamctl config" shows what results, and from where;
 # "beamctl config --schema" is the JSON schema of this file.
 
 `
-	configTail = `
+	tailFormat = `
 # Ports of which each node gets one, for templates to use. These two need not be declared.
 #ports:
 #  http: 4100-4199   # {{.Port "http"}}
 #  dist: 9100-9199   # of the nodes' distribution
 
-# Environment of all nodes; values may be templates.
+# Environment of the build and of all nodes; values may be templates.
 #env:
-#  PORT: '{{.Port "http"}}'
+%s#  PORT: '{{.Port "http"}}'
 
 # Flags of the emulator.
 #vm_args: [+S, "2:2"]
@@ -36,8 +37,35 @@ const (
 #nodes:
 #  - name: node2
 #    env: {ROLE: replica}
+
+# What "beamctl health" finds too much (but for memory, these are the defaults), and checks of your own.
+#health:
+#  latency: 50ms      # median ping
+#  answer: 1s         # of supervisors and servers
+#  memory: 1GiB       # allocated by a node; by default there is no limit
+#  usage: 0.8         # share of the processes, ports, atoms, tables and descriptors that a node may have
+#  run_queue: 10      # processes that wait for each scheduler
+#  schedulers: 0.95   # share of their time that they work
+#  mailbox: 1000      # messages
+#  spread: 10         # times the processes of the others
+#  lock_held: 1s      # of global
+#  probes:
+#    - name: started
+#      call: "init:get_status()"
+#      expect: {match: "{started, _}"}
 `
 )
+
+// configTail is tailFormat with what the environment of the build is by default.
+func configTail(res *Resolved) string {
+	var env strings.Builder
+	for _, s := range res.Settings {
+		if name, ok := strings.CutPrefix(s.Key, "env."); ok && slices.Contains(pinned, name) {
+			fmt.Fprintf(&env, "%-19s # also where your own environment says otherwise\n", fmt.Sprintf("#  %s: %s", name, flow(s.Value)))
+		}
+	}
+	return fmt.Sprintf(tailFormat, env.String())
+}
 
 // InitConfig writes a commented beamctl.yaml of what was resolved into the project's directory, and returns its path. It never
 // replaces a file.
@@ -96,7 +124,7 @@ func initText(res *Resolved) string {
 			b.WriteString(line + "\n")
 		}
 	}
-	b.WriteString(configTail)
+	b.WriteString(configTail(res))
 	return b.String()
 }
 

@@ -74,6 +74,7 @@ func Resolve(src Sources) (*Resolved, error) {
 	if err := r.detect(dir); err != nil {
 		return nil, err
 	}
+	r.pinBuild(environment(src.Env))
 	r.defaults(dir)
 	spec, faults := r.spec(dir)
 	_, ofHealth := r.config.Health.resolve()
@@ -304,6 +305,16 @@ func (r *resolver) detect(dir string) error {
 		return found.marker
 	})
 	return nil
+}
+
+// pinBuild takes from the user's environment what decides where a build puts its results: MIX_ENV and the like.
+func (r *resolver) pinBuild(user map[string]string) {
+	r.overlay(&Config{Launch: Launch{Env: buildEnv(r.config.Runtime, user)}}, func(key string) string {
+		if name := strings.TrimPrefix(key, "env."); user[name] != "" {
+			return "$" + name
+		}
+		return byDefault
+	})
 }
 
 // defaults fills in the rest.

@@ -268,11 +268,41 @@ func TestInitWritesWhatWasDetected(t *testing.T) {
 			require.ErrorContains(t, err, "already")
 
 			// What it shows in comments is right, too.
-			require.True(t, strings.HasSuffix(readFile(path), configTail))
-			write(t, path, regexp.MustCompile(`(?m)^#(\S|  )`).ReplaceAllString(configTail, "$1"))
+			tail := configTail(before)
+			require.True(t, strings.HasSuffix(readFile(path), tail))
+			write(t, path, regexp.MustCompile(`(?m)^#(\S|  )`).ReplaceAllString(tail, "$1"))
 			_, err = Resolve(Sources{Dir: dir})
 			require.NoError(t, err)
+			h, err := ResolveHealth(Sources{Dir: dir})
+			require.NoError(t, err)
+			assert.Equal(t, health.Limits{Memory: 1 << 30}.WithDefaults(), h.Limits)
+			assert.Len(t, h.Probes, 1)
 		})
+	}
+}
+
+// What decides where Mix puts its results is a setting like others, and shown.
+func TestMixEnvIsASetting(t *testing.T) {
+	dir := project(t, map[string]string{"mix.exs": mixExs})
+	for want, c := range map[Setting]struct{ env, flag string }{
+		{"env.MIX_ENV", "test", byDefault}:     {},
+		{"env.MIX_ENV", "dev", "$MIX_ENV"}:     {env: "MIX_ENV=dev"},
+		{"env.MIX_ENV", "prod", "--env"}:       {env: "MIX_ENV=dev", flag: "prod"},
+		{"env.MIX_TARGET", "t", "$MIX_TARGET"}: {env: "MIX_TARGET=t"},
+	} {
+		src := Sources{Dir: dir, Env: []string{c.env}, FlagName: func(string) string { return "--env" }}
+		if c.flag != "" {
+			src.Flags.Env = map[string]string{"MIX_ENV": c.flag}
+		}
+		res, err := Resolve(src)
+		require.NoError(t, err)
+		assert.Contains(t, res.Settings, want)
+		pinned := res.Spec
+		pinned.Pin(src.Env)
+		assert.Equal(t, pinned.Env, res.Spec.Env, "Start makes no other")
+		if want.From == byDefault {
+			assert.Contains(t, configTail(res), "\n#  MIX_ENV: test ")
+		}
 	}
 }
 

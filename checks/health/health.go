@@ -36,7 +36,7 @@ func Run(ctx context.Context, n *node.Node, targets []checks.Target, opts Option
 	if opts.PerNode == 0 {
 		opts.PerNode = DefaultPerNode
 	}
-	limits := opts.Limits.withDefaults()
+	limits := opts.Limits.WithDefaults()
 	ctx, cancel := context.WithTimeout(ctx, opts.PerNode)
 	defer cancel()
 	exams := make([]*exam, len(targets))

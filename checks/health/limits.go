@@ -31,7 +31,8 @@ const (
 	defaultLockHeld   = time.Second           // name registration and mnesia hold theirs for milliseconds
 )
 
-func (l Limits) withDefaults() Limits {
+// WithDefaults returns the limits with the default for each that is zero.
+func (l Limits) WithDefaults() Limits {
 	l.Latency = cmp.Or(l.Latency, defaultLatency)
 	l.Answer = cmp.Or(l.Answer, defaultAnswer)
 	l.Usage = cmp.Or(l.Usage, defaultUsage)

@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -95,10 +96,19 @@ It never overwrites a file.`,
 			if err != nil {
 				return err
 			}
-			a.say("wrote %s: %d × %s", path, len(res.Spec.Nodes), res.Spec.Runtime)
+			a.say("wrote %s: %d × %s%s", path, len(res.Spec.Nodes), res.Spec.Runtime, mixEnv(res))
 			return nil
 		},
 	}
 	flags.register(cmd.Flags())
 	return cmd
+}
+
+// mixEnv says for which environment Mix builds, if it does.
+func mixEnv(res *launcher.Resolved) string {
+	i := slices.IndexFunc(res.Settings, func(s launcher.Setting) bool { return s.Key == "env.MIX_ENV" })
+	if i < 0 {
+		return ""
+	}
+	return fmt.Sprintf(", MIX_ENV %v (%s)", res.Settings[i].Value, res.Settings[i].From)
 }

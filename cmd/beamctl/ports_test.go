@@ -99,14 +99,14 @@ func TestPorts(t *testing.T) {
 
 func TestConfigVerbs(t *testing.T) {
 	w := newWorld(t, "elixir-counter")
-	w.ok("init", "-n", "2")
+	assert.Contains(t, w.run("init", "-n", "2").err, "2 × mix, MIX_ENV test (default)")
 	again := w.run("init")
 	assert.Equal(t, exitUsage, again.code)
 	assert.Contains(t, again.err, "there is a beamctl.yaml already")
 	out := w.ok("config", "--env", "SECRET_KEY=hunter2")
 	assert.Contains(t, out, "beamctl.yaml:")
 	assert.NotContains(t, out, "hunter2")
-	for _, key := range []string{"count", "runtime", "apps", "env.SECRET_KEY", "--env", "ready.timeout"} {
+	for _, key := range []string{"count", "runtime", "apps", "env.MIX_ENV", "env.SECRET_KEY", "--env", "ready.timeout"} {
 		assert.Contains(t, out, key)
 	}
 	assert.Contains(t, w.ok("config", "-o", "json"), `"file": "`+w.dir+`/beamctl.yaml"`)
