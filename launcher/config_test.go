@@ -172,7 +172,7 @@ env: {A: file, B: file, C: file}
 	assert.Equal(t, MeshApp, s.Mesh)
 	assert.Equal(t, 7*time.Second, s.Ready)
 	assert.Equal(t, 3*time.Second, s.Stop)
-	assert.Equal(t, map[string]string{"A": "file", "B": "flag", "C": "file"}, s.Env)
+	assert.Equal(t, map[string]string{"A": "file", "B": "flag", "C": "file", "MIX_ENV": "test"}, s.Env)
 	assert.Equal(t, []string{"my_app"}, s.Apps)
 	from := make(map[string]string)
 	for _, set := range res.Settings {
