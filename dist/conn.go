@@ -17,7 +17,8 @@ const (
 	// DefaultTickTime is how long a silent peer is believed: OTP's default net_ticktime.
 	DefaultTickTime = 60 * time.Second
 	// tickPace is how often we make sure that the peer hears from us. A second serves every net_ticktime from 4 s
-	// up (OTP ticks, and counts silence, in quarters of it) without asking the peer for its setting.
+	// up (OTP counts silence in quarters of it) without asking the peer for its setting. With a shorter one it is enough to answer its
+	// ticks, of which a hidden node that says nothing gets one every quarter (dist_util:need_to_tick).
 	tickPace = time.Second
 	// CloseFlush is how long Close tries to deliver what is queued.
 	CloseFlush = 500 * time.Millisecond
@@ -279,7 +280,8 @@ func (c *Conn) read() error {
 		}
 		c.reads.Add(1)
 		if len(b) == 0 {
-			continue // a tick
+			c.w.answerTick()
+			continue
 		}
 		msg, owned, err := asm.frame(b)
 		if err != nil {

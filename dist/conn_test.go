@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/binary"
 	"io"
+	"net"
 	"runtime/metrics"
 	"testing"
 	"testing/synctest"
@@ -270,18 +271,7 @@ func TestAbandonedFragments(t *testing.T) {
 func TestTicksOnTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, p, in := connected(t, dist.Config{TickTime: 8 * time.Second})
-		ticks := make(chan time.Time, 100)
-		go func() {
-			for {
-				b, err := p.ReadFrame()
-				if err != nil {
-					return
-				}
-				if len(b) == 0 {
-					ticks <- time.Now()
-				}
-			}
-		}()
+		ticks := readTicks(p)
 		start := time.Now()
 		for range 20 { // the peer ticks, and so we stay
 			time.Sleep(time.Second)
@@ -294,6 +284,69 @@ func TestTicksOnTime(t *testing.T) {
 		require.ErrorIs(t, err, dist.ErrTickTimeout)
 		assert.InDelta(t, 28, time.Since(start).Seconds(), 1.1)
 		require.NoError(t, c.Close())
+	})
+}
+
+// readTicks tells when the peer was sent a tick.
+func readTicks(p *disttest.Peer) <-chan time.Time {
+	ticks := make(chan time.Time, 100)
+	go func() {
+		for {
+			b, err := p.ReadFrame()
+			if err != nil {
+				return
+			}
+			if len(b) == 0 {
+				ticks <- time.Now()
+			}
+		}
+	}()
+	return ticks
+}
+
+// A node with a short net_ticktime does not wait for our pace: its ticks are answered.
+func TestTickIsAnswered(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, p, _ := connected(t, dist.Config{})
+		ticks := readTicks(p)
+		const quarter = 250 * time.Millisecond
+		for range 12 { // each second one may be answered by the answer to the one before
+			for range 2 {
+				time.Sleep(quarter)
+				require.NoError(t, p.WriteFrame(nil))
+			}
+			synctest.Wait()
+			require.Positive(t, len(ticks))
+			for range len(ticks) {
+				<-ticks
+			}
+		}
+		require.NoError(t, c.Close())
+	})
+}
+
+// Two of us do not answer each other's answers.
+func TestTickAnswersEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a, b := net.Pipe()
+		counted := disttest.Record(a, "")
+		accepted := make(chan *dist.Conn, 1)
+		go func() {
+			c, err := dist.Accept(t.Context(), b, dist.Config{Local: them, Cookie: cookie, Receiver: newInbox()},
+				func(dist.Identity) dist.Admission { return dist.Admission{Status: dist.StatusOK} })
+			assert.NoError(t, err)
+			accepted <- c
+		}()
+		c, err := dist.Dial(t.Context(), counted, dist.Config{Local: us, Peer: them.Name, Cookie: cookie, Receiver: newInbox()})
+		require.NoError(t, err)
+		const seconds = 10
+		time.Sleep(seconds * time.Second)
+		synctest.Wait()
+		_, frames := counted.Trace().Split()
+		assert.GreaterOrEqual(t, len(frames), 2*(seconds-1))
+		assert.LessOrEqual(t, len(frames), 4*seconds, "a tick each second from both sides, each with one answer at most")
+		require.NoError(t, c.Close())
+		require.NoError(t, (<-accepted).Close())
 	})
 }
 

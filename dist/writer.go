@@ -34,7 +34,8 @@ type writer struct {
 	pending  []byte // queued behind what the flush loop is writing
 	flushing bool   // the flush loop owns the socket
 	err      error
-	wrote    bool          // something was written since the last tick
+	wrote    bool          // something was written since our ticker last asked
+	said     bool          // something was written since the peer's last tick
 	room     chan struct{} // closed when the queue has room again
 	wake     chan struct{}
 	spare    []byte
@@ -61,7 +62,7 @@ func (w *writer) send(ctx context.Context, head, body []byte, how manner) error 
 		if how != queuedOnly && !w.flushing && w.inline != nil {
 			n, err := w.inline.write(head, body)
 			if err == nil && n == len(head)+len(body) {
-				w.wrote = true
+				w.wrote, w.said = true, true
 				w.mu.Unlock()
 				return nil
 			}
@@ -91,7 +92,7 @@ func (w *writer) send(ctx context.Context, head, body []byte, how manner) error 
 
 func (w *writer) queueLocked(head, body []byte) {
 	w.pending = append(append(w.pending, head...), body...)
-	w.wrote = true
+	w.wrote, w.said = true, true
 	w.flushing = true
 	select {
 	case w.wake <- struct{}{}:
@@ -99,19 +100,41 @@ func (w *writer) queueLocked(head, body []byte) {
 	}
 }
 
-// tick sends a zero-length frame if nothing else was sent since the last call.
+// tick sends a tick, a frame of length 0, if nothing else was sent since the last call.
 func (w *writer) tick() {
 	w.mu.Lock()
-	idle := !w.wrote && !w.flushing && w.err == nil
+	quiet := !w.wrote
 	w.wrote = false
 	w.mu.Unlock()
-	if idle {
-		ctx, cancel := context.WithCancel(context.Background())
-		cancel() // never wait: a full queue is proof enough of life
-		_ = w.send(ctx, []byte{0, 0, 0, 0}, nil, inlineFirst)
+	if quiet {
+		w.sendTick()
 		w.mu.Lock()
 		w.wrote = false // a tick is not a reason to skip the next one
 		w.mu.Unlock()
+	}
+}
+
+// answerTick sends a tick if nothing, an answer included, was sent since the peer's tick before this one: every second one of a row is answered,
+// and two of us do not answer each other's answers.
+func (w *writer) answerTick() {
+	w.mu.Lock()
+	quiet := !w.said
+	w.said = false
+	w.mu.Unlock()
+	if quiet {
+		w.sendTick()
+	}
+}
+
+// sendTick never waits: what is still in the queue is proof enough of life.
+func (w *writer) sendTick() {
+	w.mu.Lock()
+	busy := w.flushing || w.err != nil
+	w.mu.Unlock()
+	if !busy {
+		ctx, cancel := context.WithCancel(context.Background())
+		cancel()
+		_ = w.send(ctx, []byte{0, 0, 0, 0}, nil, inlineFirst)
 	}
 }
 
