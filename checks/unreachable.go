@@ -104,6 +104,11 @@ var explanations = []explanation{
 // Unreachable explains why a node cannot be reached: which rung of the ladder broke, what was seen, and what to do. err is what
 // package node returned for it.
 func Unreachable(t Target, err error) *Finding {
+	if t.Down != nil { // who has seen its process end knows better than an EPMD
+		f := *t.Down
+		f.Err = err
+		return &f
+	}
 	f := &Finding{What: t.Name + " cannot be reached", Saw: err.Error(), Err: err}
 	if op, ok := errors.AsType[*node.OpError](err); ok {
 		f.Saw = op.Err.Error()

@@ -15,6 +15,7 @@ const (
 	opStart  = "start"  // startArgs; events until the cluster is ready; once, over the socket that the supervisor is born with
 	opStop   = "stop"   // stopArgs; events until nothing is left
 	opStatus = "status" // → Status
+	opFates  = "fates"  // → []fate
 	opChange = "change" // changeArgs; events until it is done
 )
 
@@ -163,6 +164,8 @@ func (s *supervisor) handle(ctx context.Context, req control.Request, emit func(
 		return nil, s.endErr
 	case opStatus:
 		return s.measure(ctx), nil
+	case opFates:
+		return s.fates(ctx), nil
 	default:
 		return nil, &control.Error{Code: control.CodeUnknown, Message: fmt.Sprintf("the supervisor doesn't know %q", req.Op)}
 	}

@@ -40,6 +40,7 @@ type life struct {
 
 	process proc.ID     // under the member's mu; zero until it is known
 	exit    exit        // set before exited is closed
+	ended   time.Time   // likewise; zero: it never ran
 	asked   atomic.Bool // its end is our doing
 }
 

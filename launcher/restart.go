@@ -42,6 +42,7 @@ func (s *supervisor) exited(m *member, l *life) {
 			detail += ": " + cause
 		}
 	}
+	l.ended = time.Now().UTC()
 	close(l.exited)
 	s.events.emit(m.name, stage, detail)
 	if stage != StageCrashed || s.Spec.launch(m.spec).Restart != RestartOnCrash || !closed(s.started) {

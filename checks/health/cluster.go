@@ -2,19 +2,22 @@ package health
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"regexp"
 	"slices"
 	"strings"
 
+	"github.com/beamctl/beamctl/dist"
 	"github.com/beamctl/beamctl/dist/etf"
+	"github.com/beamctl/beamctl/node"
 )
 
 var clusterChecks = []*Check{
 	{
 		Name: "mesh", Group: Cluster,
 		What: "how many of the other nodes it sees; hidden nodes apart", Asks: "erlang:nodes/1, erlang:group_leader/0",
-		Fails: "a node of the cluster is neither in nodes(visible) nor in nodes(hidden); one that sees it all the same is named: a one-way edge",
+		Fails: "a node of the cluster that answers beamctl is neither in nodes(visible) nor in nodes(hidden); one that sees it all the same is named: a one-way edge",
 		Fix:   "connect them (net_kernel:connect_node/1) or restart the node",
 		run:   mesh,
 	},
@@ -40,7 +43,7 @@ var clusterChecks = []*Check{
 	{
 		Name: "mnesia", Group: Cluster,
 		What: "mnesia runs on all its nodes", Asks: "mnesia:system_info/1, only where the application runs",
-		Fails: "a node of db_nodes is not in running_db_nodes, or mnesia is not running yet", Fix: "start mnesia there; after a partition choose a side and restart the other (mnesia:set_master_nodes/1)",
+		Fails: "a node of db_nodes, unless it does not answer beamctl either, is not in running_db_nodes, or mnesia is not running yet", Fix: "start mnesia there; after a partition choose a side and restart the other (mnesia:set_master_nodes/1)",
 		run: mnesia,
 	},
 	{
@@ -114,18 +117,24 @@ func mesh(ctx context.Context, x *exam) (Cell, error) {
 		Status: OK, Peers: map[string]map[string]float64{"sees": sees},
 		Values: map[string]float64{"visible": float64(len(have)), "hidden": float64(len(veiled))},
 	}
-	var missing []string
+	var missing, silent []string
 	for _, o := range x.others() {
 		name := etf.Atom(o.t.Name)
 		if slices.Contains(have, name) || slices.Contains(veiled, name) {
 			sees[o.t.Name] = 1
+			continue
+		}
+		if sees[o.t.Name] = 0; gone(ctx, o) {
+			silent = append(silent, o.t.Name)
 		} else {
-			sees[o.t.Name] = 0
 			missing = append(missing, o.t.Name)
 		}
 	}
 	others := len(x.others())
-	c.Saw = fmt.Sprintf("%d of %d", others-len(missing), others)
+	c.Saw = fmt.Sprintf("%d of %d", others-len(missing)-len(silent), others)
+	if len(silent) > 0 {
+		c.Saw += "; " + unanswered(silent)
+	}
 	if named := slices.DeleteFunc(texts(veiled), dynamic.MatchString); len(named) > 0 {
 		c.Saw += "; hidden: " + listed(named)
 	}
@@ -140,6 +149,26 @@ func mesh(ctx context.Context, x *exam) (Cell, error) {
 		c.Cause = "the connection has ended on this side, and the other one has not noticed; it does within its net_ticktime"
 	}
 	return c, nil
+}
+
+// gone says whether x's node does not answer us, which its own row tells: what follows from that on other nodes is no failure of theirs. Who
+// refuses us lives.
+func gone(ctx context.Context, x *exam) bool {
+	_, err := pinged.of(ctx, x)
+	for _, refusal := range []error{nil, node.ErrWrongCookie, dist.ErrNoCookie, dist.ErrNotAllowed, dist.ErrWrongName, node.ErrTLS} {
+		if errors.Is(err, refusal) {
+			return false
+		}
+	}
+	return true
+}
+
+// unanswered says of which nodes that is so.
+func unanswered(names []string) string {
+	if len(names) == 1 {
+		return names[0] + " does not answer"
+	}
+	return listed(names) + " do not answer"
 }
 
 // seenBy returns those of the named members that see x's node.

@@ -85,11 +85,19 @@ func libcluster(ctx context.Context, x *exam) (Cell, error) {
 		return Cell{}, x.failed(err, "erlang:nodes(visible)", "")
 	}
 	c := Cell{Status: OK, Saw: "formed", Values: map[string]float64{"strategies": float64(strategies), "visible": float64(len(seen))}}
-	var missing []string
+	var missing, silent []string
 	for n, wants := range wanted {
-		if wants && !slices.Contains(seen, etf.Atom(n)) {
+		switch m := x.member(n); {
+		case !wants, slices.Contains(seen, etf.Atom(n)):
+		case m != nil && gone(ctx, m):
+			silent = append(silent, n)
+		default:
 			missing = append(missing, n)
 		}
+	}
+	if len(silent) > 0 {
+		slices.Sort(silent)
+		c.Saw += "; " + unanswered(silent)
 	}
 	if len(missing) > 0 {
 		slices.Sort(missing)

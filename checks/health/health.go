@@ -54,6 +54,9 @@ func Run(ctx context.Context, n *node.Node, targets []checks.Target, opts Option
 		}
 	}
 	wg.Wait()
+	for i := range rep.Rows {
+		rep.Rows[i].once()
+	}
 	rep.judge()
 	rep.Millis = millis(time.Since(start))
 	return rep
@@ -70,6 +73,7 @@ func (x *exam) examine(ctx context.Context, c *Check) Cell {
 			cell = Cell{Status: Blocked, Saw: "not asked: " + rung + " failed"}
 		} else {
 			cell = failure(cause)
+			cell.unasked = rung
 		}
 	}
 	if cell.Fix == "" && (cell.Status == Warn || cell.Status == Fail) {

@@ -257,10 +257,26 @@ func TestEveryCheckIsBroken(t *testing.T) {
 	}
 }
 
+// A node that is gone is told of once, in its own row; by whoever runs it, if he knows why.
 func TestHealthOfAbsentNode(t *testing.T) {
 	c := start(t)
 	c.nodes[1].Kill()
-	m, _ := c.matrix(t)
+	m, _ := c.waitFor(t, with(map[string]health.Status{"b *": blocked, "b ping": fail}))
 	assert.Contains(t, m["b ping"].Saw, "no such name")
-	assert.Equal(t, fail, m["a mesh"].Status, "a does not see b")
+	assert.Contains(t, m["a mesh"].Saw, "1 of 2; b@127.0.0.1 does not answer")
+
+	c.targets[1].Down = &checks.Finding{Saw: "shot", Cause: "a duel", Fix: "bury it"}
+	m, _ = c.matrix(t)
+	assert.Equal(t, "shot", m["b ping"].Saw)
+	assert.Equal(t, "a duel", m["b ping"].Cause)
+
+	var err error
+	c.options.Checks, err = health.Select(health.All(), []string{"memory", "limits", "code"}, nil)
+	require.NoError(t, err)
+	m, rep := c.matrix(t)
+	assert.Equal(t, fail, m["b code"].Status, "the first tells it")
+	assert.Equal(t, "shot", m["b code"].Saw)
+	assert.Equal(t, blocked, m["b memory"].Status)
+	assert.Equal(t, blocked, m["b limits"].Status)
+	assert.Len(t, rep.Wrong(), 1)
 }

@@ -31,6 +31,8 @@ type Cell struct {
 	// Peers is what was measured between this node and each other one, named as Values are: rtt_ms → node → 0.2.
 	Peers  map[string]map[string]float64 `json:"peers,omitempty"`
 	Millis float64                       `json:"ms"` // until the check was decided
+
+	unasked string // the check that failed, which this one needs and which is not in the report
 }
 
 // Finding says the cell in the form in which beamctl tells what is wrong.
@@ -42,6 +44,21 @@ func (c *Cell) Finding(node string) *checks.Finding {
 type Row struct {
 	Node  string `json:"node"`
 	Cells []Cell `json:"checks"`
+}
+
+// once leaves what several checks of the row tell for a check that was not asked for to the first of them; the others are blocked.
+func (r *Row) once() {
+	told := map[string]bool{}
+	for i := range r.Cells {
+		c := &r.Cells[i]
+		if c.unasked == "" {
+			continue
+		}
+		if told[c.unasked] {
+			c.Status, c.Saw, c.Cause, c.Fix = Blocked, "not asked: "+c.unasked+" failed", "", ""
+		}
+		told[c.unasked] = true
+	}
 }
 
 // Report is the matrix: a row for each node, in each a cell for each check, always all of them.

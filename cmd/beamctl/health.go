@@ -168,7 +168,7 @@ func (a *app) examine(ctx context.Context, n *node.Node, h *healthFlags, opts he
 	case len(h.at.nodes) > 0:
 		targets, err = h.at.targets()
 	default:
-		targets, err = a.clusterTargets()
+		targets, err = a.explainedTargets(ctx)
 	}
 	if err != nil {
 		return nil, err

@@ -84,14 +84,14 @@ func fails(c *health.Cell, failOn health.Status) bool {
 // healthGitHub writes an annotation for everything that is wrong, as workflow commands of GitHub's Actions, and the matrix into the
 // step's summary.
 func healthGitHub(w io.Writer, r *health.Report, failOn health.Status) error {
-	for _, f := range wrong(r) {
+	for _, f := range r.Wrong() {
 		command := "warning"
-		if fails(&f.cell, failOn) {
+		if fails(&f.Cell, failOn) {
 			command = "error"
 		}
-		found := f.cell.Finding("")
+		found := f.Cell.Finding("")
 		text := strings.TrimPrefix(found.Error(), found.What+"\n")
-		_, err := fmt.Fprintf(w, "::%s title=%s::%s\n", command, workflowProperty.Replace("beamctl health: "+f.what()), workflowText.Replace(text))
+		_, err := fmt.Fprintf(w, "::%s title=%s::%s\n", command, workflowProperty.Replace("beamctl health: "+f.What()), workflowText.Replace(text))
 		if err != nil {
 			return err
 		}
@@ -153,9 +153,9 @@ func healthMarkdown(w io.Writer, r *health.Report) error {
 	for _, cells := range rows {
 		line(cells)
 	}
-	for _, f := range wrong(r) {
-		fmt.Fprintf(&b, "\n%s **%s**: %s\n", mark[f.status], markdown.Replace(f.what()), markdown.Replace(f.cell.Saw))
-		for _, p := range []struct{ name, text string }{{"cause", f.cell.Cause}, {"fix", f.cell.Fix}} {
+	for _, f := range r.Wrong() {
+		fmt.Fprintf(&b, "\n%s **%s**: %s\n", mark[f.Cell.Status], markdown.Replace(f.What()), markdown.Replace(f.Cell.Saw))
+		for _, p := range []struct{ name, text string }{{"cause", f.Cell.Cause}, {"fix", f.Cell.Fix}} {
 			if p.text != "" {
 				fmt.Fprintf(&b, "- %s: %s\n", p.name, markdown.Replace(p.text))
 			}

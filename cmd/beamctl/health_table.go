@@ -6,7 +6,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/beamctl/beamctl/checks"
 	"github.com/beamctl/beamctl/checks/health"
 )
 
@@ -33,11 +32,11 @@ func healthTable(w io.Writer, r *health.Report, color bool, width int) error {
 	if err := table(w, header, rows); err != nil {
 		return err
 	}
-	for i, f := range wrong(r) {
+	for i, f := range r.Wrong() {
 		if i == 0 {
 			fmt.Fprintln(w)
 		}
-		if _, err := fmt.Fprintln(w, f.text(color)); err != nil {
+		if _, err := fmt.Fprintln(w, complaint(f, color)); err != nil {
 			return err
 		}
 	}
@@ -170,57 +169,13 @@ func clip(s string, n int) string {
 	return s
 }
 
-// complaint is something that is wrong, with one node or with several alike.
-type complaint struct {
-	status health.Status
-	nodes  []string
-	cell   health.Cell
-}
-
-// wrong is everything that is wrong, failures first; what nodes say alike is said once.
-func wrong(r *health.Report) []*complaint {
-	var all []*complaint
-	for _, row := range r.Rows {
-		for _, c := range row.Cells {
-			if c.Status != health.Warn && c.Status != health.Fail {
-				continue
-			}
-			i := slices.IndexFunc(all, func(f *complaint) bool {
-				return f.status == c.Status && f.cell.Check == c.Check && f.cell.Saw == c.Saw && f.cell.Cause == c.Cause && f.cell.Fix == c.Fix
-			})
-			if i < 0 {
-				i, all = len(all), append(all, &complaint{status: c.Status, cell: c})
-			}
-			all[i].nodes = append(all[i].nodes, row.Node)
-		}
+// complaint tells what is wrong, under the table.
+func complaint(c *health.Complaint, color bool) string {
+	paints := yellow
+	if c.Cell.Status == health.Fail {
+		paints = red
 	}
-	slices.SortStableFunc(all, func(a, b *complaint) int { return rank(a.status) - rank(b.status) })
-	return all
-}
-
-func rank(s health.Status) int {
-	if s == health.Fail {
-		return 0
-	}
-	return 1
-}
-
-// manyNodes is how many nodes are named before they are only counted.
-const manyNodes = 4
-
-// what names the check and the nodes.
-func (f *complaint) what() string {
-	if len(f.nodes) <= manyNodes {
-		return strings.Join(f.nodes, ", ") + " " + f.cell.Check
-	}
-	return fmt.Sprintf("%s and %d more %s", strings.Join(f.nodes[:manyNodes-1], ", "), len(f.nodes)-manyNodes+1, f.cell.Check)
-}
-
-func (f *complaint) text(color bool) string {
-	c := yellow
-	if f.status == health.Fail {
-		c = red
-	}
-	found := checks.Finding{What: paint(color, c, string(f.status)+" "+f.what()), Saw: f.cell.Saw, Cause: f.cell.Cause, Fix: f.cell.Fix}
+	found := c.Finding()
+	found.What = paint(color, paints, string(c.Cell.Status)+" "+found.What)
 	return found.Error()
 }

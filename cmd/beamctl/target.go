@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"crypto/tls"
 	"fmt"
 	"os"
@@ -105,6 +106,19 @@ func (a *app) clusterTargets() ([]checks.Target, error) {
 		return nil, err
 	}
 	return c.Targets()
+}
+
+// explainedTargets are these nodes with what the supervisor knows of those that do not run.
+func (a *app) explainedTargets(ctx context.Context) ([]checks.Target, error) {
+	c, err := a.open()
+	if err != nil {
+		return nil, err
+	}
+	targets, err := c.Targets()
+	if err == nil {
+		c.Explain(ctx, targets)
+	}
+	return targets, err
 }
 
 // target finds one node by what the user calls it: a node of the cluster by its full name or by what stands before the @,

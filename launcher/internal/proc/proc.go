@@ -46,6 +46,12 @@ func (id ID) Alive() bool {
 	return err == nil && !s.zombie && s.start == id.Start
 }
 
+// Stopped tells whether the process with that pid is stopped by a signal (SIGSTOP).
+func Stopped(pid int) bool {
+	s, err := stat(pid)
+	return err == nil && s.halted
+}
+
 // Signal sends sig to exactly this process. A process that is gone is no error.
 func (id ID) Signal(sig syscall.Signal) error {
 	if !id.Alive() {
@@ -63,6 +69,7 @@ type status struct {
 	ppid   int
 	start  uint64
 	zombie bool
+	halted bool // by a signal
 	comm   string
 }
 

@@ -50,6 +50,7 @@ func stat(pid int) (status, error) {
 		ppid:   ppid,
 		start:  start,
 		zombie: f[0][0] == 'Z' || f[0][0] == 'X',
+		halted: f[0][0] == 'T',
 		comm:   string(b[open+1 : end]),
 	}, nil
 }

@@ -26,7 +26,7 @@ func stat(pid int) (status, error) {
 	if err != nil {
 		return status{}, err
 	}
-	return status{ppid: ppid, zombie: f[1][0] == 'Z', comm: f[2]}, nil
+	return status{ppid: ppid, zombie: f[1][0] == 'Z', halted: f[1][0] == 'T', comm: f[2]}, nil
 }
 
 // Usage cannot be told here.

@@ -1,0 +1,127 @@
+package launcher
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/beamctl/beamctl/checks"
+	"github.com/beamctl/beamctl/launcher/internal/proc"
+)
+
+// fate is what the supervisor knows of a node that cannot be expected to answer. Nothing is asked of the node for it.
+type fate struct {
+	Node  string    `json:"node"`
+	State string    `json:"state"`           // NodeStarting, NodeStopped, NodeCrashed, NodeExited, or nodePaused
+	Since time.Time `json:"since,omitzero"`  // when its process ended, or was started; zero: it never was
+	Pid   int       `json:"pid,omitempty"`   // of a process that lives
+	Exit  exit      `json:"exit,omitzero"`   // how it ended
+	Cause string    `json:"cause,omitempty"` // why it crashed, if that is known
+	Again bool      `json:"again,omitempty"` // its restart policy starts it again
+}
+
+// nodePaused is the state of a node whose process is stopped by a signal.
+const nodePaused = "paused"
+
+// fates are those of all nodes that are not up.
+func (s *supervisor) fates(ctx context.Context) []fate {
+	out := []fate{}
+	for _, m := range s.all() {
+		m.catchUp(ctx)
+		m.mu.Lock()
+		l, f := m.life, fate{Node: m.name, Since: m.since, Pid: m.life.process.Pid, Cause: m.crash}
+		m.mu.Unlock()
+		switch {
+		case closed(l.exited):
+			f.Pid, f.Since, f.Exit = 0, l.ended, l.exit
+			switch {
+			case l.asked.Load():
+				f.State, f.Cause = NodeStopped, ""
+			case l.exit == exit{}:
+				f.State, f.Cause = NodeExited, ""
+			default:
+				f.State, f.Again = NodeCrashed, s.Spec.launch(m.spec).Restart == RestartOnCrash
+			}
+		case proc.Stopped(f.Pid):
+			f.State, f.Cause = nodePaused, ""
+		case !closed(l.joined):
+			f.State, f.Cause = NodeStarting, ""
+		default:
+			continue
+		}
+		out = append(out, f)
+	}
+	return out
+}
+
+// fatesTimeout is how long the supervisor may take to tell what it knows: it comes at once, or what is known has to do.
+const fatesTimeout = time.Second
+
+// Explain adds to targets of this cluster's why they do not run, as far as its supervisor knows.
+func (c *Cluster) Explain(ctx context.Context, targets []checks.Target) {
+	ctx, cancel := context.WithTimeout(ctx, fatesTimeout)
+	defer cancel()
+	raw, err := c.call(ctx, opFates, nil, nil)
+	var all []fate
+	if err != nil || json.Unmarshal(raw, &all) != nil {
+		return // it hangs, or is of another version: what is seen from outside is told
+	}
+	for _, f := range all {
+		for i := range targets {
+			if targets[i].Name == f.Node {
+				targets[i].Down = f.finding()
+			}
+		}
+	}
+}
+
+// cause is what such an end is usually due to, where the node has left no words of its own.
+func (e exit) cause() string {
+	switch e.Signal {
+	case syscall.SIGKILL:
+		return "somebody has sent it SIGKILL (kill -9), or the kernel did when memory ran out (dmesg tells)"
+	case syscall.SIGSEGV, syscall.SIGBUS, syscall.SIGILL, syscall.SIGFPE:
+		return "the VM itself has failed, or a NIF or driver has damaged its memory"
+	case 0:
+		return "its code has ended it (halt/1, an application that must run and could not); its log may say why"
+	}
+	return "somebody has sent it this signal"
+}
+
+// finding tells it.
+func (f *fate) finding() *checks.Finding {
+	short, _, _ := strings.Cut(f.Node, "@")
+	start := fmt.Sprintf("start it again: beamctl start %s", short)
+	found := &checks.Finding{What: f.Node + " does not run", Cause: f.Cause, Fix: start + "; what it said last: beamctl logs " + short}
+	at := checks.Clock(f.Since)
+	switch f.State {
+	case NodeCrashed:
+		found.Saw = fmt.Sprintf("crashed at %s: %s", at, f.Exit)
+		if found.Cause == "" {
+			found.Cause = f.Exit.cause()
+		}
+		if f.Again {
+			found.Fix = "nothing: its restart policy starts it again in a moment; what it said last: beamctl logs " + short
+		}
+	case NodeExited:
+		found.Saw = fmt.Sprintf("ended by itself at %s, with exit status 0", at)
+		found.Cause = "its own code, or somebody in its shell, has ended it (init:stop/0, halt/0); or its command came to its end"
+	case NodeStopped:
+		found.Saw, found.Cause, found.Fix = "stopped at "+at, "beamctl was asked to stop it (beamctl stop "+short+")", start
+		if f.Since.IsZero() {
+			found.Saw, found.Cause = "not started yet", "it is about to be, or its start was given up"
+		}
+	case NodeStarting:
+		found.What = f.Node + " is not up yet"
+		found.Saw = fmt.Sprintf("starting since %s (pid %d)", at, f.Pid)
+		found.Cause, found.Fix = "it boots, and has not joined the cluster yet", "wait for it; beamctl logs -f "+short+" shows what it does"
+	case nodePaused:
+		found.What = f.Node + " does not answer: its process is stopped"
+		found.Saw = fmt.Sprintf("process %d is stopped (state T)", f.Pid)
+		found.Cause, found.Fix = "somebody has sent it SIGSTOP, or a debugger holds it", fmt.Sprintf("let it go on: kill -CONT %d", f.Pid)
+	}
+	return found
+}
