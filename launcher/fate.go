@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -80,13 +81,13 @@ func (c *Cluster) Explain(ctx context.Context, targets []checks.Target) {
 
 // cause is what such an end is usually due to, where the node has left no words of its own.
 func (e exit) cause() string {
-	switch e.Signal {
-	case syscall.SIGKILL:
-		return "somebody has sent it SIGKILL (kill -9), or the kernel did when memory ran out (dmesg tells)"
-	case syscall.SIGSEGV, syscall.SIGBUS, syscall.SIGILL, syscall.SIGFPE:
-		return "the VM itself has failed, or a NIF or driver has damaged its memory"
-	case 0:
+	switch s := e.Signal; {
+	case s == 0:
 		return "its code has ended it (halt/1, an application that must run and could not); its log may say why"
+	case s == syscall.SIGKILL:
+		return "somebody has sent it SIGKILL (kill -9), or the kernel did when memory ran out (dmesg tells)"
+	case slices.Contains([]syscall.Signal{syscall.SIGSEGV, syscall.SIGBUS, syscall.SIGILL, syscall.SIGFPE, syscall.SIGABRT}, s):
+		return "the VM itself has failed, or a NIF or driver has damaged its memory"
 	}
 	return "somebody has sent it this signal"
 }

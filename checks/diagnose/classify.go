@@ -62,7 +62,8 @@ func (k Kind) rank() int {
 type class struct {
 	kind  Kind // "": nothing
 	title string
-	who   string // the process
+	who   string   // the process
+	peers []string // the nodes whose connection it is about
 }
 
 // rules find out the class by the beginning of an entry, or by what is in it. The first that fits counts.
@@ -75,11 +76,11 @@ var rules = []struct {
 	{KindMemory, []string{"allocate ", "no more index entries"}, lazy(`(?m)^.*(?:Cannot (?:re)?allocate \d+ bytes of memory|no more index entries in \w+).*$`), nil},
 	{KindBoot, []string{"ernel pid", "Runtime terminating", "terminating in do_boot", "Protocol"}, lazy(`(?m)^.*(?:Kernel pid terminated|Runtime terminating during boot|[iI]nit terminating in do_boot|Could not start kernel pid|Protocol '?\w+'?: register.*error).*$`), nil},
 	{KindOverlap, []string{"overlapping partitions"}, lazy(`'?global'? at node '?([^\s']+)'? (requested disconnect from|disconnected) node '?([^\s']+)'? in order to prevent overlapping partitions`), func(m []string, _ string) class {
-		return class{title: "global at " + m[1] + " " + m[2] + " " + m[3] + " to prevent overlapping partitions"}
+		return class{title: "global at " + m[1] + " " + m[2] + " " + m[3] + " to prevent overlapping partitions", peers: []string{m[1], m[3]}}
 	}},
 	{KindSplit, []string{"inconsistent_database"}, lazy(`inconsistent_database,\s*\{?(\w+_partitioned_network)[,\s]+'?([^\s'}]+)|inconsistent_database`), nil},
 	{KindTick, []string{"not responding"}, lazy(`(?m)^.*[Nn]ode '?([^\s']+)'? not responding.*$`), func(m []string, _ string) class {
-		return class{title: m[1] + " is not responding; the connection was ended (net_ticktime)"}
+		return class{title: m[1] + " is not responding; the connection was ended (net_ticktime)", peers: m[1:2]}
 	}},
 	{KindCookie, []string{"Connection attempt"}, lazy(`(?m)Connection attempt (?:from|to) (?:disallowed )?node '?([^\s']+?)'?(?: rejected\. Invalid challenge|\s)`), func(m []string, _ string) class {
 		return class{title: "connection attempt of " + m[1] + " rejected: another cookie"}

@@ -251,7 +251,7 @@ func (r *Report) dumps() {
 		d := &r.Dumps[i]
 		if d.Slogan == "" {
 			f := &checks.Finding{What: "a crash dump cannot be read: " + d.Name, Saw: d.Problem, Cause: "the VM ended before it had written it, or it is no crash dump", Fix: "look at it"}
-			r.add(AreaCrash, d.Node, f)
+			r.add(AreaCrash, Fail, d.Node, f)
 			continue
 		}
 		who := d.Node
@@ -269,7 +269,11 @@ func (r *Report) dumps() {
 		if len(d.Mailboxes) > 0 && d.Mailboxes[0].Mailbox >= mailboxLimit {
 			saw = append(saw, fmt.Sprintf("%s has %d messages unread", d.Mailboxes[0].Who(), d.Mailboxes[0].Mailbox))
 		}
-		r.add(AreaCrash, d.Node, &checks.Finding{
+		level := Fail
+		if !d.Time.IsZero() && d.Time.Before(r.since(d.Node)) { // which has been started again
+			level = Past
+		}
+		r.add(AreaCrash, level, d.Node, &checks.Finding{
 			What: fmt.Sprintf("%s has crashed: %s", who, d.Slogan), Saw: strings.Join(saw, "; "), Cause: d.Cause, Fix: d.Fix,
 		})
 	}

@@ -27,6 +27,9 @@ func (c *climber) explain(ctx context.Context, rung string, err error) *checks.F
 		err = fmt.Errorf("%w: %w", node.ErrRefused, err)
 	}
 	f := checks.Unreachable(c.t, err)
+	if c.t.Down != nil {
+		return f
+	}
 	switch rung {
 	case "epmd":
 		c.explainEPMD(ctx, f, err)

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/beamctl/beamctl/checks"
+	"github.com/beamctl/beamctl/checks/health"
 )
 
 // maxLogFindings is how many groups of log entries are findings of their own; the rest is in the report all the same.
@@ -19,7 +20,7 @@ func (r *Report) logs() {
 	for i := range r.Logs.Groups {
 		g := &r.Logs.Groups[i]
 		info := kindInfo[g.Kind.rank()]
-		if info.cause == "" {
+		if info.cause == "" || g.Due == g.Count || g.Kind == KindAlarm && r.raised(g) {
 			continue
 		}
 		if told++; told > maxLogFindings {
@@ -35,17 +36,21 @@ func (r *Report) logs() {
 		if len(g.Nodes) > 0 {
 			what = strings.Join(g.Nodes, ", ") + ": " + g.Title
 		}
-		r.add(AreaLog, node, &checks.Finding{What: what, Saw: fmt.Sprintf("%s (%s)", g.When(), g.Where), Cause: info.cause, Fix: info.fix})
+		level := r.level(g)
+		if level == Past {
+			what += " (it is over)"
+		}
+		r.add(AreaLog, level, node, &checks.Finding{What: what, Saw: fmt.Sprintf("%s (%s)", g.When(), g.Where), Cause: info.cause, Fix: info.fix})
 	}
 	if rest > 0 {
-		r.add(AreaLog, "", &checks.Finding{
+		r.add(AreaLog, Warn, "", &checks.Finding{
 			What: fmt.Sprintf("the logs complain of %d more things", rest), Saw: fmt.Sprintf("%d entries", entries),
 			Cause: "the gravest are told above", Fix: "all are in the report: -o json, -o html",
 		})
 	}
 	for _, f := range r.Logs.Files {
 		if f.Problem != "" && f.Lines == 0 {
-			r.add(AreaLog, f.Node, &checks.Finding{What: "a log cannot be read: " + f.Name, Saw: f.Problem, Cause: "it is not there, or not for this user", Fix: "check the path and its permissions"})
+			r.add(AreaLog, Fail, f.Node, &checks.Finding{What: "a log cannot be read: " + f.Name, Saw: f.Problem, Cause: "it is not there, or not for this user", Fix: "check the path and its permissions"})
 		}
 	}
 }
@@ -66,6 +71,32 @@ func (g *Group) When() string {
 	return fmt.Sprintf("%s, from %s to %s", times, g.First.Format(layout), g.Last.Format(layout))
 }
 
+// level says how much a group of entries matters now: what nodes have logged before they were started again is over, and so is an alarm
+// that is not raised any more.
+func (r *Report) level(g *Group) Level {
+	over := func(node string) bool {
+		return !g.Last.IsZero() && g.Last.Before(r.since(node)) || g.Kind == KindAlarm && r.cell(node, "alarms") == health.OK
+	}
+	switch {
+	case len(g.Nodes) > 0 && !slices.ContainsFunc(g.Nodes, func(n string) bool { return !over(n) }):
+		return Past
+	case g.Level == "warning":
+		return Warn
+	}
+	return Fail
+}
+
+// raised tells whether the matrix has a node on which an alarm is still raised, and so tells of it.
+func (r *Report) raised(g *Group) bool {
+	return slices.ContainsFunc(g.Nodes, func(n string) bool { return r.cell(n, "alarms") == health.Warn })
+}
+
+// A node that has crashed often, and has just done so again, does not run well only because it runs at the moment.
+const (
+	oftenCrashed = 3
+	justCrashed  = 5 * time.Minute
+)
+
 // events makes findings of nodes that have ended by themselves: one for each node, with the last.
 func (r *Report) events(events []Event, since time.Time, hide *Redactor) {
 	for _, e := range events {
@@ -74,31 +105,57 @@ func (r *Report) events(events []Event, since time.Time, hide *Redactor) {
 		}
 	}
 	var nodes []string
-	count := map[string]int{}
-	last := map[string]Event{}
+	crashes := map[string][]Event{}
 	for _, e := range r.Events {
 		if !e.Bad {
 			continue
 		}
-		if !slices.Contains(nodes, e.Node) {
+		if crashes[e.Node] == nil {
 			nodes = append(nodes, e.Node)
 		}
-		count[e.Node]++
-		last[e.Node] = e
+		crashes[e.Node] = append(crashes[e.Node], e)
 	}
 	for _, n := range nodes {
-		e := last[n]
-		who := n
-		if who == "" {
-			who = "the cluster"
-		}
-		times := ""
-		if count[n] > 1 {
-			times = fmt.Sprintf(" %d times", count[n])
-		}
-		r.add(AreaCrash, n, &checks.Finding{
-			What: fmt.Sprintf("%s %s%s", who, e.What, times), Saw: strings.TrimSuffix(fmt.Sprintf("%s: %s", e.Time.Format(time.RFC3339), e.Detail), ": "),
-			Cause: "its process has ended without being asked to", Fix: "look at its log and crash dump, which this report has",
-		})
+		r.crashed(n, crashes[n])
 	}
+}
+
+// crashed makes a finding of all crashes of a node, unless the ladder to it has told of the only one.
+func (r *Report) crashed(node string, all []Event) {
+	last := all[len(all)-1]
+	saw := strings.TrimSuffix(checks.Clock(last.Time)+": "+last.Detail, ": ")
+	f := &checks.Finding{What: node + " has crashed", Saw: saw, Cause: "its process has ended without being asked to", Fix: "look at its log, which this report has"}
+	if node == "" {
+		f.What = "the cluster has crashed"
+	}
+	if slices.ContainsFunc(r.Dumps, func(d Dump) bool { return d.Node == node }) {
+		f.Fix = "look at its log and its crash dump, which this report has"
+	}
+	level := Fail
+	nr, again := r.node(node), r.since(node)
+	switch {
+	case nr != nil && nr.Down != "":
+		if len(all) == 1 {
+			return
+		}
+		f.What = fmt.Sprintf("%s has crashed %d times", node, len(all))
+		f.Saw = fmt.Sprintf("from %s to %s", checks.Clock(all[0].Time), saw)
+	case again.IsZero() && nr == nil && len(r.Nodes) > 0:
+		level, f.What = Past, node+" had crashed, and was removed"
+	case !again.IsZero() && len(all) >= oftenCrashed && time.Since(last.Time) < justCrashed:
+		f.What = fmt.Sprintf("%s crashes again and again: %d times since %s", node, len(all), checks.Clock(all[0].Time))
+	case !again.IsZero():
+		level, f.What = Past, fmt.Sprintf("%s had crashed%s, and runs again since %s", node, times(len(all)), checks.Clock(again))
+	case len(all) > 1:
+		f.What += times(len(all))
+	}
+	r.add(AreaCrash, level, node, f)
+}
+
+// times says how often, if more than once.
+func times(n int) string {
+	if n == 1 {
+		return ""
+	}
+	return fmt.Sprintf(" %d times", n)
 }

@@ -32,6 +32,7 @@ type Group struct {
 	Title   string    `json:"title"`
 	Count   int       `json:"count"`
 	Nodes   []string  `json:"nodes"`
+	Due     int       `json:"due"`            // how many are due to nodes that were down then, or to guests that came and went
 	First   time.Time `json:"first,omitzero"` // zero: the log has no times
 	Last    time.Time `json:"last,omitzero"`
 	Where   string    `json:"where"`   // file:line of the last
@@ -60,11 +61,11 @@ const (
 	maxTimes = 500
 )
 
-// kinds returns the most frequent group of each kind.
+// kinds returns the most frequent group of each kind, of those which are not due.
 func (l *Logs) kinds() map[Kind]*Group {
 	m := map[Kind]*Group{}
 	for i := range l.Groups {
-		if g := &l.Groups[i]; m[g.Kind] == nil {
+		if g := &l.Groups[i]; m[g.Kind] == nil && g.Due < g.Count {
 			m[g.Kind] = g
 		}
 	}
@@ -82,6 +83,7 @@ type entry struct {
 
 // scanner groups the entries of several logs.
 type scanner struct {
+	r      *Report // knows when nodes were down
 	since  time.Time
 	hide   *Redactor
 	out    Logs
@@ -89,8 +91,8 @@ type scanner struct {
 }
 
 // scanLogs reads logs in any of the formats of OTP's and Elixir's loggers, of lager and of RabbitMQ, with or without beamctl's time before each line.
-func scanLogs(sources []Source, since time.Time, hide *Redactor) Logs {
-	s := &scanner{since: since, hide: hide, out: Logs{Files: []LogFile{}, Groups: []Group{}}, groups: map[string]*Group{}}
+func (r *Report) scanLogs(sources []Source, since time.Time, hide *Redactor) Logs {
+	s := &scanner{r: r, since: since, hide: hide, out: Logs{Files: []LogFile{}, Groups: []Group{}}, groups: map[string]*Group{}}
 	for _, src := range sources {
 		s.out.Files = append(s.out.Files, s.file(src))
 	}
@@ -290,6 +292,9 @@ func (s *scanner) count(src Source, e *entry, c class, text string) {
 		s.groups[key] = g
 	}
 	g.Count++
+	if s.r.due(c, e.time) {
+		g.Due++
+	}
 	if src.Node != "" && !slices.Contains(g.Nodes, src.Node) {
 		g.Nodes = append(g.Nodes, src.Node)
 	}

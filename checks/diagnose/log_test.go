@@ -60,7 +60,7 @@ func TestErlangLogs(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			began := time.Now().Add(-time.Second)
 			log := c.Run(append([]string{"-pa", dir, "-eval", crashes}, args...)...)
-			l := scanLogs([]Source{text("n", "log", log)}, time.Time{}, NewRedactor())
+			l := (&Report{}).scanLogs([]Source{text("n", "log", log)}, time.Time{}, NewRedactor())
 			require.NotEmpty(t, l.Groups, log)
 			assert.Equal(t, map[string]int{"my_srv crashed: {bad,thing} in crash_srv:handle_cast/2 (crash_srv.erl:12)": 3}, counted(&l, KindServer), log)
 			assert.Equal(t, map[string]int{"my_sup gave up: its child my_child: reached_max_restart_intensity": 1}, counted(&l, KindGaveUp))
@@ -78,7 +78,7 @@ func TestErlangLogs(t *testing.T) {
 				assert.NotContains(t, g.Example, "hunter2", "states are not quoted")
 				assert.Equal(t, []string{"n"}, g.Nodes)
 			}
-			later := scanLogs([]Source{text("n", "log", log)}, time.Now().Add(time.Minute), NewRedactor())
+			later := (&Report{}).scanLogs([]Source{text("n", "log", log)}, time.Now().Add(time.Minute), NewRedactor())
 			assert.Empty(t, later.Groups, "all of it was before")
 		})
 	}
@@ -91,7 +91,7 @@ func TestElixirLogs(t *testing.T) {
 			t.Parallel()
 			out, err := exec.CommandContext(t.Context(), "elixir", append(args, "testdata/crash.exs")...).CombinedOutput()
 			require.NoError(t, err, "%s", out)
-			l := scanLogs([]Source{text("n", "log", stamped(string(out)))}, time.Time{}, NewRedactor())
+			l := (&Report{}).scanLogs([]Source{text("n", "log", stamped(string(out)))}, time.Time{}, NewRedactor())
 			assert.Equal(t, map[string]int{"Srv crashed: RuntimeError: oops in Srv.handle_cast/2 (testdata/crash.exs:6)": 1}, counted(&l, KindServer), "%s", out)
 			processes := fmt.Sprint(counted(&l, KindProcess))
 			assert.Contains(t, processes, "a task crashed: ArgumentError: bad arg")
@@ -160,7 +160,7 @@ func TestLogEntries(t *testing.T) {
 		},
 		{"=INFO REPORT==== 22-Nov-2026::23:47:32.892612 ===\nalarm_handler: {set,{system_memory_high_watermark,[]}}\n", KindAlarm, "alarm system_memory_high_watermark was raised"},
 	} {
-		l := scanLogs([]Source{text("", "log", c.log)}, time.Time{}, NewRedactor())
+		l := (&Report{}).scanLogs([]Source{text("", "log", c.log)}, time.Time{}, NewRedactor())
 		require.Len(t, l.Groups, 1, c.log)
 		assert.Equal(t, c.kind, l.Groups[0].Kind, c.log)
 		assert.Equal(t, c.title, l.Groups[0].Title)
@@ -176,7 +176,7 @@ func TestHostileLog(t *testing.T) {
 		fmt.Fprintf(&b, "2026-11-22T23:25:00.123456+00:00 error: %s is different\n", strings.Repeat(string(rune('a'+i%26)), 1+i/26))
 	}
 	b.WriteString("2026-11-22T23:25:00.123456+00:00 error: " + strings.Repeat("x", 10*maxLine) + "\n")
-	l := scanLogs([]Source{text("", "log", b.String())}, time.Time{}, NewRedactor())
+	l := (&Report{}).scanLogs([]Source{text("", "log", b.String())}, time.Time{}, NewRedactor())
 	assert.Len(t, l.Groups, maxGroups)
 	assert.Equal(t, 2*maxGroups+1, l.More)
 	assert.Equal(t, 3*maxGroups+1, l.Entries)
@@ -192,7 +192,7 @@ func FuzzLog(f *testing.F) {
 	f.Add("2026-11-22T23:47:34.216702+00:00 error: crasher: initial call: crash_srv:init/1, pid: <0.81.0>, registered_name: my_srv, error: {x,[{a,b,2,[]}]}, ancestors: []\n")
 	f.Add("\x1b[31m2026-11-22 23:25:00.123456+00:00 [error] <0.1.0> \xff\xfe\x00")
 	f.Fuzz(func(t *testing.T, s string) {
-		l := scanLogs([]Source{text("n", "log", s)}, time.Time{}, NewRedactor("hunter2"))
+		l := (&Report{}).scanLogs([]Source{text("n", "log", s)}, time.Time{}, NewRedactor("hunter2"))
 		n := l.More
 		for _, g := range l.Groups {
 			n += g.Count

@@ -31,7 +31,7 @@ func (r *Report) witnesses(ctx context.Context, n *node.Node, surveys []*survey,
 	var wg sync.WaitGroup
 	for i := range r.Nodes {
 		lost := &r.Nodes[i]
-		if lost.Reached {
+		if lost.Reached || lost.Down != "" {
 			continue
 		}
 		for j, s := range surveys {
@@ -157,7 +157,7 @@ func (r *Report) mesh(targets []checks.Target, surveys []*survey) {
 		return
 	}
 	slices.Sort(ends)
-	r.add(AreaCluster, "", r.split(oneWay, missing, slices.Compact(ends)))
+	r.add(AreaCluster, Fail, "", r.split(oneWay, missing, slices.Compact(ends)))
 }
 
 // maxEdgesShown is how many missing edges are listed: a screen's worth; 50 nodes in two halves miss 625.
@@ -235,7 +235,7 @@ func (r *Report) traffic(surveys []*survey) {
 			continue
 		}
 		for _, t := range s.traffic {
-			if slices.Contains(s.hidden, t.To) && !r.knows(t.To) {
+			if slices.Contains(s.hidden, t.To) && r.node(t.To) == nil {
 				continue // that is us, or another tool
 			}
 			r.Links = append(r.Links, t)
@@ -248,13 +248,9 @@ func (r *Report) traffic(surveys []*survey) {
 				Cause: "the other node or the network does not take what is sent: it is stopped, overloaded or slow, or something very large is on the way",
 				Fix:   "look at the other node; send less over distribution; erl +zdbbl raises the limit",
 			}
-			r.add(AreaCluster, t.From, f)
+			r.add(AreaCluster, Fail, t.From, f)
 		}
 	}
-}
-
-func (r *Report) knows(name string) bool {
-	return slices.ContainsFunc(r.Nodes, func(n NodeReport) bool { return n.Node == name })
 }
 
 // Size writes a number of bytes for people.

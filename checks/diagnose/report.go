@@ -1,10 +1,12 @@
 package diagnose
 
 import (
+	"cmp"
 	"slices"
 	"time"
 
 	"github.com/beamctl/beamctl/checks"
+	"github.com/beamctl/beamctl/checks/health"
 )
 
 // Area is what a finding is about.
@@ -17,19 +19,32 @@ const (
 	AreaProcess Area = "process"
 	AreaCrash   Area = "crash" // crash dumps, and nodes that ended
 	AreaLog     Area = "log"
+	AreaHealth  Area = "health" // a check of package health, where nothing above tells the same
+)
+
+// Level says how much a finding matters now.
+type Level string
+
+// The levels, in the order in which they are told.
+const (
+	Fail Level = "fail"
+	Warn Level = "warn" // it may become worse
+	Past Level = "past" // it was recovered from: somebody may want to know why it happened
 )
 
 // Finding is one thing that is wrong.
 type Finding struct {
-	Area Area   `json:"area"`
-	Node string `json:"node,omitempty"` // "": of the cluster, or of several
+	Area  Area   `json:"area"`
+	Level Level  `json:"level"`
+	Node  string `json:"node,omitempty"` // "": of the cluster, or of several
 	checks.Finding
 }
 
 // NodeReport is what is known of one node.
 type NodeReport struct {
 	Node      string    `json:"node"`
-	Reached   bool      `json:"reached"` // the ladder was climbed up to the last rung, or to the last but one
+	Down      string    `json:"down,omitempty"` // what whoever runs it has seen of its end
+	Reached   bool      `json:"reached"`        // the ladder was climbed up to the last rung, or to the last but one
 	Ladder    []Rung    `json:"ladder"`
 	Release   string    `json:"otp,omitempty"`
 	TickTime  string    `json:"net_ticktime,omitempty"`                   // as the node says it: 60
@@ -46,29 +61,63 @@ type Event struct {
 	What   string    `json:"what"`
 	Detail string    `json:"detail,omitempty"`
 	Bad    bool      `json:"bad"` // it is what a diagnosis looks for: a crash
+
+	Change Change `json:"-"` // of the node's life
 }
+
+// Change is what an event says of whether a node can be reached.
+type Change int
+
+// The changes.
+const (
+	NoChange Change = iota
+	Started         // its process runs
+	Ready           // it is a node of the cluster
+	Left            // its distribution has ended, or its process has
+)
 
 // Report is a diagnosis.
 type Report struct {
-	OK       bool         `json:"ok"` // nothing was found
-	Time     time.Time    `json:"time"`
-	Findings []Finding    `json:"findings"`
-	Nodes    []NodeReport `json:"nodes"`
-	Links    []Traffic    `json:"links"`
-	Parts    [][]string   `json:"partitions"` // the groups of nodes that see each other; one if all is well
-	Logs     Logs         `json:"logs"`
-	Dumps    []Dump       `json:"crash_dumps"`
-	Events   []Event      `json:"events"`
-	Millis   float64      `json:"ms"`
+	OK       bool           `json:"ok"` // nothing was found that is wrong now
+	Time     time.Time      `json:"time"`
+	Findings []Finding      `json:"findings"`
+	Nodes    []NodeReport   `json:"nodes"`
+	Links    []Traffic      `json:"links"`
+	Parts    [][]string     `json:"partitions"` // the groups of nodes that see each other; one if all is well
+	Logs     Logs           `json:"logs"`
+	Dumps    []Dump         `json:"crash_dumps"`
+	Events   []Event        `json:"events"`
+	Health   *health.Report `json:"health,omitempty"` // the matrix; nil if no node was asked
+	Millis   float64        `json:"ms"`
+
+	lives map[string]lives
 }
 
-// order sorts the findings by area, and decides.
+// order sorts the findings by level and area, and decides.
 func (r *Report) order() {
-	rank := []Area{AreaReach, AreaCluster, AreaProcess, AreaCrash, AreaLog}
-	slices.SortStableFunc(r.Findings, func(a, b Finding) int { return slices.Index(rank, a.Area) - slices.Index(rank, b.Area) })
-	r.OK = len(r.Findings) == 0
+	areas := []Area{AreaReach, AreaCluster, AreaHealth, AreaProcess, AreaCrash, AreaLog}
+	levels := []Level{Fail, Warn, Past}
+	slices.SortStableFunc(r.Findings, func(a, b Finding) int {
+		return cmp.Or(slices.Index(levels, a.Level)-slices.Index(levels, b.Level), slices.Index(areas, a.Area)-slices.Index(areas, b.Area))
+	})
+	r.OK = !slices.ContainsFunc(r.Findings, func(f Finding) bool { return f.Level != Past })
 }
 
-func (r *Report) add(area Area, node string, f *checks.Finding) {
-	r.Findings = append(r.Findings, Finding{Area: area, Node: node, Finding: *f})
+func (r *Report) add(area Area, level Level, node string, f *checks.Finding) {
+	r.Findings = append(r.Findings, Finding{Area: area, Level: level, Node: node, Finding: *f})
+}
+
+// has tells whether there is a finding in an area that is of this node, or of the cluster if it is "".
+func (r *Report) has(area Area, node string) bool {
+	return slices.ContainsFunc(r.Findings, func(f Finding) bool { return f.Area == area && f.Node == node })
+}
+
+// node returns what is known of a node of the cluster, nil if it is none.
+func (r *Report) node(name string) *NodeReport {
+	for i := range r.Nodes {
+		if r.Nodes[i].Node == name {
+			return &r.Nodes[i]
+		}
+	}
+	return nil
 }

@@ -3,10 +3,12 @@ package diagnose
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
 	"github.com/beamctl/beamctl/checks"
+	"github.com/beamctl/beamctl/checks/health"
 	"github.com/beamctl/beamctl/dist/etf"
 	"github.com/beamctl/beamctl/node"
 )
@@ -19,9 +21,10 @@ type Options struct {
 	Logs   []Source
 	Dumps  []Source
 	Events []Event
-	Known  []Finding // what whoever runs the cluster knows to be wrong
-	Since  time.Time // what logs and events say of the time before does not count
-	Hide   *Redactor // takes secrets out of what is quoted; nil: only what looks like one
+	Known  []Finding       // what whoever runs the cluster knows to be wrong
+	Since  time.Time       // what logs and events say of the time before does not count
+	Health *health.Options // for the matrix; nil: the checks are not made
+	Hide   *Redactor       // takes secrets out of what is quoted; nil: only what looks like one
 }
 
 // The defaults of Options.
@@ -42,35 +45,54 @@ func Run(ctx context.Context, n *node.Node, targets []checks.Target, opts Option
 		Time: start.UTC(), Findings: append([]Finding{}, opts.Known...), Nodes: make([]NodeReport, len(targets)), Links: []Traffic{}, Parts: [][]string{},
 		Dumps: []Dump{}, Events: []Event{},
 	}
+	r.recall(opts.Events)
 	surveys := make([]*survey, len(targets))
 	found := make([]*checks.Finding, len(targets))
+	targets = hideFates(targets, opts.Hide)
 	var wg sync.WaitGroup
-	for i, t := range targets {
-		wg.Go(func() { surveys[i], found[i] = r.Nodes[i].examine(ctx, n, t, opts) })
-	}
-	wg.Go(func() { r.Logs = scanLogs(opts.Logs, opts.Since, opts.Hide) })
+	wg.Go(func() { r.Logs = r.scanLogs(opts.Logs, opts.Since, opts.Hide) })
 	wg.Go(func() {
 		for _, d := range opts.Dumps {
 			r.Dumps = append(r.Dumps, readDump(d, opts.Hide))
 		}
 	})
+	if opts.Health != nil { // first: what follows would show in what it measures
+		r.Health = health.Run(ctx, n, targets, *opts.Health)
+	}
+	for i, t := range targets {
+		wg.Go(func() { surveys[i], found[i] = r.Nodes[i].examine(ctx, n, t, opts) })
+	}
 	wg.Wait()
 	r.witnesses(ctx, n, surveys, opts.Step)
 	for i, f := range found {
 		if f != nil {
 			r.Nodes[i].testify(f)
-			r.add(AreaReach, targets[i].Name, f)
+			r.add(AreaReach, Fail, targets[i].Name, f)
 		}
 	}
 	r.mesh(targets, surveys)
 	r.traffic(surveys)
 	r.mailboxes(surveys)
+	r.matrix(opts.Hide)
 	r.events(opts.Events, opts.Since, opts.Hide)
 	r.dumps()
 	r.logs()
 	r.order()
 	r.Millis = float64(time.Since(start).Microseconds()) / 1000
 	return r
+}
+
+// hideFates takes the secrets out of what is known of nodes' ends, in which there may be their last words.
+func hideFates(targets []checks.Target, hide *Redactor) []checks.Target {
+	targets = slices.Clone(targets)
+	for i, t := range targets {
+		if t.Down != nil {
+			down := *t.Down
+			down.Saw, down.Cause = hide.Text(down.Saw), hide.Text(down.Cause)
+			targets[i].Down = &down
+		}
+	}
+	return targets
 }
 
 func (o Options) withDefaults() Options {
@@ -96,6 +118,9 @@ func (nr *NodeReport) examine(ctx context.Context, n *node.Node, t checks.Target
 	nr.Ladder, f = climb(ctx, n, t, opts.Step)
 	nr.Reached = nr.Ladder[len(nr.Ladder)-2].Status == RungOK // applications are not needed for calls
 	if !nr.Reached {
+		if t.Down != nil {
+			nr.Down = t.Down.Saw
+		}
 		return nil, f
 	}
 	ctx, cancel := context.WithTimeout(ctx, opts.Sample+surveyTime)
@@ -140,7 +165,7 @@ func (r *Report) mailboxes(surveys []*survey) {
 			if p.Mailbox < mailboxLimit || p.Mailbox < p.Before {
 				continue
 			}
-			r.add(AreaProcess, r.Nodes[i].Node, &checks.Finding{
+			r.add(AreaProcess, Fail, r.Nodes[i].Node, &checks.Finding{
 				What:  fmt.Sprintf("%s: %s does not read its messages", r.Nodes[i].Node, p.Who()),
 				Saw:   fmt.Sprintf("%d messages in its mailbox, %d at the beginning of the sample; it is in %s", p.Mailbox, p.Before, p.Current),
 				Cause: "it waits for something else, is slower than those who send to it, or receives selectively from a long mailbox",

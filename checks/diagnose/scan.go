@@ -4,7 +4,7 @@ import "time"
 
 // Scan reads logs alone: what was logged since a time, without what hide removes. Entries without a time count as later.
 func Scan(sources []Source, since time.Time, hide *Redactor) Logs {
-	return scanLogs(sources, since, hide)
+	return (&Report{}).scanLogs(sources, since, hide)
 }
 
 // Errors is the groups of level error and above, the gravest first, and how many entries they have.

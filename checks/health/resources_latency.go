@@ -2,6 +2,7 @@ package health
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"iter"
 	"slices"
@@ -10,6 +11,7 @@ import (
 	"time"
 
 	"github.com/beamctl/beamctl/dist/etf"
+	"github.com/beamctl/beamctl/node"
 )
 
 const (
@@ -31,6 +33,7 @@ const (
 type trip struct {
 	to   *exam
 	best time.Duration // 0: it does not
+	late bool          // that is not known: the time of the whole run was up before
 }
 
 // trips go to those of the others that x's node sees: a connection is never made for it.
@@ -50,7 +53,7 @@ var trips = &fact[[]trip]{func(ctx context.Context, x *exam) ([]trip, error) {
 	}
 	err = x.times(ctx, func(yield func([]trip) bool) {
 		for i := range out {
-			if out[i].best == 0 && !yield(out[i:i+1]) {
+			if out[i].best == 0 && !out[i].late && !yield(out[i:i+1]) {
 				return
 			}
 		}
@@ -101,7 +104,12 @@ func (x *exam) time(ctx context.Context, chunk []trip, patience int) error {
 		forms[i] = try(list(steps...))
 	}
 	var answers []etf.Term
-	if err := x.eval(ctx, &answers, list(forms...)); err != nil {
+	if err := x.eval(ctx, &answers, list(forms...)); errors.Is(err, node.ErrTimeout) {
+		for i := range chunk {
+			chunk[i].late = true
+		}
+		return nil
+	} else if err != nil {
 		return err
 	}
 	for i, a := range answers[:min(len(answers), len(chunk))] {
@@ -137,7 +145,7 @@ func latency(ctx context.Context, x *exam) (Cell, error) {
 			if t.best > x.limits.Latency {
 				slow = append(slow, fmt.Sprintf("%.0f ms to %s", millis(t.best), t.to.t.Name))
 			}
-		case answers(ctx, t.to) && sees(ctx, t.to, x):
+		case !t.late && answers(ctx, t.to) && sees(ctx, t.to, x):
 			mute = append(mute, t.to.t.Name)
 		}
 	}

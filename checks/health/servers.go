@@ -230,7 +230,7 @@ func servers(ctx context.Context, x *exam) (Cell, error) {
 	if err != nil {
 		return Cell{}, x.failed(err, "erlang:process_info/2", "")
 	}
-	var hung, busy []string
+	var hung, busy, suspended []string
 	for _, s := range all.busy {
 		waiting := ""
 		if s.last.waiting > 0 {
@@ -238,7 +238,7 @@ func servers(ctx context.Context, x *exam) (Cell, error) {
 		}
 		switch {
 		case s.last.status == etf.Term(etf.Atom("suspended")) || strings.HasPrefix(s.in(), "sys:suspend"):
-			hung = append(hung, s.is()+" is suspended"+waiting)
+			suspended = append(suspended, s.is()+" is suspended"+waiting)
 		case s.last.reductions-s.first.reductions < restless:
 			hung = append(hung, s.is()+" hangs in "+s.in()+waiting)
 		case s.last.waiting > 0:
@@ -246,9 +246,14 @@ func servers(ctx context.Context, x *exam) (Cell, error) {
 		}
 	}
 	switch {
+	case len(suspended) > 0 && len(hung) == 0:
+		return Cell{}, &checks.Finding{
+			Saw: listed(append(suspended, busy...)), Cause: "somebody has suspended it (sys:suspend/1, a debugger), and it answers nobody until it is resumed",
+			Fix: "sys:resume/1, by who has suspended it",
+		}
 	case len(hung) > 0:
 		return Cell{}, &checks.Finding{
-			Saw:   listed(append(hung, busy...)),
+			Saw:   listed(slices.Concat(hung, suspended, busy)),
 			Cause: fmt.Sprintf("it has been in one callback for at least %v and answers nobody meanwhile", x.limits.Answer),
 		}
 	case len(busy) > 0:

@@ -45,13 +45,16 @@ func rank(s Status) int {
 // manyNodes is how many nodes are named before they are only counted.
 const manyNodes = 4
 
-// What names the check and the nodes.
-func (f *Complaint) What() string {
+// Who names the nodes.
+func (f *Complaint) Who() string {
 	if len(f.Nodes) <= manyNodes {
-		return strings.Join(f.Nodes, ", ") + " " + f.Cell.Check
+		return strings.Join(f.Nodes, ", ")
 	}
-	return fmt.Sprintf("%s and %d more %s", strings.Join(f.Nodes[:manyNodes-1], ", "), len(f.Nodes)-manyNodes+1, f.Cell.Check)
+	return fmt.Sprintf("%s and %d more", strings.Join(f.Nodes[:manyNodes-1], ", "), len(f.Nodes)-manyNodes+1)
 }
+
+// What names the check and the nodes.
+func (f *Complaint) What() string { return f.Who() + " " + f.Cell.Check }
 
 // Finding says it in the form in which beamctl tells what is wrong.
 func (f *Complaint) Finding() *checks.Finding {

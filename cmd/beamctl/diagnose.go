@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -23,6 +24,7 @@ import (
 // diagnosis is what is to be diagnosed, and how.
 type diagnosis struct {
 	at     attachment
+	from   string // of which nodes to attach: those that this one sees
 	logs   []string
 	dumps  []string
 	since  string
@@ -53,28 +55,40 @@ func (a *app) diagnoseCmd() *cobra.Command {
 
 Of the nodes that it reaches it tells which processes cost most (memory, reductions over a sample, unread messages), which pairs
 of nodes do not see each other and why, and which links are busy. In logs (of OTP, Elixir, lager, RabbitMQ) it groups and counts what
-they complain of; of crash dumps it tells the slogan and what was large. Nothing is loaded on a node.
+they complain of; of crash dumps it tells the slogan and what was large. And it makes all the checks of health, and tells what they
+found unless it has told that already. Nothing is loaded on a node.
+
+What is wrong now is told first, then what may become worse, then what was recovered from: a crash after which the node was started again. What
+follows from restarts and guests is left out.
 
 The nodes are those of the cluster, with its logs, crash dumps and events; or those of --attach. With --log and --dump alone it only reads these
-files. The exit code is 0 if nothing was found and 1 if something was. --timeout is what one rung may take (2s).`,
+files. The exit code is 0 if nothing was found that is wrong now, else 1. --timeout is what one rung may take (2s).`,
 		Example: `  beamctl diagnose
   beamctl diagnose -o html > report.html
   beamctl diagnose --bundle incident.tar.gz
   beamctl diagnose --attach rabbit@h1,rabbit@h2 --cookie-file /var/lib/rabbitmq/.erlang.cookie
+  beamctl diagnose --attach-from rabbit@h1      # and all the nodes that it sees
   beamctl diagnose --attach ejabberd@h1=10.0.0.5:25672 --log /var/log/ejabberd/ejabberd.log --since 1h
   beamctl diagnose --dump erl_crash.dump`,
 		Args:        noArgs,
 		Annotations: map[string]string{annotationOutputs: "table json html"},
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if err := p.prepare(a); err != nil {
-				return err
-			}
+			p.opts.Step, a.timeout = a.timeout, 0 // it is not for the whole
 			ctx, cancel := a.context(cmd.Context(), 0)
 			defer cancel()
-			return a.diagnose(ctx, &p)
+			n, err := node.Start(node.Config{})
+			if err != nil {
+				return err
+			}
+			defer n.Close() //nolint:errcheck,contextcheck // nothing to lose; it has a deadline of its own
+			if err := p.prepare(ctx, a, n); err != nil {
+				return err
+			}
+			return a.diagnose(ctx, n, &p)
 		},
 	}
 	p.at.attachFlag(cmd.Flags())
+	attachFromFlag(cmd.Flags(), &p.from)
 	p.at.cookieFlag(cmd.Flags())
 	f := cmd.Flags()
 	f.StringArrayVar(&p.logs, "log", nil, "a log to read, of nodes that beamctl did not start; may be given again")
@@ -93,7 +107,7 @@ const (
 )
 
 // prepare finds out what the flags mean.
-func (p *diagnosis) prepare(a *app) error {
+func (p *diagnosis) prepare(ctx context.Context, a *app, n *node.Node) error {
 	var err error
 	if p.opts.Since, err = parseSince(p.since); err != nil {
 		return err
@@ -104,12 +118,18 @@ func (p *diagnosis) prepare(a *app) error {
 	if p.opts.Sample < time.Millisecond || p.opts.Sample > maxSample {
 		return usagef("--sample %v: 1ms to %v", p.opts.Sample, maxSample)
 	}
-	p.opts.Step, a.timeout = a.timeout, 0 // it is not for the whole
 	switch {
+	case p.from != "" && len(p.at.nodes) > 0:
+		return usagef("--attach names all nodes, --attach-from one that knows them: give one or the other")
+	case p.from != "":
+		p.targets, err = p.at.neighbours(ctx, n, p.from, cmp.Or(p.opts.Step, diagnose.DefaultStep))
 	case len(p.at.nodes) > 0:
 		p.targets, err = p.at.targets()
 	case len(p.logs)+len(p.dumps) == 0:
-		err = p.cluster(a)
+		err = p.cluster(ctx, a)
+	}
+	if err == nil && len(p.targets) > 0 {
+		p.health(a)
 	}
 	if err != nil {
 		return err
@@ -150,7 +170,7 @@ func (p *diagnosis) dump(node, name, path string) {
 }
 
 // cluster takes all that there is of the cluster that the flags mean, whether it runs or not.
-func (p *diagnosis) cluster(a *app) error {
+func (p *diagnosis) cluster(ctx context.Context, a *app) error {
 	c, err := launcher.Find(a.where())
 	if err != nil {
 		return err
@@ -161,6 +181,7 @@ func (p *diagnosis) cluster(a *app) error {
 		if p.targets, err = c.Targets(); err != nil {
 			return err
 		}
+		c.Explain(ctx, p.targets)
 	case launcher.Skewed: // its nodes are not known
 		_, err = launcher.Open(a.where())
 		return err
@@ -181,12 +202,32 @@ func (p *diagnosis) cluster(a *app) error {
 		p.files = append(p.files, diagnose.File{Name: launcher.ConfigName, Form: diagnose.Text, Open: opener(config)})
 	}
 	p.secrets = c.Secrets()
-	return c.Events(context.Background(), launcher.EventConfig{}, func(e launcher.Event) error {
+	return c.Events(ctx, launcher.EventConfig{}, func(e launcher.Event) error {
 		p.opts.Events = append(p.opts.Events, diagnose.Event{
-			Time: e.Time, Node: e.Node, What: string(e.Stage), Detail: e.Detail, Bad: e.Stage == launcher.StageCrashed,
+			Time: e.Time, Node: e.Node, What: string(e.Stage), Detail: e.Detail, Bad: e.Stage == launcher.StageCrashed, Change: changes[e.Stage],
 		})
 		return nil
 	})
+}
+
+// changes are the stages at which a node comes or goes.
+var changes = map[launcher.Stage]diagnose.Change{
+	launcher.StageStarted: diagnose.Started, launcher.StageReady: diagnose.Ready,
+	launcher.StageLeft: diagnose.Left, launcher.StageExited: diagnose.Left, launcher.StageCrashed: diagnose.Left, launcher.StageStopped: diagnose.Left,
+}
+
+// health has the checks of health made, too. A configuration that cannot be read may be what is wrong: then they are made without it.
+func (p *diagnosis) health(a *app) {
+	opts, err := a.healthOptions(&healthFlags{at: p.at, attachFrom: p.from, config: os.Getenv("BEAMCTL_CONFIG")})
+	if err != nil && !errors.Is(err, launcher.ErrNotRunning) {
+		p.opts.Known = append(p.opts.Known, diagnose.Finding{Area: diagnose.AreaHealth, Level: diagnose.Warn, Finding: checks.Finding{
+			What: "the configuration of health cannot be used", Saw: err.Error(), Cause: "its limits and probes are not known", Fix: "beamctl health says the same; correct the file", Err: err,
+		}})
+		opts = health.Options{}
+	}
+	opts.Log = nil // the logs are read whole
+	opts.PerNode = p.opts.Step
+	p.opts.Health = &opts
 }
 
 func exists(path string) bool {
@@ -207,20 +248,16 @@ func stateFindings(r *launcher.Record) []diagnose.Finding {
 		f.Cause, f.Fix = "the supervisor was killed", "clear away what it left: beamctl stop, or beamctl clean"
 	case launcher.Failed:
 	}
-	return []diagnose.Finding{{Area: diagnose.AreaCluster, Finding: f}}
+	return []diagnose.Finding{{Area: diagnose.AreaCluster, Level: diagnose.Fail, Finding: f}}
 }
 
 // diagnose finds out what is wrong, shows it, and bundles it.
-func (a *app) diagnose(ctx context.Context, p *diagnosis) error {
-	n, err := node.Start(node.Config{})
-	if err != nil {
-		return err
-	}
-	defer n.Close() //nolint:errcheck,contextcheck // nothing to lose; it has a deadline of its own
+func (a *app) diagnose(ctx context.Context, n *node.Node, p *diagnosis) error {
 	r := diagnose.Run(ctx, n, p.targets, p.opts)
 	if err := ctx.Err(); err != nil {
 		return context.Cause(ctx)
 	}
+	var err error
 	switch a.output {
 	case "json":
 		err = a.json(r)
@@ -230,7 +267,7 @@ func (a *app) diagnose(ctx context.Context, p *diagnosis) error {
 		err = a.showDiagnosis(r)
 	}
 	if err == nil && p.bundle != "" {
-		err = a.writeBundle(ctx, n, p, r)
+		err = a.writeBundle(p, r)
 	}
 	if err == nil && !r.OK {
 		err = errFailed
@@ -239,12 +276,8 @@ func (a *app) diagnose(ctx context.Context, p *diagnosis) error {
 }
 
 // writeBundle writes the archive, which appears under its name when it is complete.
-func (a *app) writeBundle(ctx context.Context, n *node.Node, p *diagnosis, r *diagnose.Report) error {
-	opts, err := a.healthOptions(&healthFlags{at: p.at})
-	if err != nil {
-		opts = health.Options{} // no cluster, or a configuration that may be what is wrong
-	}
-	matrix, err := json.MarshalIndent(health.Run(ctx, n, p.targets, opts), "", "  ")
+func (a *app) writeBundle(p *diagnosis, r *diagnose.Report) error {
+	matrix, err := json.MarshalIndent(r.Health, "", "  ")
 	if err != nil {
 		return err
 	}

@@ -25,7 +25,11 @@ func (a *app) showDiagnosis(r *diagnose.Report) error {
 		}
 	}
 	if r.OK {
-		a.say("%s in %d nodes, %d logs and %d crash dumps", paint(a.color(a.errTTY), green, "nothing found"), len(r.Nodes), len(r.Logs.Files), len(r.Dumps))
+		nothing := "nothing found"
+		if len(r.Findings) > 0 {
+			nothing = "nothing is wrong now"
+		}
+		a.say("%s in %d nodes, %d logs and %d crash dumps", paint(a.color(a.errTTY), green, nothing), len(r.Nodes), len(r.Logs.Files), len(r.Dumps))
 	}
 	return nil
 }
@@ -59,7 +63,9 @@ func (p *diagnosisPrinter) nodes() error {
 		n := &p.r.Nodes[i]
 		state := paint(p.on, green, "reached")
 		for _, rung := range n.Ladder {
-			if rung.Status == diagnose.RungFail {
+			if n.Down != "" {
+				state = paint(p.on, red, "down")
+			} else if rung.Status == diagnose.RungFail {
 				state = paint(p.on, red, "FAIL at "+rung.Name)
 			}
 		}
@@ -72,11 +78,11 @@ func (p *diagnosisPrinter) nodes() error {
 	return p.section([]string{"NODE", "LADDER", "OTP", "PROCESSES", "SEES"}, rows)
 }
 
-// ladders shows every rung of the nodes on whose ladder one broke.
+// ladders shows every rung of the nodes on whose ladder one broke, unless it is known why.
 func (p *diagnosisPrinter) ladders() error {
 	for i := range p.r.Nodes {
 		n := &p.r.Nodes[i]
-		if !slices.ContainsFunc(n.Ladder, func(r diagnose.Rung) bool { return r.Status == diagnose.RungFail }) {
+		if n.Down != "" || !slices.ContainsFunc(n.Ladder, func(r diagnose.Rung) bool { return r.Status == diagnose.RungFail }) {
 			continue
 		}
 		var rows [][]string
@@ -113,7 +119,7 @@ func (p *diagnosisPrinter) partitions() error {
 
 func (p *diagnosisPrinter) logs() error {
 	var rows [][]string
-	groups := p.r.Logs.Groups
+	groups := slices.DeleteFunc(slices.Clone(p.r.Logs.Groups), func(g diagnose.Group) bool { return g.Due == g.Count })
 	for i := range groups[:min(len(groups), shownGroups)] {
 		g := &groups[i]
 		last := "-"
@@ -186,7 +192,7 @@ func (p *diagnosisPrinter) links() error {
 func (p *diagnosisPrinter) findings() error {
 	for i := range p.r.Findings {
 		f := p.r.Findings[i].Finding
-		f.What = paint(p.on, red, f.What)
+		f.What = paint(p.on, levelColors[p.r.Findings[i].Level], f.What)
 		p.gap()
 		if _, err := fmt.Fprintln(p.w, f.Error()); err != nil {
 			return err
@@ -194,3 +200,5 @@ func (p *diagnosisPrinter) findings() error {
 	}
 	return nil
 }
+
+var levelColors = map[diagnose.Level]color{diagnose.Fail: red, diagnose.Warn: yellow, diagnose.Past: dim}

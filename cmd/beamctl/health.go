@@ -14,7 +14,6 @@ import (
 
 	"github.com/beamctl/beamctl/checks"
 	"github.com/beamctl/beamctl/checks/health"
-	"github.com/beamctl/beamctl/dist/etf"
 	"github.com/beamctl/beamctl/launcher"
 	"github.com/beamctl/beamctl/node"
 )
@@ -63,7 +62,7 @@ If a cell is FAIL the exit code is 1; with --fail-on warn, also if one is WARN. 
 	}
 	f := cmd.Flags()
 	h.at.attachFlag(f)
-	f.StringVar(&h.attachFrom, "attach-from", "", "a node that beamctl did not start, name@host[=address:port]: it and the nodes that it sees")
+	attachFromFlag(f, &h.attachFrom)
 	h.at.cookieFlag(f)
 	f.StringVarP(&h.config, "config", "f", os.Getenv("BEAMCTL_CONFIG"), "file with thresholds and probes (default: the nearest beamctl.yaml; $BEAMCTL_CONFIG)")
 	f.StringSliceVar(&h.only, "only", nil, "only these checks or groups of checks")
@@ -164,7 +163,7 @@ func (a *app) examine(ctx context.Context, n *node.Node, h *healthFlags, opts he
 	var err error
 	switch {
 	case h.attachFrom != "":
-		targets, err = a.neighbours(ctx, n, h, opts.PerNode)
+		targets, err = h.at.neighbours(ctx, n, h.attachFrom, opts.PerNode)
 	case len(h.at.nodes) > 0:
 		targets, err = h.at.targets()
 	default:
@@ -178,30 +177,6 @@ func (a *app) examine(ctx context.Context, n *node.Node, h *healthFlags, opts he
 		return nil, context.Cause(ctx)
 	}
 	return report, nil
-}
-
-// neighbours are a node and those that it sees.
-func (a *app) neighbours(ctx context.Context, n *node.Node, h *healthFlags, within time.Duration) ([]checks.Target, error) {
-	at := h.at
-	at.nodes = []string{h.attachFrom}
-	targets, err := at.targets()
-	if err != nil {
-		return nil, err
-	}
-	one := targets[0]
-	if err := n.AddPeer(one.Peer()); err != nil {
-		return nil, err
-	}
-	ctx, cancel := context.WithTimeout(ctx, within)
-	defer cancel()
-	var seen []etf.Atom
-	if err := n.CallInto(ctx, one.Name, &seen, "erlang", "nodes", etf.Atom("visible")); err != nil {
-		return nil, checks.CallFailed(one, err)
-	}
-	for _, name := range seen {
-		targets = append(targets, checks.Target{Name: string(name), Cookie: one.Cookie, TLS: one.TLS})
-	}
-	return targets, nil
 }
 
 // tellHealth writes a report in the form that the flags ask for.

@@ -7,11 +7,13 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/spf13/pflag"
 
 	"github.com/beamctl/beamctl/checks"
 	"github.com/beamctl/beamctl/dist"
+	"github.com/beamctl/beamctl/dist/etf"
 	"github.com/beamctl/beamctl/launcher"
 	"github.com/beamctl/beamctl/node"
 )
@@ -57,6 +59,33 @@ func (at *attachment) secure() (*tls.Config, error) {
 
 func (at *attachment) attachFlag(f *pflag.FlagSet) {
 	f.StringSliceVar(&at.nodes, "attach", nil, "nodes that beamctl did not start: name@host, or name@host=address:port of its distribution listener")
+}
+
+func attachFromFlag(f *pflag.FlagSet, from *string) {
+	f.StringVar(from, "attach-from", "", "a node that beamctl did not start, name@host[=address:port]: it and the nodes that it sees")
+}
+
+// neighbours are a node and those that it sees.
+func (at attachment) neighbours(ctx context.Context, n *node.Node, from string, within time.Duration) ([]checks.Target, error) {
+	at.nodes = []string{from}
+	targets, err := at.targets()
+	if err != nil {
+		return nil, err
+	}
+	one := targets[0]
+	if err := n.AddPeer(one.Peer()); err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, within)
+	defer cancel()
+	var seen []etf.Atom
+	if err := n.CallInto(ctx, one.Name, &seen, "erlang", "nodes", etf.Atom("visible")); err != nil {
+		return nil, checks.CallFailed(one, err)
+	}
+	for _, name := range seen {
+		targets = append(targets, checks.Target{Name: string(name), Cookie: one.Cookie, TLS: one.TLS})
+	}
+	return targets, nil
 }
 
 // cookie reads the cookie for attached nodes.
