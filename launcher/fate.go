@@ -120,8 +120,8 @@ func (f *fate) finding() *checks.Finding {
 		found.Saw = fmt.Sprintf("starting since %s (pid %d)", at, f.Pid)
 		found.Cause, found.Fix = "it boots, and has not joined the cluster yet", "wait for it; beamctl logs -f "+short+" shows what it does"
 	case nodePaused:
-		found.What = f.Node + " does not answer: its process is stopped"
-		found.Saw = fmt.Sprintf("process %d is stopped (state T)", f.Pid)
+		found.What = f.Node + " stands still"
+		found.Saw = fmt.Sprintf("it does not answer: its process %d is stopped (state T)", f.Pid)
 		found.Cause, found.Fix = "somebody has sent it SIGSTOP, or a debugger holds it", fmt.Sprintf("let it go on: kill -CONT %d", f.Pid)
 	}
 	return found
