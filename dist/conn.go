@@ -51,6 +51,7 @@ type Conn struct {
 	recv        Receiver
 	tickTime    time.Duration
 	seq         atomic.Uint64
+	pacer       pacer
 	reads       atomic.Uint64
 	loops       sync.WaitGroup
 	loopsMu     sync.Mutex
@@ -293,6 +294,10 @@ func (c *Conn) read() error {
 		payload, err := ParseControl(msg, &ctl)
 		if err != nil {
 			return err
+		}
+		if number, ok := c.probed(&ctl); ok {
+			c.pacer.answered(number)
+			continue
 		}
 		ctl.Owned = owned
 		if err := c.recv.Receive(c, &ctl, payload); err != nil {

@@ -316,7 +316,7 @@ func TestTickIsAnswered(t *testing.T) {
 				require.NoError(t, p.WriteFrame(nil))
 			}
 			synctest.Wait()
-			require.Positive(t, len(ticks))
+			require.NotEmpty(t, ticks)
 			for range len(ticks) {
 				<-ticks
 			}

@@ -43,6 +43,7 @@ func (c *Conn) transmit(ctx context.Context, ctl *Control, payload []byte, how m
 	if len(payload) > fragmentSize {
 		return c.sendFragments(ctx, bp, ctl, payload)
 	}
+	c.pacer.small.Add(1)
 	b := append((*bp)[:0], 0, 0, 0, 0, version, tagHeader, headerNoAtoms)
 	b, err := AppendControl(b, ctl)
 	if err != nil {
@@ -82,27 +83,16 @@ func (c *Conn) sendThrough(ctx context.Context, bp *[]byte, ctl *Control, payloa
 }
 
 func (c *Conn) sendFragments(ctx context.Context, bp *[]byte, ctl *Control, payload []byte) error {
-	seq := c.seq.Add(1)
-	num := uint64((len(payload) + fragmentSize - 1) / fragmentSize) //nolint:gosec // not negative
-	header := func(b []byte, tag byte, n uint64) []byte {
-		b = append(b[:0], 0, 0, 0, 0, version, tag)
-		return binary.BigEndian.AppendUint64(binary.BigEndian.AppendUint64(b, seq), n)
-	}
-	b, err := AppendControl(append(header(*bp, tagFirstFrag, num), headerNoAtoms), ctl)
+	control, err := AppendControl([]byte{headerNoAtoms}, ctl)
 	if err != nil {
 		return err
 	}
-	for n := num; n > 0; n-- {
-		if n < num {
-			b = header(b, tagNextFrag, n)
-		}
-		part := payload[:min(fragmentSize, len(payload))]
-		payload = payload[len(part):]
-		*bp = b
-		binary.BigEndian.PutUint32(b, uint32(len(b)+len(part)-frameLen)) //nolint:gosec // fragmentSize and some
-		if err := c.write(ctx, b, part, givingWay); err != nil {
-			if n < num && ctx.Err() != nil {
-				c.finishFragments(context.WithoutCancel(ctx), seq, n, part, payload)
+	left := uint64((len(payload) + fragmentSize - 1) / fragmentSize) //nolint:gosec // not negative
+	m := fragments{seq: c.seq.Add(1), left: left, tag: tagFirstFrag, head: control, rest: payload, paced: left > maxAhead && c.answersProbes()}
+	for m.left > 0 {
+		if err := c.sendFragment(ctx, bp, &m); err != nil {
+			if m.tag == tagNextFrag && ctx.Err() != nil {
+				c.finishFragments(context.WithoutCancel(ctx), m)
 			}
 			return err
 		}
@@ -110,20 +100,51 @@ func (c *Conn) sendFragments(ctx context.Context, bp *[]byte, ctl *Control, payl
 	return nil
 }
 
+// fragments are what is left of a message.
+type fragments struct {
+	seq   uint64
+	left  uint64 // how many; they are numbered downwards
+	tag   byte
+	head  []byte // stands before the first one
+	rest  []byte
+	paced bool // see pacer
+}
+
+// sendFragment sends the next fragment, built in the pooled buffer.
+func (c *Conn) sendFragment(ctx context.Context, bp *[]byte, m *fragments) error {
+	b := (*bp)[:0]
+	if m.paced {
+		number, ask, err := c.pacer.pace(ctx, c)
+		if err == nil && ask {
+			b, err = c.appendProbe(b, number)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	start := len(b)
+	b = append(b, 0, 0, 0, 0, version, m.tag)
+	b = binary.BigEndian.AppendUint64(b, m.seq)
+	b = binary.BigEndian.AppendUint64(b, m.left)
+	b = append(b, m.head...)
+	*bp = b
+	part := m.rest[:min(fragmentSize, len(m.rest))]
+	binary.BigEndian.PutUint32(b[start:], uint32(len(b)-start+len(part)-frameLen)) //nolint:gosec // fragmentSize and some
+	if err := c.write(ctx, b, part, givingWay); err != nil {
+		return err
+	}
+	m.tag, m.head, m.rest = tagNextFrag, nil, m.rest[len(part):]
+	m.left--
+	return nil
+}
+
 // finishFragments sends the rest of a message whose sender has stopped waiting: the peer would keep the unfinished
 // sequence until the connection ends. The goroutine belongs to the connection and ends with it.
-func (c *Conn) finishFragments(ctx context.Context, seq, n uint64, part, rest []byte) {
-	rest = append(append([]byte(nil), part...), rest...)
+func (c *Conn) finishFragments(ctx context.Context, m fragments) {
+	m.rest = append([]byte(nil), m.rest...)
 	c.goLoop(func() {
-		for ; n > 0; n-- {
-			b := binary.BigEndian.AppendUint64([]byte{0, 0, 0, 0, version, tagNextFrag}, seq)
-			b = binary.BigEndian.AppendUint64(b, n)
-			part := rest[:min(fragmentSize, len(rest))]
-			rest = rest[len(part):]
-			binary.BigEndian.PutUint32(b, uint32(len(b)+len(part)-frameLen)) //nolint:gosec // fragmentSize and some
-			if c.write(ctx, b, part, givingWay) != nil {
-				return // the connection is over
-			}
+		var b []byte
+		for m.left > 0 && c.sendFragment(ctx, &b, &m) == nil { // fails only when the connection is over
 		}
 	})
 }
