@@ -131,7 +131,7 @@ type Health struct {
 
 // ResolveHealth reads the measures and probes of a configuration, and nothing else of it. Errors: as [Resolve].
 func ResolveHealth(src Sources) (*Health, error) {
-	_, file, err := src.place()
+	dir, file, err := src.place()
 	if err != nil {
 		return nil, err
 	}
@@ -148,6 +148,11 @@ func ResolveHealth(src Sources) (*Health, error) {
 		}
 	}
 	h, faults := r.config.Health.resolve()
+	for i := range h.Probes {
+		if _, text := r.config.Health.Probes[i].Call.(string); !text && isFile(dir, "mix.exs") { // a text is in its own syntax
+			h.Probes[i].Elixir = true
+		}
+	}
 	for _, f := range faults {
 		errs = multierror.Append(errs, &ConfigError{Where: r.from(f.key), Key: f.key, Text: f.text})
 	}
@@ -217,7 +222,7 @@ func (c *ProbeConfig) resolve() (health.Probe, []fault) {
 	if err != nil {
 		add(".call", "%v", err)
 	}
-	p.Steps = steps
+	p.Steps, p.Elixir = steps, elixir || len(steps) > 0 && strings.HasPrefix(string(steps[len(steps)-1].Module), "Elixir.")
 	pattern := func(key, text string, parse func(string) (etf.Term, error), make func(string, etf.Term) health.Expectation) {
 		if text == "" {
 			return

@@ -281,6 +281,31 @@ func TestInitWritesWhatWasDetected(t *testing.T) {
 	}
 }
 
+// TestProbeLanguage: a result is shown in the syntax of the call; where that has none, in the project's.
+func TestProbeLanguage(t *testing.T) {
+	probes := `
+health:
+  probes:
+    - {name: erlang, call: "m:f()"}
+    - {name: elixir, call: "M.f()"}
+    - {name: listed, call: [m, f, []]}
+    - {name: module, call: ["Elixir.M", f, []]}
+`
+	for _, c := range []struct {
+		files  map[string]string
+		elixir []bool
+	}{
+		{map[string]string{ConfigName: probes}, []bool{false, true, false, true}},
+		{map[string]string{ConfigName: probes, "mix.exs": mixExs}, []bool{false, true, true, true}},
+	} {
+		h, err := ResolveHealth(Sources{Dir: project(t, c.files)})
+		require.NoError(t, err)
+		for i, p := range h.Probes {
+			assert.Equal(t, c.elixir[i], p.Elixir, p.Name)
+		}
+	}
+}
+
 // What decides where Mix puts its results is a setting like others, and shown.
 func TestMixEnvIsASetting(t *testing.T) {
 	dir := project(t, map[string]string{"mix.exs": mixExs})

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/beamctl/beamctl/checks"
 )
 
 // Group is what a check is about.
@@ -51,7 +53,7 @@ func Select(all []*Check, only, skip []string) ([]*Check, error) {
 	}
 	for _, name := range slices.Concat(only, skip) {
 		if !slices.ContainsFunc(all, func(c *Check) bool { return named(c, []string{name}) }) {
-			return nil, fmt.Errorf("%w: %q (there are %s)", ErrNoCheck, name, strings.Join(names(all), ", "))
+			return nil, unknown(all, name)
 		}
 	}
 	var out []*Check
@@ -66,18 +68,20 @@ func Select(all []*Check, only, skip []string) ([]*Check, error) {
 	return out, nil
 }
 
-// names returns the names of the groups and of the checks.
-func names(all []*Check) []string {
-	var out []string
+// unknown is the ErrNoCheck for a name.
+func unknown(all []*Check, name string) error {
+	var groups, names []string
 	for _, c := range all {
-		if !slices.Contains(out, string(c.Group)) {
-			out = append(out, string(c.Group))
+		if !slices.Contains(groups, string(c.Group)) {
+			groups = append(groups, string(c.Group))
 		}
+		names = append(names, c.Name)
 	}
-	for _, c := range all {
-		out = append(out, c.Name)
+	meant := ""
+	if near := checks.Nearest(name, slices.Concat(groups, names)); near != "" {
+		meant = fmt.Sprintf(": did you mean %s?", near)
 	}
-	return out
+	return fmt.Errorf("%w: %q%s\n  groups  %s\n  checks  %s", ErrNoCheck, name, meant, strings.Join(groups, ", "), strings.Join(names, ", "))
 }
 
 // ok is the cell of a check that found nothing wrong.

@@ -19,6 +19,7 @@ type Probe struct {
 	Name    string
 	Steps   []etf.Call // of all but the last the result has to be {ok, P}; P takes the place of each etf.Any in the next one's arguments
 	Expect  []Expectation
+	Elixir  bool          // it is written in Elixir's syntax, in which its result is shown, too
 	Once    bool          // ask only the first node that can be asked
 	Timeout time.Duration // of the chain; 0: what the run has
 }
@@ -63,24 +64,42 @@ func (p *Probe) judge(ctx context.Context, x *exam) (Cell, error) {
 	if err != nil {
 		return Cell{}, err
 	}
-	shown := etf.FormatOptions{MaxBytes: maxShown}.Format(result)
-	for _, e := range p.Expect {
-		if !e.Met(result) {
-			return Cell{}, &checks.Finding{Saw: shown, Cause: "expected: " + e.Text}
-		}
-	}
-	c, _ := ok("%s", shown)
+	c, _ := ok("%s", p.show(result))
 	if v, isNumber := number(result); isNumber {
 		c.Values = map[string]float64{"value": v}
 	}
+	for _, e := range p.Expect {
+		if !e.Met(result) {
+			c.Status, c.Cause = Fail, "expected: "+e.Text
+			break
+		}
+	}
 	return c, nil
+}
+
+// show writes a term in the probe's language.
+func (p *Probe) show(t etf.Term) string {
+	o := etf.FormatOptions{MaxBytes: maxShown}
+	if p.Elixir {
+		return o.FormatElixir(t)
+	}
+	return o.Format(t)
+}
+
+// function names the function of a step in the probe's language.
+func (p *Probe) function(step etf.Call) string {
+	between := ":"
+	if p.Elixir {
+		between = "."
+	}
+	return fmt.Sprintf("%s%s%s/%d", p.show(step.Module), between, etf.Format(step.Function), len(step.Args))
 }
 
 // ask makes the calls of the chain.
 func (p *Probe) ask(ctx context.Context, x *exam) (etf.Term, error) {
 	var fed, result etf.Term
 	for i, step := range p.Steps {
-		name := fmt.Sprintf("%s:%s/%d", etf.Format(step.Module), etf.Format(step.Function), len(step.Args))
+		name := p.function(step)
 		args := step.Args
 		if i > 0 {
 			args = etf.Fill(etf.List(step.Args), fed).(etf.List)
@@ -94,7 +113,7 @@ func (p *Probe) ask(ctx context.Context, x *exam) (etf.Term, error) {
 		ok, isTuple := result.(etf.Tuple)
 		if !isTuple || len(ok) != 2 || ok[0] != etf.Term(etf.Atom("ok")) {
 			return nil, &checks.Finding{
-				Saw:   name + " returned " + etf.FormatOptions{MaxBytes: maxShown}.Format(result),
+				Saw:   name + " returned " + p.show(result),
 				Cause: fmt.Sprintf("step %d of the chain has to return {ok, P}, of which P goes into the next", i+1),
 			}
 		}

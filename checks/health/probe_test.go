@@ -70,6 +70,8 @@ func TestProbes(t *testing.T) {
 		{health.Probe{Name: "short", Steps: call(t, `lists:seq(1, 9)`), Expect: many(health.OfLength(within(t, "3")))}, fail, "", "expected: length 3"},
 		{health.Probe{Name: "of-type", Steps: call(t, `erlang:self()`), Expect: many(ofType(t, "pid"))}, fine, "<", ""},
 		{health.Probe{Name: "of-another", Steps: call(t, `erlang:self()`), Expect: many(ofType(t, "atom"))}, fail, "<", "expected: type atom"},
+		{health.Probe{Name: "elixir", Elixir: true, Steps: call(t, `:gen_server.call(:till, %{a: nil})`), Expect: many(equals(t, `1`))}, fail, "%{a: nil}", "expected: equals 1"},
+		{health.Probe{Name: "elixir-raises", Elixir: true, Steps: call(t, `Nosuch.Thing.go(1)`)}, fail, "Nosuch.Thing.go/1: ", "exception"},
 		{health.Probe{Name: "anything", Steps: call(t, `:erlang.node()`)}, fine, "@127.0.0.1", ""},
 		{health.Probe{Name: "chain", Steps: call(t, `supervisor:get_childspec(shop_sup, till)`, `maps:get(id, _)`), Expect: many(equals(t, `till`))}, fine, "till", ""},
 		{health.Probe{Name: "broken-chain", Steps: call(t, `supervisor:get_childspec(shop_sup, mill)`, `maps:get(id, _)`)}, fail, "{error,not_found}", "step 1"},
@@ -85,6 +87,9 @@ func TestProbes(t *testing.T) {
 				assert.Contains(t, cell.Saw, p.saw)
 				assert.Contains(t, cell.Cause, p.cause)
 				assert.Equal(t, p.want == fail, cell.Fix != "")
+				if p.Name == "in-range" || p.Name == "out-of-range" {
+					assert.Equal(t, map[string]float64{"value": 7}, cell.Values, "met or not, it was measured")
+				}
 			}
 		})
 	}

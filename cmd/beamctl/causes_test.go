@@ -118,6 +118,10 @@ func TestCauses(t *testing.T) {
 		assert.Contains(t, about(r, diagnose.AreaHealth, ""), "node1@127.0.0.1, node2@127.0.0.1, node3@127.0.0.1: the check number fails")
 		require.NotNil(t, r.Health)
 		assert.Len(t, r.Health.Rows, 3)
+		assert.Contains(t, w.run("health", "-o", "junit", "--only", "probes").out, `message="7; expected: range &gt;8"`)
+		assert.Contains(t, w.run("health", "-o", "prometheus", "--only", "probes").out, `beamctl_number_value{node="node1@127.0.0.1"} 7`)
+		word := cell(t, r.Health, "node1@127.0.0.1", "word")
+		assert.Equal(t, `:"node1@127.0.0.1"`, word.Saw, "in the probe's own syntax")
 		page := w.run("diagnose", "-o", "html", "--sample", "50ms").out
 		assert.Contains(t, page, "fail: kv_store is suspended")
 		w.inNode(`erpc:call('node3@127.0.0.1', sys, resume, [kv_store])`)

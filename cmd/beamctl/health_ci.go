@@ -51,7 +51,7 @@ func healthJUnit(w io.Writer, r *health.Report, failOn health.Status) error {
 			switch {
 			case fails(&c, failOn):
 				s.Failures++
-				one.Failure = &junitMessage{Message: c.Saw, Type: string(c.Status), Text: c.Finding(row.Node).Error()}
+				one.Failure = &junitMessage{Message: strings.TrimSuffix(c.Saw+"; "+c.Cause, "; "), Type: string(c.Status), Text: c.Finding(row.Node).Error()}
 			case c.Status == health.Blocked, c.Status == health.None:
 				s.Skipped++
 				one.Skipped = &junitMessage{Message: c.Saw}

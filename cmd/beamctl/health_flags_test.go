@@ -31,7 +31,7 @@ func TestHealthFlags(t *testing.T) {
 		assert.Equal(t, "ping rpc cookie flags ticks memory", columns("--only", "reach,memory"))
 		assert.Equal(t, "ping memory", columns("--only", "reach", "--only", "memory", "--skip", "rpc,cookie,flags,ticks"))
 		assert.Equal(t, exitUsage, w.run("health", "--only", "reech").code)
-		assert.Contains(t, w.run("health", "--skip", "reech").err, `no such check: "reech" (there are reach, app,`)
+		assert.Contains(t, w.run("health", "--skip", "reech").err, "no such check: \"reech\": did you mean reach?\n  groups  reach, app, cluster, code, resources, alarms\n  checks  ping, rpc,")
 		assert.Equal(t, exitUsage, w.run("health", "--only", "ping", "--skip", "reach").code)
 	})
 	t.Run("fail on", func(t *testing.T) {
