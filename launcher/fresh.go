@@ -1,7 +1,6 @@
 package launcher
 
 import (
-	"context"
 	"fmt"
 	"strings"
 
@@ -20,9 +19,9 @@ func (c *Cluster) Compiled() error {
 	return staleFinding(stale, "build them: beamctl sync --compile; or take the old code on purpose: --stale")
 }
 
-// Fresh returns nil if the nodes run what is on disk and the sources are compiled, and else what is not so, an ErrStale. Nodes that do not
-// answer are not asked twice: what they run is not known.
-func (c *Cluster) Fresh(ctx context.Context) error {
+// Fresh returns nil if the sources are compiled and the nodes run what is on disk, as st has it (nil: that is not known), and else what is
+// not so, an ErrStale.
+func (c *Cluster) Fresh(st *Status) error {
 	stale, err := c.Stale()
 	if err != nil {
 		return err
@@ -31,7 +30,7 @@ func (c *Cluster) Fresh(ctx context.Context) error {
 	for _, s := range stale {
 		lines = append(lines, s.String())
 	}
-	if st, err := c.Status(ctx); err == nil { // a supervisor that does not answer is another command's matter
+	if st != nil {
 		for _, n := range st.Nodes {
 			if len(n.Drift) > 0 {
 				lines = append(lines, fmt.Sprintf("%s runs another version than the disk has of %s", n.Name, listed(n.Drift)))

@@ -3,11 +3,13 @@ package launcher
 import (
 	"context"
 	"errors"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
 	"time"
 
+	"github.com/beamctl/beamctl/checks"
 	"github.com/beamctl/beamctl/dist/etf"
 	"github.com/beamctl/beamctl/launcher/internal/proc"
 )
@@ -133,7 +135,7 @@ func (s *supervisor) measureNode(ctx context.Context, m *member, port int, code 
 	n.Cause = ""
 	begin := time.Now()
 	if err := s.node.Ping(ctx, m.name); err != nil {
-		n.State, n.Problem = NodeUnreachable, err.Error()
+		n.State, n.Problem = NodeUnreachable, inWords(s.target(m), err)
 		return n
 	}
 	n.State = NodeUp
@@ -143,7 +145,7 @@ func (s *supervisor) measureNode(ctx context.Context, m *member, port int, code 
 	var (
 		wg       sync.WaitGroup
 		mu       sync.Mutex
-		problems []error
+		problems []string
 		otp      string
 		osPid    string
 		clock    [2]int64
@@ -155,7 +157,7 @@ func (s *supervisor) measureNode(ctx context.Context, m *member, port int, code 
 			if err := f(); err != nil {
 				mu.Lock()
 				defer mu.Unlock()
-				problems = append(problems, err)
+				problems = append(problems, inWords(s.target(m), err))
 			}
 		})
 	}
@@ -194,8 +196,16 @@ func (s *supervisor) measureNode(ctx context.Context, m *member, port int, code 
 	for _, v := range visible {
 		n.Peers = append(n.Peers, string(v))
 	}
-	if err := errors.Join(problems...); err != nil {
-		n.Problem = strings.ReplaceAll(err.Error(), "\n", "; ")
-	}
+	slices.Sort(problems)
+	n.Problem = strings.Join(slices.Compact(problems), "; ")
 	return n
+}
+
+// inWords says in a line why a node could not be asked; whose name stands beside it.
+func inWords(t checks.Target, err error) string {
+	err = checks.CallFailed(t, err)
+	if f, ok := errors.AsType[*checks.Finding](err); ok {
+		return strings.Trim(strings.TrimPrefix(f.What, t.Name+" ")+": "+f.Cause, ": ")
+	}
+	return strings.ReplaceAll(err.Error(), "\n", "; ")
 }

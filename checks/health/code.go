@@ -145,18 +145,31 @@ func code(ctx context.Context, x *exam) (Cell, error) {
 	}
 	c, _ := ok("%s", count(len(mine), "module", "modules"))
 	var differ []string
-	all := tallied(ctx, x)[r]
+	all := tallied(ctx, x)
+	alike, split := false, false // of modules that others have, too
 	for name, b := range mine {
-		t := all[name]
-		if t == nil || !t.files || len(t.nodes) == 1 {
+		t := all[r][name]
+		if t == nil || !t.files {
 			continue
 		}
+		if len(t.nodes) == 1 {
+			alike = alike || len(t.nodes[b.sum]) > 1
+			continue
+		}
+		split = true
 		for sum, nodes := range t.nodes {
 			if sum != b.sum && len(nodes) >= len(t.nodes[b.sum]) {
 				differ = append(differ, fmt.Sprintf("%s is another build than on %s", etf.Format(name), listed(nodes)))
 				break
 			}
 		}
+	}
+	switch {
+	case !alike || split:
+	case len(all) > 1: // a build's sum says nothing across releases
+		c.Saw += ", same in OTP " + r
+	default:
+		c.Saw += ", same everywhere"
 	}
 	c.Values = map[string]float64{"modules": float64(len(mine)), "differ": float64(len(differ))}
 	if len(differ) > 0 {

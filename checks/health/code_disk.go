@@ -112,9 +112,13 @@ func disk(ctx context.Context, x *exam) (Cell, error) {
 	}
 	close(work)
 	wg.Wait()
-	c, _ := ok("%s as on disk", count(same, "module", "modules"))
-	if gone > 0 {
-		c.Saw += fmt.Sprintf(", %d without a file", gone)
+	whole := fmt.Sprintf("all %d", same)
+	if same < len(mine) {
+		whole = fmt.Sprintf("%d of %d", same, len(mine))
+	}
+	c, _ := ok("%s as on disk", whole)
+	if rest := len(mine) - same - len(stale); rest > 0 { // made at run time, or the file is gone
+		c.Saw += fmt.Sprintf(", %d without a file", rest)
 	}
 	c.Values = map[string]float64{"same": float64(same), "stale": float64(len(stale)), "gone": float64(gone)}
 	if len(stale) > 0 {

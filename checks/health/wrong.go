@@ -42,15 +42,15 @@ func rank(s Status) int {
 	return 1
 }
 
-// manyNodes is how many nodes are named before they are only counted.
-const manyNodes = 4
+// ManyNodes is how many nodes are named before they are only counted.
+const ManyNodes = 4
 
 // Who names the nodes.
 func (f *Complaint) Who() string {
-	if len(f.Nodes) <= manyNodes {
+	if len(f.Nodes) <= ManyNodes {
 		return strings.Join(f.Nodes, ", ")
 	}
-	return fmt.Sprintf("%s and %d more", strings.Join(f.Nodes[:manyNodes-1], ", "), len(f.Nodes)-manyNodes+1)
+	return fmt.Sprintf("%s and %d more", strings.Join(f.Nodes[:ManyNodes-1], ", "), len(f.Nodes)-ManyNodes+1)
 }
 
 // What names the check and the nodes.

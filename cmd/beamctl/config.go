@@ -50,7 +50,7 @@ Values that may be secrets are not shown.`,
 			for _, s := range res.Settings {
 				rows = append(rows, []string{s.Key, settingText(s.Value), s.From})
 			}
-			return table(a.out, []string{"KEY", "VALUE", "FROM"}, rows)
+			return table(a.out, 0, []string{"KEY", "VALUE", "FROM"}, rows)
 		},
 	}
 	flags.register(cmd.Flags())

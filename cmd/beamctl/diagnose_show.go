@@ -18,7 +18,7 @@ const (
 
 // showDiagnosis prints the report as text: what was looked at, and at the end, where one sees it, what is wrong.
 func (a *app) showDiagnosis(r *diagnose.Report) error {
-	p := &diagnosisPrinter{w: a.out, on: a.color(a.outTTY), r: r}
+	p := &diagnosisPrinter{w: a.out, width: a.outWidth(), on: a.color(a.outTTY), r: r}
 	for _, part := range []func() error{p.nodes, p.ladders, p.partitions, p.logs, p.dumps, p.processes, p.links, p.findings} {
 		if err := part(); err != nil {
 			return err
@@ -36,18 +36,19 @@ func (a *app) showDiagnosis(r *diagnose.Report) error {
 
 type diagnosisPrinter struct {
 	w     io.Writer
+	width int  // 0: it is no terminal
 	on    bool // colours
 	r     *diagnose.Report
 	began bool
 }
 
 // section begins a table with an empty line before it.
-func (p *diagnosisPrinter) section(header []string, rows [][]string) error {
+func (p *diagnosisPrinter) section(header []string, rows [][]string, spare ...string) error {
 	if len(rows) == 0 {
 		return nil
 	}
 	p.gap()
-	return table(p.w, header, rows)
+	return table(p.w, p.width, header, rows, spare...)
 }
 
 func (p *diagnosisPrinter) gap() {
@@ -75,7 +76,7 @@ func (p *diagnosisPrinter) nodes() error {
 		}
 		rows = append(rows, []string{n.Node, state, orDash(n.Release), processes, sees})
 	}
-	return p.section([]string{"NODE", "LADDER", "OTP", "PROCESSES", "SEES"}, rows)
+	return p.section([]string{"NODE", "LADDER", "OTP", "PROCESSES", "SEES"}, rows, "PROCESSES", "OTP")
 }
 
 // ladders shows every rung of the nodes on whose ladder one broke, unless it is known why.
@@ -132,7 +133,7 @@ func (p *diagnosisPrinter) logs() error {
 		}
 		rows = append(rows, []string{fmt.Sprint(g.Count), level, last, g.Title})
 	}
-	err := p.section([]string{"TIMES", "LEVEL", "LAST", "LOGGED"}, rows)
+	err := p.section([]string{"TIMES", "LEVEL", "LAST", "LOGGED"}, rows, "LAST")
 	if more := len(groups) - shownGroups; more > 0 && err == nil {
 		_, err = fmt.Fprintf(p.w, "… and %d more (-o json, -o html)\n", more)
 	}
@@ -149,7 +150,7 @@ func (p *diagnosisPrinter) dumps() error {
 		}
 		rows = append(rows, []string{d.Name, fmt.Sprint(d.Processes), diagnose.Size(d.Memory["total"]), largest, orDash(d.Slogan)})
 	}
-	return p.section([]string{"CRASH DUMP", "PROCESSES", "MEMORY", "LARGEST", "SLOGAN"}, rows)
+	return p.section([]string{"CRASH DUMP", "PROCESSES", "MEMORY", "LARGEST", "SLOGAN"}, rows, "PROCESSES", "LARGEST")
 }
 
 func (p *diagnosisPrinter) processes() error {
@@ -167,7 +168,7 @@ func (p *diagnosisPrinter) processes() error {
 		for _, t := range p.r.Ranked(kind.of, kind.value, shownProcesses) {
 			rows = append(rows, []string{kind.text(kind.value(&t.Process)), t.Node, t.Who(), orDash(t.Initial), orDash(t.Current)})
 		}
-		if err := p.section([]string{kind.title, "NODE", "PROCESS", "INITIAL CALL", "IN"}, rows); err != nil {
+		if err := p.section([]string{kind.title, "NODE", "PROCESS", "INITIAL CALL", "IN"}, rows, "INITIAL CALL", "IN"); err != nil {
 			return err
 		}
 	}
@@ -194,7 +195,7 @@ func (p *diagnosisPrinter) findings() error {
 		f := p.r.Findings[i].Finding
 		f.What = paint(p.on, levelColors[p.r.Findings[i].Level], f.What)
 		p.gap()
-		if _, err := fmt.Fprintln(p.w, f.Error()); err != nil {
+		if _, err := fmt.Fprintln(p.w, wrap(f.Error(), p.width)); err != nil {
 			return err
 		}
 	}

@@ -129,7 +129,7 @@ func (a *app) showDoctor(r *doctor.Report, fixed bool) error {
 	if len(findings) > 0 {
 		fmt.Fprintf(&b, "\n%s\n", strings.Join(findings, "\n"))
 	}
-	if _, err := fmt.Fprint(a.out, b.String()); err != nil {
+	if _, err := fmt.Fprint(a.out, wrap(b.String(), a.outWidth())); err != nil {
 		return err
 	}
 	a.say("%d ok, %d to be warned of, %d wrong; in %.0f ms", counts[doctor.OK], counts[doctor.Warn], counts[doctor.Fail], r.Millis)

@@ -185,7 +185,7 @@ running cluster it is the cluster's, unless --port or ERL_EPMD_PORT says otherwi
 				a.say("no node is registered")
 				return nil
 			}
-			return table(a.out, []string{"NAME", "PORT"}, rows)
+			return table(a.out, 0, []string{"NAME", "PORT"}, rows)
 		},
 	}
 	cmd.Flags().StringVar(&host, "host", "127.0.0.1", "the EPMD's host")

@@ -56,7 +56,8 @@ func (a *app) execCmd() *cobra.Command {
 Signals are passed on.
 
 It refuses (125) when a source was changed and not compiled since, or a node runs another version of a module than the disk has: a test
-would test old code. "beamctl sync" brings the nodes up to date; --stale goes on with what they run.
+would test old code. "beamctl sync" brings the nodes up to date; --stale goes on with what they run. Of a node that has crashed, does not
+answer, or does not run its applications it warns on stderr, and runs the command all the same.
 
 ` + guestHelp + "\n\n" + joinHelp,
 		Example: `  beamctl exec -- mix test --only real_nodes
@@ -74,11 +75,13 @@ would test old code. "beamctl sync" brings the nodes up to date; --stale goes on
 				ctx, cancel = context.WithTimeout(ctx, a.timeout)
 			}
 			defer cancel()
+			st := look(ctx, c)
 			if !stale {
-				if err := c.Fresh(ctx); err != nil {
+				if err := c.Fresh(st); err != nil {
 					return &statusError{launcher.ExecFailed, err}
 				}
 			}
+			a.warn(st)
 			status, err := c.Exec(ctx, a.execConfig(guest, args))
 			if status == launcher.ExecTimedOut && errors.Is(err, context.DeadlineExceeded) {
 				err = fmt.Errorf("%s timed out after %s", args[0], a.timeout)
@@ -93,6 +96,17 @@ would test old code. "beamctl sync" brings the nodes up to date; --stale goes on
 	staleFlag(cmd.Flags(), &stale)
 	cmd.Flags().SetInterspersed(false) // what follows the command is the command's
 	return cmd
+}
+
+// look returns a cluster's status; nil: its supervisor does not answer, which is another command's matter.
+func look(ctx context.Context, c *launcher.Cluster) *launcher.Status {
+	ctx, cancel := context.WithTimeout(ctx, statusTimeout)
+	defer cancel()
+	st, err := c.Status(ctx)
+	if err != nil {
+		return nil
+	}
+	return st
 }
 
 func (a *app) envCmd() *cobra.Command {

@@ -120,7 +120,7 @@ func (a *app) health(parent context.Context, h *healthFlags) error {
 	if err != nil {
 		return err
 	}
-	if err := a.tellHealth(a.out, report, h); err != nil {
+	if err := a.tellHealth(a.out, report, h, window{width: a.outWidth()}); err != nil {
 		return err
 	}
 	if a.output == "table" {
@@ -180,14 +180,14 @@ func (a *app) examine(ctx context.Context, n *node.Node, h *healthFlags, opts he
 }
 
 // tellHealth writes a report in the form that the flags ask for.
-func (a *app) tellHealth(w io.Writer, r *health.Report, h *healthFlags) error {
+func (a *app) tellHealth(w io.Writer, r *health.Report, h *healthFlags, win window) error {
 	if form, ok := healthForms[a.output]; ok {
 		return form(w, r, health.Status(h.failOn))
 	}
 	if a.output == "json" {
 		return a.json(r)
 	}
-	return healthTable(w, r, a.color(a.outTTY), a.outWidth())
+	return healthTable(w, r, a.color(a.outTTY), win)
 }
 
 // verdict says in one line how all is.
@@ -229,26 +229,7 @@ func (a *app) watchHealth(ctx context.Context, n *node.Node, h *healthFlags, opt
 		case err != nil:
 			return err
 		}
-		var b bytes.Buffer
-		switch a.output {
-		case "json":
-			err = a.jsonLine(report)
-		case "table":
-			fmt.Fprintf(&b, "%s  %s\n\n", began.Local().Format("15:04:05"), a.verdict(report))
-			err = a.tellHealth(&b, report, h)
-		default:
-			err = a.tellHealth(&b, report, h)
-		}
-		if err != nil {
-			return err
-		}
-		if live { // a line may be shorter than the one before
-			_, err = io.WriteString(a.out, cursorHome+strings.ReplaceAll(b.String(), "\n", "\x1b[K\n")+eraseBelow)
-		} else if b.Len() > 0 {
-			b.WriteByte('\n')
-			_, err = a.out.Write(b.Bytes())
-		}
-		if err != nil {
+		if err := a.showHealth(report, h, began, live); err != nil {
 			return err
 		}
 		select {
@@ -257,4 +238,32 @@ func (a *app) watchHealth(ctx context.Context, n *node.Node, h *healthFlags, opt
 			return nil
 		}
 	}
+}
+
+// liveHead is how many lines stand above the table of a live view.
+const liveHead = 2
+
+// showHealth shows one of several reports: in the place of the one before, if it is live.
+func (a *app) showHealth(r *health.Report, h *healthFlags, began time.Time, live bool) error {
+	var b bytes.Buffer
+	var win window
+	switch a.output {
+	case "json":
+		return a.jsonLine(r)
+	case "table":
+		if live {
+			win.width, win.height = a.outSize()
+			win.height = max(1, win.height-liveHead-1) // the last line is the cursor's
+		}
+		fmt.Fprintf(&b, "%s  %s\n\n", began.Local().Format("15:04:05"), a.verdict(r))
+	}
+	if err := a.tellHealth(&b, r, h, win); err != nil {
+		return err
+	}
+	if live {
+		return a.live(b.String())
+	}
+	b.WriteByte('\n')
+	_, err := a.out.Write(b.Bytes())
+	return err
 }

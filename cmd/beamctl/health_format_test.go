@@ -81,7 +81,7 @@ func TestHealthTables(t *testing.T) {
 		{"no-terminal", 3, 0, false},
 		{"many-nodes", 12, 100, false},
 	} {
-		text := told(t, func(w io.Writer) error { return healthTable(w, aReport(tc.nodes), tc.color, tc.width) })
+		text := told(t, func(w io.Writer) error { return healthTable(w, aReport(tc.nodes), tc.color, window{width: tc.width}) })
 		same(t, tc.name+".txt", text)
 		matrix, _, _ := strings.Cut(text, "\n\n")
 		for line := range strings.SplitSeq(matrix, "\n") {
@@ -136,7 +136,7 @@ func TestHealthPrometheus(t *testing.T) {
 func TestHealthJSON(t *testing.T) {
 	var out bytes.Buffer
 	a := &app{streams: streams{out: &out}, output: "json"}
-	require.NoError(t, a.tellHealth(&out, aReport(3), &healthFlags{}))
+	require.NoError(t, a.tellHealth(&out, aReport(3), &healthFlags{}, window{}))
 	same(t, "report.json", out.String())
 	var back health.Report
 	require.NoError(t, json.Unmarshal(out.Bytes(), &back))

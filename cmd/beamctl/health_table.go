@@ -1,7 +1,7 @@
 package main
 
 import (
-	"fmt"
+	"cmp"
 	"io"
 	"slices"
 	"strings"
@@ -16,52 +16,68 @@ const (
 	noWidth   = 120 // when it is written to no terminal
 )
 
-// healthTable shows the checks by group, a column for each node; or, if they do not fit, a line for each node with a column for each
-// group. Below it is what is wrong.
-func healthTable(w io.Writer, r *health.Report, color bool, width int) error {
+// window is where a report is shown. Zeros: as wide and as high as it likes.
+type window struct{ width, height int }
+
+// healthTable shows the checks by group, a column for each node; if they do not fit, a line for each node with a column for each
+// group; if that does not fit either, a line for each node that says what is wrong. Below it is all that is wrong.
+func healthTable(w io.Writer, r *health.Report, color bool, win window) error {
 	if len(r.Rows) == 0 {
 		return nil
 	}
-	if width == 0 {
-		width = noWidth
+	var below []string
+	for _, f := range r.Wrong() {
+		below = append(below, wrap(complaint(f, color), win.width))
 	}
+	details := strings.Join(below, "\n")
+	if details != "" {
+		details = "\n" + details + "\n"
+	}
+	width := cmp.Or(win.width, noWidth)
 	header, rows := checksByNodes(r, color, width)
+	if win.height > 0 && 1+len(rows)+strings.Count(details, "\n") > win.height {
+		header = nil
+	}
 	if header == nil {
 		header, rows = nodesByGroups(r, color, width)
 	}
-	if err := table(w, header, rows); err != nil {
+	var b strings.Builder
+	if header == nil {
+		b.WriteString(nodesInWords(r, color, width))
+	} else if err := table(&b, 0, header, rows); err != nil {
 		return err
 	}
-	for i, f := range r.Wrong() {
-		if i == 0 {
-			fmt.Fprintln(w)
-		}
-		if _, err := fmt.Fprintln(w, complaint(f, color)); err != nil {
-			return err
-		}
-	}
-	return nil
+	_, err := io.WriteString(w, b.String()+details)
+	return err
 }
 
-// shortNames are the nodes' names without their host where that leaves them different.
-func shortNames(r *health.Report) map[string]string {
+// shortNames are nodes' names without their host where that leaves them different.
+func shortNames(full []string) map[string]string {
 	short, users := make(map[string]string), make(map[string]int)
-	for _, row := range r.Rows {
-		alive, _, _ := strings.Cut(row.Node, "@")
-		short[row.Node] = alive
+	for _, name := range full {
+		alive, _, _ := strings.Cut(name, "@")
+		short[name] = alive
 		users[alive]++
 	}
-	for full, alive := range short {
+	for name, alive := range short {
 		if users[alive] > 1 {
-			short[full] = full
+			short[name] = name
 		}
 	}
 	return short
 }
 
+func examined(r *health.Report) []string {
+	names := make([]string, 0, len(r.Rows))
+	for _, row := range r.Rows {
+		names = append(names, row.Node)
+	}
+	return names
+}
+
 // checksByNodes is the matrix with all that was seen; nil if it is too wide.
 func checksByNodes(r *health.Report, color bool, width int) (header []string, rows [][]string) {
-	names := shortNames(r)
+	names := shortNames(examined(r))
 	header = []string{"", ""}
 	for _, row := range r.Rows {
 		header = append(header, names[row.Node])
@@ -113,9 +129,9 @@ func seen(c *health.Cell, text string, color bool) string {
 	return paint(color, green, text)
 }
 
-// nodesByGroups says of each node's groups whether all is well, or else what is not.
+// nodesByGroups says of each node's groups whether all is well, or else what is not; nil if it is too wide.
 func nodesByGroups(r *health.Report, color bool, width int) (header []string, rows [][]string) {
-	names := shortNames(r)
+	names := shortNames(examined(r))
 	header = []string{"NODE"}
 	var groups []health.Group
 	for _, c := range r.Rows[0].Cells {
@@ -136,7 +152,34 @@ func nodesByGroups(r *health.Report, color bool, width int) (header []string, ro
 		}
 		rows = append(rows, line)
 	}
+	if tableWidth(columnWidths(append([][]string{header}, rows...)), anyWidth) > width {
+		return nil, nil
+	}
 	return header, rows
+}
+
+// nodesInWords says of each node what is wrong with it, if anything is.
+func nodesInWords(r *health.Report, color bool, width int) string {
+	names := shortNames(examined(r))
+	var b strings.Builder
+	for _, row := range r.Rows {
+		by := make(map[health.Status][]string)
+		for _, c := range row.Cells {
+			by[c.Status] = append(by[c.Status], c.Check)
+		}
+		var words []string
+		if failed := by[health.Fail]; len(failed) > 0 {
+			words = append(words, paint(color, red, "FAIL "+strings.Join(failed, " ")))
+		}
+		if warned := by[health.Warn]; len(warned) > 0 {
+			words = append(words, paint(color, yellow, "WARN "+strings.Join(warned, " ")))
+		}
+		if len(words) == 0 {
+			words = []string{paint(color, green, "ok")}
+		}
+		b.WriteString(wrap(names[row.Node]+"  "+strings.Join(words, " "), width) + "\n")
+	}
+	return b.String()
 }
 
 // summary is the worst of one group's cells, with their names.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -143,21 +144,35 @@ func (a *app) eventPrinter(c *launcher.Cluster) func(launcher.Event) error {
 		return func(e launcher.Event) error { return a.jsonLine(e) }
 	}
 	nodes := c.Record().Spec.Nodes
-	width := 0
+	var full []string
 	for _, n := range nodes {
-		width = max(width, len(n.Name))
+		full = append(full, n.Name)
+	}
+	window := a.outWidth()
+	shown := func(name string) string { return name }
+	if window > 0 && window < fullNames {
+		short := shortNames(full)
+		shown = func(name string) string { return cmp.Or(short[name], name) }
+	}
+	width := 0
+	for _, name := range full {
+		width = max(width, len(shown(name)))
 	}
 	colored := a.color(a.outTTY)
 	return func(e launcher.Event) error {
-		i := slices.IndexFunc(nodes, func(n launcher.NodeSpec) bool { return n.Name == e.Node })
-		node := fmt.Sprintf("%-*s", width, e.Node)
+		i := slices.Index(full, e.Node)
+		node := fmt.Sprintf("%-*s", width, shown(e.Node))
 		if i >= 0 {
 			node = paint(colored, nodeColor(i), node)
 		}
-		_, err := fmt.Fprintln(a.out, strings.TrimRight(fmt.Sprintf("%s  %s  %s", e.Time.Local().Format("15:04:05.000"), node, stageText(e, colored)), " "))
+		line := strings.TrimRight(fmt.Sprintf("%s  %s  %s", e.Time.Local().Format("15:04:05.000"), node, stageText(e, colored)), " ")
+		_, err := fmt.Fprintln(a.out, wrap(line, window))
 		return err
 	}
 }
+
+// fullNames is the width of a window in which events have room for nodes' full names.
+const fullNames = 80
 
 // jsonLine writes one of a stream of JSON values, which takes one line.
 func (a *app) jsonLine(v any) error {

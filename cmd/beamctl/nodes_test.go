@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/json"
 	"syscall"
 	"testing"
 	"time"
@@ -133,7 +134,22 @@ func TestCrashesAreExplained(t *testing.T) {
 	assert.Contains(t, n.Cause, "nodes/node1/erl_crash.dump")
 	assert.Zero(t, n.Restart, "by default a crash is a result")
 	assert.Contains(t, w.ok("status"), "the disc is on fire")
-	w.ok("start", "node1")
+	assert.Equal(t, "ok\n", w.ok("rpc", "node3", "application:stop(kv)"))
+
+	// It is told before something is done with the cluster; what that returns is its own.
+	r := w.run("exec", "-q", "--", "sh", "-c", "echo ran; exit 7")
+	assert.Equal(t, 7, r.code)
+	assert.Equal(t, "ran\n", r.out)
+	assert.Contains(t, r.err, "warning: node1@127.0.0.1 crashed\n  saw   exit status 1\n  cause ")
+	assert.Contains(t, r.err, "the disc is on fire")
+	assert.Contains(t, r.err, "warning: node3@127.0.0.1 does not run kv\n")
+	assert.NotContains(t, r.err, "node2")
+	r = w.run("start", "-q", "-o", "json", "node1")
+	assert.Equal(t, exitOK, r.code)
+	assert.True(t, json.Valid([]byte(r.out)), r.out)
+	assert.Contains(t, r.err, "warning: node3@127.0.0.1 does not run kv\n")
+	assert.NotContains(t, r.err, "node1@127.0.0.1 crashed")
+	assert.Empty(t, w.run("restart", "-q", "node3").err)
 	w.meshed(3)
 	w.ok("stop")
 }

@@ -193,7 +193,7 @@ func (a *app) color(tty bool) bool {
 // say writes a line of progress.
 func (a *app) say(format string, args ...any) {
 	if !a.quiet {
-		fmt.Fprintf(a.err, format+"\n", args...)
+		fmt.Fprintln(a.err, wrap(fmt.Sprintf(format, args...), a.width))
 	}
 }
 
@@ -203,7 +203,7 @@ func (a *app) complain(cmd *cobra.Command, err error) {
 	if err == nil || errors.Is(err, errFailed) || (errors.As(err, &status) && status.err == nil) {
 		return
 	}
-	fmt.Fprintf(a.err, "%s %s\n", paint(a.color(a.errTTY), red, "beamctl:"), errorText(err))
+	fmt.Fprintln(a.err, wrap(paint(a.color(a.errTTY), red, "beamctl:")+" "+errorText(err), a.width))
 	if _, ok := errors.AsType[usageError](err); ok {
 		fmt.Fprintf(a.err, "See \"%s --help\".\n", cmd.CommandPath())
 	}

@@ -1,11 +1,7 @@
 package main
 
 import (
-	"context"
 	"errors"
-	"fmt"
-	"io"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -90,88 +86,4 @@ func (a *app) start(cmd *cobra.Command, cfg launcher.StartConfig) error {
 	}
 	a.say("ready in %.2f s", time.Since(begin).Seconds())
 	return a.showStatus(ctx, c)
-}
-
-// showStatus shows a cluster as it is now.
-func (a *app) showStatus(ctx context.Context, c *launcher.Cluster) error {
-	st, err := c.Status(ctx)
-	if err != nil {
-		return err
-	}
-	if a.output == "json" {
-		return a.json(st)
-	}
-	return a.nodeTable(st)
-}
-
-// nodeTable shows a status as a table, a row for each node.
-func (a *app) nodeTable(st *launcher.Status) error { return a.statusTable(a.out, st, nil) }
-
-// statusTable is nodeTable on w. With an earlier status of the same cluster, it shows how busy the nodes were since then.
-func (a *app) statusTable(w io.Writer, st, before *launcher.Status) error {
-	colored := a.color(a.outTTY)
-	var rows [][]string
-	for _, n := range st.Nodes {
-		state := n.State
-		switch n.State {
-		case launcher.NodeUp:
-			state = paint(colored, green, state)
-		case launcher.NodeStarting, launcher.NodeStopped, launcher.NodeExited:
-			state = paint(colored, yellow, state)
-		default:
-			state = paint(colored, red, state)
-		}
-		apps := strings.Join(n.Apps, " ")
-		for _, m := range n.Missing {
-			apps = strings.TrimSpace(apps + " " + paint(colored, red, "!"+m))
-		}
-		note := n.Problem
-		switch n.State {
-		case launcher.NodeCrashed, launcher.NodeExited:
-			note = n.Exit
-			if n.Cause != "" {
-				note += ": " + n.Cause
-			}
-		case launcher.NodeUp:
-			if n.Restart > 0 && note == "" {
-				note = fmt.Sprintf("restarted %d×", n.Restart)
-			}
-		}
-		ping, uptime, mem, cpu := "", "", "", ""
-		if n.State == launcher.NodeUp {
-			ping, uptime = fmt.Sprintf("%.2fms", n.Ping), ago(time.Duration(n.Uptime)*time.Second)
-			mem, cpu = megabytes(n.Memory), cpuText(n, st, before)
-		}
-		drift := orDash(fmt.Sprint(len(n.Drift)))
-		if len(n.Drift) > 0 {
-			drift = paint(colored, yellow, drift)
-		}
-		rows = append(rows, []string{
-			n.Name, state, orDash(fmt.Sprint(n.Pid)), orDash(fmt.Sprint(n.Port)), orDash(n.OTP), orDash(ping), orDash(uptime), orDash(mem), orDash(cpu),
-			fmt.Sprint(len(n.Peers)), drift, orDash(apps), note,
-		})
-	}
-	return table(w, []string{"NODE", "STATE", "PID", "PORT", "OTP", "PING", "UPTIME", "MEM", "CPU", "PEERS", "DRIFT", "APPS", ""}, rows)
-}
-
-func megabytes(n int64) string {
-	if n == 0 {
-		return ""
-	}
-	return fmt.Sprintf("%dM", n>>20)
-}
-
-// cpuText is the time that a node has had of a CPU, or how much of one it has taken since before.
-func cpuText(n launcher.NodeStatus, st, before *launcher.Status) string {
-	if before != nil {
-		for _, b := range before.Nodes {
-			if elapsed := st.Time.Sub(before.Time).Seconds(); b.Name == n.Name && b.OSPid == n.OSPid && elapsed > 0 {
-				return fmt.Sprintf("%.0f%%", 100*(n.CPU-b.CPU)/elapsed)
-			}
-		}
-	}
-	if n.CPU == 0 {
-		return ""
-	}
-	return fmt.Sprintf("%.1fs", n.CPU)
 }

@@ -6,7 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"strings"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -52,7 +52,7 @@ much of one a node has taken since the last look.`,
 				return a.json(st)
 			}
 			a.say("%s", a.headline(st))
-			return a.nodeTable(st)
+			return a.showNodes(a.out, st, nil)
 		},
 	}
 	cmd.Flags().BoolVarP(&watch, "watch", "w", false, "go on looking")
@@ -61,16 +61,28 @@ much of one a node has taken since the last look.`,
 }
 
 func (a *app) headline(st *launcher.Status) string {
-	return fmt.Sprintf("cluster %s: %s for %s, EPMD %s, %s", paint(a.color(a.errTTY), bold, st.Cluster), st.State,
-		ago(time.Since(st.Since)), st.EPMD, st.StateDir)
+	up := 0
+	for _, n := range st.Nodes {
+		if n.State == launcher.NodeUp {
+			up++
+		}
+	}
+	down := ""
+	if up < len(st.Nodes) {
+		down = paint(a.color(a.errTTY), red, fmt.Sprintf(", %d of %d nodes up", up, len(st.Nodes)))
+	}
+	return fmt.Sprintf("cluster %s: %s for %s%s, EPMD %s, %s", paint(a.color(a.errTTY), bold, st.Cluster), st.State,
+		ago(time.Since(st.Since)), down, st.EPMD, st.StateDir)
 }
 
-// The sequences of a live view: to the top left, and erase what is below.
-const (
-	cursorHome = "\x1b[H"
-	eraseBelow = "\x1b[J"
-	eraseAll   = "\x1b[2J"
-)
+// showNodes shows a status as a table, and below it what is wrong.
+func (a *app) showNodes(w io.Writer, st, before *launcher.Status) error {
+	if err := a.statusTable(w, st, before); err != nil {
+		return err
+	}
+	_, err := io.WriteString(w, troubleText(st, a.color(a.outTTY), a.outWidth()))
+	return err
+}
 
 // watchStatus shows one status after the other.
 func (a *app) watchStatus(parent context.Context, every time.Duration) error {
@@ -123,17 +135,37 @@ const minEvery = 100 * time.Millisecond
 func (a *app) snapshot(st, before *launcher.Status) error {
 	var b bytes.Buffer
 	fmt.Fprintf(&b, "%s  %s\n", st.Time.Local().Format("15:04:05"), a.headline(st))
-	if err := a.statusTable(&b, st, before); err != nil {
+	if a.outTTY {
+		st = a.fitting(st)
+	}
+	if err := a.showNodes(&b, st, before); err != nil {
 		return err
 	}
-	text := b.String()
-	if a.outTTY { // a line may be shorter than the one before
-		text = cursorHome + strings.ReplaceAll(text, "\n", "\x1b[K\n") + eraseBelow
-	} else {
-		text += "\n"
+	if a.outTTY {
+		return a.live(b.String())
 	}
-	_, err := io.WriteString(a.out, text)
+	b.WriteByte('\n')
+	_, err := a.out.Write(b.Bytes())
 	return err
+}
+
+// fitting returns a status with the nodes that are not up first if the terminal is too low for all.
+func (a *app) fitting(st *launcher.Status) *launcher.Status {
+	const around = 3 // the headline, the table's, and the cursor's line
+	if _, height := a.outSize(); len(st.Nodes)+around <= height {
+		return st
+	}
+	sorted := *st
+	sorted.Nodes = slices.Clone(st.Nodes)
+	slices.SortStableFunc(sorted.Nodes, func(a, b launcher.NodeStatus) int { return rankState(a.State) - rankState(b.State) })
+	return &sorted
+}
+
+func rankState(state string) int {
+	if state == launcher.NodeUp {
+		return 1
+	}
+	return 0
 }
 
 // listed is one line of list.
@@ -170,7 +202,7 @@ supervisor was killed), failed, or stopped with --keep. All but the first three 
 				a.say("no clusters")
 				return nil
 			}
-			return table(a.out, []string{"CLUSTER", "STATE", "NODES", "AGE", "DIRECTORY"}, rows)
+			return table(a.out, 0, []string{"CLUSTER", "STATE", "NODES", "AGE", "DIRECTORY"}, rows)
 		},
 	}
 }

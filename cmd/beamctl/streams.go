@@ -15,7 +15,7 @@ type streams struct {
 	errTTY   bool // err is one
 	width    int  // of the terminal behind err; 0: unknown
 
-	outSize func() int // how wide the terminal behind out is now; nil: it is none
+	outSize func() (width, height int) // of the terminal behind out, as it is now; nil: there is none
 }
 
 // outWidth is how wide the terminal behind out is; 0: unknown.
@@ -23,7 +23,8 @@ func (s *streams) outWidth() int {
 	if s.outSize == nil {
 		return 0
 	}
-	return s.outSize()
+	width, _ := s.outSize()
+	return width
 }
 
 func stdStreams() streams {
@@ -31,9 +32,9 @@ func stdStreams() streams {
 	s.outTTY = term.IsTerminal(int(os.Stdout.Fd()))
 	s.errTTY = term.IsTerminal(int(os.Stderr.Fd()))
 	if s.outTTY {
-		s.outSize = func() int {
-			w, _, _ := term.GetSize(int(os.Stdout.Fd()))
-			return w
+		s.outSize = func() (width, height int) {
+			width, height, _ = term.GetSize(int(os.Stdout.Fd()))
+			return width, height
 		}
 	}
 	if s.errTTY {

@@ -33,11 +33,12 @@ func (a *app) showSync(rep *launcher.SyncReport) error {
 		rows = append(rows, []string{n.Node, state, orDash(names(n.Pushed)), orDash(names(n.Deleted)), orDash(refusedNames(n)), orDash(fmt.Sprint(n.Same)), orDash(size(n.Bytes))})
 		notes.of(n)
 	}
-	if err := table(a.out, []string{"NODE", "STATE", "PUSHED", "DELETED", "REFUSED", "SAME", "SENT"}, rows); err != nil {
+	header := []string{"NODE", "STATE", "PUSHED", "DELETED", "REFUSED", "SAME", "SENT"}
+	if err := table(a.out, a.outWidth(), header, rows, "SENT", "SAME"); err != nil {
 		return err
 	}
 	if len(notes.texts) > 0 {
-		if _, err := fmt.Fprintf(a.out, "\n%s", notes.text(len(rep.Nodes))); err != nil {
+		if _, err := fmt.Fprintf(a.out, "\n%s", wrap(notes.text(len(rep.Nodes)), a.outWidth())); err != nil {
 			return err
 		}
 	}
