@@ -1,7 +1,6 @@
 package codesync
 
 import (
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -11,10 +10,17 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/beamctl/beamctl/dist/etf"
+	"github.com/beamctl/beamctl/node/nodetest"
 )
 
-// BenchmarkPush compares and pushes many modules to nodes that have none of them, by turns with the same nodes' own code:atomic_load/1 of the
-// same files in their memory, and reports the medians and the median of the rounds' ratios.
+// BenchmarkPush has bare nodes load many modules: ours is from files to code that runs and is verified on all of them (ReadFiles, Compare, Push).
+// Beside it stands what an operator has without it, code:atomic_load/1 by each node itself, of all nodes at once, and of the same modules:
+//
+//   - by name, as one types it: it finds and reads the files, as ours does. That is atomic_load-ms, and ratio is ours to it;
+//   - of code that is in its memory already, with the time of reading on neither side: loaded-ms, pushed-ms and memory-ratio.
+//
+// Each of the three has fresh nodes in each round, so that none finds what another has left behind (atoms, heaps, pages).
+// The figures are medians, the ratios those of the rounds.
 func BenchmarkPush(b *testing.B) {
 	for _, set := range []struct{ name, glob string }{
 		{"elixir", "/usr/lib/elixir/lib/*/ebin"},
@@ -54,113 +60,102 @@ func BenchmarkNothing(b *testing.B) {
 }
 
 func benchmarkPush(b *testing.B, glob string, nodes int) {
-	bench := newBench(b, release{Major: 25}, nodes)
-	var set Set
-	dirs, err := filepath.Glob(glob)
-	require.NoError(b, err)
-	for _, dir := range dirs {
-		if slices.ContainsFunc([]string{"/erts-", "/kernel-", "/stdlib-", "/compiler-"}, func(s string) bool { return strings.Contains(dir, s) }) {
-			continue
-		}
-		files, err := filepath.Glob(dir + "/*.beam")
-		require.NoError(b, err)
-		for _, f := range files {
-			code, err := os.ReadFile(f)
-			require.NoError(b, err)
-			beam, err := Parse(code) // not Read: it is to be sent although the node has the file
-			require.NoError(b, err)
-			beam.Path = f
-			if beam.Native == "" {
-				set.Beams = append(set.Beams, beam)
-			}
+	paths := loadable(b, glob)
+	var args []string
+	for i, p := range paths {
+		if dir := filepath.Dir(p); i == 0 || dir != filepath.Dir(paths[i-1]) {
+			args = append(args, "-pa", dir)
 		}
 	}
-	plan, err := Compare(b.Context(), bench.n, bench.nodes, set, Options{})
-	require.NoError(b, err)
-	require.False(b, plan.Refused())
-	var modules []etf.Atom
-	var bytes int
-	for _, ch := range plan.Nodes[0].Push {
-		modules, bytes = append(modules, ch.Module), bytes+ch.Size
-	}
-	var full int
-	set.Beams = slices.DeleteFunc(set.Beams, func(beam *Beam) bool { return !slices.Contains(modules, beam.Module) })
-	for _, beam := range set.Beams {
-		full += len(beam.Code)
-	}
-	unload := func() {
-		for _, name := range bench.nodes {
-			r := remote{bench.n, name}
-			var ok []bool
-			for _, f := range []etf.Atom{"delete", "purge"} {
-				require.NoError(b, mapped(b.Context(), r, &ok, "code", f, modules))
-			}
-			bench.call(name, "erlang", "garbage_collect")
+	cluster := func(do func(*bench)) {
+		bench := newBench(b, release{Major: 25}, nodes, args...)
+		do(bench)
+		_ = bench.n.Close()
+		for _, e := range bench.erls {
+			e.Kill()
 		}
 	}
-	ours := func() time.Duration {
-		began := time.Now()
-		plan, err := Compare(b.Context(), bench.n, bench.nodes, set, Options{})
-		require.NoError(b, err)
-		compared := time.Since(began)
-		report, err := Push(b.Context(), bench.n, plan)
-		require.NoError(b, err)
-		b.Logf("compare %v, %+v", compared, report.Nodes[0].Took)
-		return time.Since(began)
-	}
-	// The node reads the files, and then only loads: {Time, ok}.
-	theirs := func(name string) time.Duration {
-		var list etf.List
-		for _, beam := range set.Beams {
-			list = append(list, etf.Tuple{beam.Module, etf.Charlist(beam.Path)})
-		}
-		forms, err := etf.Parse(loadForms)
-		require.NoError(b, err)
-		got := bench.call(name, "erl_eval", "exprs", forms, etf.List{etf.Tuple{etf.Atom("L"), list}})
-		var res struct {
-			Value  etf.Atom
-			Result struct {
-				Took int64
-				OK   etf.Atom
-			}
-			Bindings etf.Term
-		}
-		require.NoError(b, etf.Assign(got, &res))
-		require.Equal(b, etf.Atom("ok"), res.Result.OK)
-		return time.Duration(res.Result.Took) * time.Microsecond
-	}
-	var mine, local, ratios []float64
-	ms := func(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
+	var names []etf.Atom
+	var sent, full int
+	measured := map[string][]float64{}
 	for i := range b.N + 1 {
-		m := ms(ours())
-		unload()
-		var l float64
-		for _, name := range bench.nodes {
-			l += ms(theirs(name))
+		round := map[string]float64{}
+		cluster(func(bench *bench) {
+			began := time.Now()
+			beams, err := ReadFiles(b.Context(), paths...)
+			require.NoError(b, err)
+			for _, beam := range beams {
+				beam.file = FileID{} // it is to be sent although the node sees the same file
+			}
+			read := time.Now()
+			plan, err := Compare(b.Context(), bench.n, bench.nodes, Set{Beams: beams}, Options{})
+			require.NoError(b, err)
+			report, err := Push(b.Context(), bench.n, plan)
+			require.NoError(b, err)
+			round["push-ms"], round["pushed-ms"] = 1000*since(began), 1000*since(read)
+			b.Logf("read in %v, all in %v: %+v", read.Sub(began), time.Since(began), report.Nodes[0].Took)
+			names, sent, full = nil, report.Nodes[0].Bytes, 0
+			for _, ch := range plan.Nodes[0].Push {
+				names, full = append(names, ch.Module), full+len(plan.set[ch.Module].Code)
+			}
+		})
+		for what, code := range map[string]string{
+			"atomic_load-ms": "timer:tc(code, atomic_load, [Names])",
+			"loaded-ms":      "Code = [{M, File, Bin} || M <- Names, {_, Bin, File} <- [code:get_object_code(M)]], timer:tc(code, atomic_load, [Code])",
+		} {
+			cluster(func(bench *bench) {
+				took := make([]float64, nodes)
+				require.NoError(b, each(bench.nodes, func(i int, name string) error {
+					got, err := nodetest.Eval(b.Context(), bench.n, name, code, nodetest.Bindings{"Names": names})
+					var res struct {
+						Micros int64
+						OK     etf.Atom
+					}
+					if err == nil {
+						err = etf.Assign(got, &res)
+					}
+					require.Equal(b, etf.Atom("ok"), res.OK)
+					took[i] = float64(res.Micros) / 1000
+					return err
+				}))
+				round[what] = slices.Max(took)
+			})
 		}
-		unload()
-		if i > 0 { // the first is to warm up
-			mine, local, ratios = append(mine, m), append(local, l), append(ratios, m/l)
+		round["ratio"] = round["push-ms"] / round["atomic_load-ms"]
+		round["memory-ratio"] = round["pushed-ms"] / round["loaded-ms"]
+		for what, v := range round {
+			if i > 0 { // the first is to warm up
+				measured[what] = append(measured[what], v)
+			}
 		}
 	}
 	b.ReportMetric(0, "ns/op")
-	b.ReportMetric(float64(len(modules)), "modules")
+	b.ReportMetric(float64(len(names)), "modules")
 	b.ReportMetric(float64(full)/1e6, "MB")
-	b.ReportMetric(float64(bytes)/1e6, "MB-sent")
-	b.ReportMetric(median(mine), "push-ms")
-	b.ReportMetric(median(local), "atomic_load-ms")
-	b.ReportMetric(median(ratios), "ratio")
+	b.ReportMetric(float64(sent)/1e6, "MB-sent")
+	for what, v := range measured {
+		b.ReportMetric(median(v), what)
+	}
+}
+
+// loadable are the files of folders that can be pushed: not those of sticky ones, and not of modules with NIFs.
+func loadable(b *testing.B, glob string) (paths []string) {
+	files, err := filepath.Glob(glob + "/*.beam")
+	require.NoError(b, err)
+	for _, f := range files {
+		if slices.ContainsFunc([]string{"/erts-", "/kernel-", "/stdlib-", "/compiler-"}, func(s string) bool { return strings.Contains(f, s) }) {
+			continue
+		}
+		beam, err := Read(f)
+		require.NoError(b, err)
+		if beam.Native == "" {
+			paths = append(paths, f)
+		}
+	}
+	return paths
 }
 
 func median(v []float64) float64 {
 	slices.Sort(v)
 	return v[len(v)/2]
 }
-
-// loadForms is
-//
-//	B = [{M, F, element(2, {ok, _} = file:read_file(F))} || {M, F} <- L], timer:tc(code, atomic_load, [B])
-const loadForms = `[{match,1,{var,1,'B'},{lc,1,{tuple,1,[{var,1,'M'},{var,1,'F'},{call,1,{atom,1,element},[{integer,1,2},
-	{match,1,{tuple,1,[{atom,1,ok},{var,1,'_'}]},{call,1,{remote,1,{atom,1,file},{atom,1,read_file}},[{var,1,'F'}]}}]}]},
-	[{generate,1,{tuple,1,[{var,1,'M'},{var,1,'F'}]},{var,1,'L'}}]}},
-	{call,1,{remote,1,{atom,1,timer},{atom,1,tc}},[{atom,1,code},{atom,1,atomic_load},{cons,1,{var,1,'B'},{nil,1}}]}]`
