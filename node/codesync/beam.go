@@ -11,7 +11,6 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"sync"
 	"syscall"
 
 	"github.com/beamctl/beamctl/dist/etf"
@@ -59,7 +58,6 @@ type Beam struct {
 	Code []byte
 
 	plain []byte // Code, unpacked
-	lean  func() []byte
 	file  FileID
 }
 
@@ -116,7 +114,6 @@ var hashed = [...]string{"Atom", "AtU8", "Code", "StrT", "ImpT", "ExpT", "FunT",
 // what the loader of a node does.
 func Parse(code []byte) (*Beam, error) {
 	b := &Beam{Code: code, plain: code}
-	b.lean = sync.OnceValue(b.loadable)
 	if bytes.HasPrefix(code, []byte{0x1f, 0x8b}) {
 		z, err := gzip.NewReader(bytes.NewReader(code))
 		if err == nil {
@@ -224,35 +221,58 @@ func (set chunkSet) sum() Sum {
 // a third to a half as large.
 var unread = map[string]bool{"Abst": true, "Dbgi": true, "Docs": true, "ExCk": true, "ExDp": true, "ExDc": true}
 
-// loadable is the code without what the loader does not read.
-func (b *Beam) loadable() []byte {
-	out := make([]byte, 12, len(b.plain))
-	copy(out, b.plain)
+// loadable are the chunks of a file that the loader reads. It goes out as a binary, put together where it is sent from: nobody needs it elsewhere.
+type loadable struct {
+	size   int // of the file that they make
+	chunks [][]byte
+}
+
+const (
+	formHeader  = 12 // FOR1, size, BEAM
+	binaryTag   = 109
+	chunkHeader = 8
+)
+
+func (b *Beam) loadable() loadable {
+	l := loadable{size: formHeader}
 	size := binary.BigEndian.Uint32(b.plain[4:]) + 8
-	for rest := b.plain[12:size]; len(rest) > 0; {
+	for rest := b.plain[formHeader:size]; len(rest) > 0; {
 		name, data, next, err := chunk(rest)
 		if err != nil {
-			return b.plain // cannot be: Parse has read it
+			break // cannot be: Parse has read it
 		}
 		if !unread[name] {
-			out = append(out, rest[:8+len(data)]...)
-			out = append(out, make([]byte, -len(data)&3)...)
+			l.chunks = append(l.chunks, rest[:chunkHeader+len(data)])
+			l.size += chunkHeader + rounded(len(data))
 		}
 		rest = next
 	}
-	binary.BigEndian.PutUint32(out[4:], uint32(len(out)-8))
-	return out
+	return l
 }
 
-// size is how many bytes of it are sent.
-func (b *Beam) size(o *Options) int { return len(b.sent(o)) }
-
-// sent is what goes to a node: what is to be written there is the file.
-func (b *Beam) sent(o *Options) []byte {
-	if o.Persist {
-		return b.Code
+// AppendETF writes BINARY_EXT (erl_ext_dist, "BINARY_EXT").
+func (l loadable) AppendETF(dst []byte) ([]byte, error) {
+	dst = binary.BigEndian.AppendUint32(append(dst, binaryTag), uint32(l.size))
+	dst = append(dst, "FOR1"...)
+	dst = binary.BigEndian.AppendUint32(dst, uint32(l.size-chunkHeader))
+	dst = append(dst, "BEAM"...)
+	for _, c := range l.chunks {
+		dst = append(dst, c...)
+		dst = append(dst, "\x00\x00\x00"[:rounded(len(c))-len(c)]...)
 	}
-	return b.lean()
+	return dst, nil
+}
+
+// rounded is the length of a chunk in the file.
+func rounded(n int) int { return (n + 3) &^ 3 }
+
+// sent is what goes to a node, and its size: what is to be written there is the file.
+func (b *Beam) sent(o *Options) (etf.Term, int) {
+	if o.Persist {
+		return b.Code, len(b.Code)
+	}
+	l := b.loadable()
+	return l, l.size
 }
 
 // compilers says with which version of application compiler each release of OTP began (otp_versions.table). What is newer than the

@@ -14,6 +14,8 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/beamctl/beamctl/dist/etf"
+
 	"github.com/beamctl/beamctl/node/nodetest"
 )
 
@@ -51,7 +53,7 @@ func TestBeamsOfReleases(t *testing.T) {
 				if b.Native != "" {
 					natives++
 				}
-				again, err := Parse(b.loadable())
+				again, err := Parse(sent(t, b))
 				require.NoError(t, err, f[0])
 				assert.Equal(t, b.Sum, again.Sum, f[0])
 				assert.Less(t, len(again.Code), len(b.Code)+1, f[0])
@@ -75,7 +77,7 @@ func TestParseCompressed(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, want, b.Sum)
 	assert.Equal(t, z.Bytes(), b.Code)
-	loaded, err := Parse(b.loadable())
+	loaded, err := Parse(sent(t, b))
 	require.NoError(t, err)
 	assert.Equal(t, want, loaded.Sum)
 }
@@ -144,7 +146,7 @@ func FuzzParse(f *testing.F) {
 			return
 		}
 		require.NotEmpty(t, b.Module)
-		sent, err := Parse(b.loadable())
+		sent, err := Parse(sent(t, b))
 		require.NoError(t, err)
 		require.Equal(t, b.Sum, sent.Sum)
 		require.Equal(t, b.Module, sent.Module)
@@ -185,4 +187,16 @@ func TestNoRegularFile(t *testing.T) {
 	case <-time.After(20 * time.Second):
 		require.FailNow(t, "it waits for ever") // and with it a goroutine, which goleak would show
 	}
+}
+
+// sent is what a node gets of a module.
+func sent(t *testing.T, b *Beam) []byte {
+	t.Helper()
+	term, size := b.sent(&Options{})
+	raw, err := etf.Append(nil, term)
+	require.NoError(t, err)
+	got, _, err := etf.Decode(raw)
+	require.NoError(t, err)
+	require.Len(t, got, size)
+	return got.([]byte)
 }

@@ -60,7 +60,7 @@ func BenchmarkNothing(b *testing.B) {
 }
 
 func benchmarkPush(b *testing.B, glob string, nodes int) {
-	paths := loadable(b, glob)
+	paths := pushable(b, glob)
 	var args []string
 	for i, p := range paths {
 		if dir := filepath.Dir(p); i == 0 || dir != filepath.Dir(paths[i-1]) {
@@ -138,8 +138,8 @@ func benchmarkPush(b *testing.B, glob string, nodes int) {
 	}
 }
 
-// loadable are the files of folders that can be pushed: not those of sticky ones, and not of modules with NIFs.
-func loadable(b *testing.B, glob string) (paths []string) {
+// pushable are the files of folders that can be pushed: not those of sticky ones, and not of modules with NIFs.
+func pushable(b *testing.B, glob string) (paths []string) {
 	files, err := filepath.Glob(glob + "/*.beam")
 	require.NoError(b, err)
 	for _, f := range files {

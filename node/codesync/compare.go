@@ -209,7 +209,8 @@ func (c *comparison) system(ctx context.Context) (map[etf.Atom]*loaded, error) {
 
 // change plans to load a module, or refuses it.
 func (c *comparison) change(b *Beam, l *loaded) {
-	ch := Change{Module: b.Module, New: &b.Sum, Size: b.size(c.opts), File: b.Path}
+	_, size := b.sent(c.opts)
+	ch := Change{Module: b.Module, New: &b.Sum, Size: size, File: b.Path}
 	if l != nil {
 		sum := l.sum
 		ch.Old = &sum

@@ -20,9 +20,9 @@ func prepare(ctx context.Context, t *target) error {
 		return err
 	}
 	var got struct {
-		Name    etf.Atom
-		Busy    []processError
-		Altered []etf.Atom
+		Name etf.Atom
+		Busy []processError
+		Now  running
 	}
 	if err := t.answer(ctx, "prepared", &got); err != nil {
 		return err
@@ -30,8 +30,8 @@ func prepare(ctx context.Context, t *target) error {
 	if len(got.Busy) > 0 {
 		return t.busy(ctx, got.Busy[0])
 	}
-	if len(got.Altered) > 0 {
-		return t.altered(got.Altered)
+	if err := t.altered(got.Now); err != nil {
+		return err
 	}
 	t.at(Promised)
 	return nil
@@ -50,8 +50,39 @@ func (t *target) busy(ctx context.Context, p processError) error {
 	return e
 }
 
-func (t *target) altered(modules []etf.Atom) error {
-	return fmt.Errorf("%s: %w: %s was loaded meanwhile by something else", t.name, ErrStale, modules[0])
+// running is what a node has loaded of the modules of a push: {[Module], [Sum]}.
+type running struct {
+	Modules []etf.Atom
+	Sums    []Sum
+}
+
+// by are the sums by module.
+func (r running) by() map[etf.Atom]Sum {
+	sums := make(map[etf.Atom]Sum, len(r.Modules))
+	for i, m := range r.Modules[:min(len(r.Modules), len(r.Sums))] {
+		sums[m] = r.Sums[i]
+	}
+	return sums
+}
+
+// differs returns the first change whose module does not run as the plan has found it; nil if all do.
+func (t *target) differs(now running) *Change {
+	by := now.by()
+	for _, ch := range t.plan.changes() {
+		sum, loaded := by[ch.Module]
+		if loaded != (ch.Old != nil) || loaded && sum != *ch.Old {
+			return ch
+		}
+	}
+	return nil
+}
+
+// altered is an error if the node does not run what the plan has found there.
+func (t *target) altered(now running) error {
+	if ch := t.differs(now); ch != nil {
+		return fmt.Errorf("%s: %w: %s was loaded meanwhile by something else", t.name, ErrStale, ch.Module)
+	}
+	return nil
 }
 
 // alive is the last look before the decision: a node that has promised may have died since, and then the others are left as they are.
@@ -127,7 +158,7 @@ func finish(ctx context.Context, t *target) error {
 	var got struct {
 		Name      etf.Atom
 		Result    etf.Term
-		Sums      etf.List
+		Now       running
 		Unchanged []processError
 	}
 	err := t.send(ctx, etf.Atom("finish"))
@@ -139,15 +170,14 @@ func finish(ctx context.Context, t *target) error {
 		return fmt.Errorf("%w: %w", err, ErrLost)
 	}
 	if got.Result != etf.Term(etf.Atom("ok")) {
-		var since struct{ Altered, None []etf.Atom }
-		if etf.Assign(got.Result, &since) == nil && len(since.Altered) > 0 {
-			return t.altered(since.Altered)
+		if err := t.altered(got.Now); err != nil {
+			return err
 		}
 		return fmt.Errorf("%s: it did not load the code: %s", t.name, etf.Format(got.Result))
 	}
 	t.report.State = Mix
 	t.report.Killed = t.doomed
-	if err := t.verify(got.Sums); err != nil {
+	if err := t.verify(got.Now); err != nil {
 		return err
 	}
 	t.report.State = New
@@ -161,18 +191,17 @@ func finish(ctx context.Context, t *target) error {
 
 // verify compares the sums of what runs with the plan's, and sees that what was deleted is gone: it may have been loaded anew from
 // elsewhere, for then it is other code.
-func (t *target) verify(got etf.List) error {
-	changes := t.plan.changes()
-	if len(got) != len(changes) {
-		return fmt.Errorf("%s: codesync: %d sums of %d modules", t.name, len(got), len(changes))
-	}
-	for i, sum := range got {
-		ch := changes[i]
+func (t *target) verify(now running) error {
+	by := now.by()
+	for _, ch := range t.plan.changes() {
+		sum, loaded := by[ch.Module]
 		switch {
-		case ch.New == nil && etf.Equal(sum, ch.Old[:]):
+		case ch.New == nil && loaded && sum == *ch.Old:
 			return fmt.Errorf("%s: %s was deleted and is still loaded: something else has loaded it", t.name, ch.Module)
-		case ch.New != nil && !etf.Equal(sum, ch.New[:]):
-			return fmt.Errorf("%s: %s has sum %s and not %s: something else has loaded it", t.name, ch.Module, etf.Format(sum), ch.New)
+		case ch.New != nil && !loaded:
+			return fmt.Errorf("%s: %s is not loaded: something else has deleted it", t.name, ch.Module)
+		case ch.New != nil && sum != *ch.New:
+			return fmt.Errorf("%s: %s has sum %s and not %s: something else has loaded it", t.name, ch.Module, sum, ch.New)
 		}
 	}
 	return nil
@@ -225,7 +254,7 @@ func (t *target) reset(ctx context.Context) error {
 	var got struct {
 		Name   etf.Atom
 		Result etf.Term
-		Sums   etf.List
+		Now    running
 	}
 	if err = t.send(ctx, etf.Atom("reset")); err == nil {
 		err = t.answer(ctx, "reset", &got)
@@ -238,14 +267,8 @@ func (t *target) reset(ctx context.Context) error {
 	if got.Result == etf.Term(none) {
 		return fmt.Errorf("%s: %w: something else has loaded code since, which is left alone", t.name, ErrStale)
 	}
-	for i, ch := range t.plan.changes() {
-		var want etf.Term = none
-		if ch.Old != nil {
-			want = ch.Old[:]
-		}
-		if i >= len(got.Sums) || !etf.Equal(got.Sums[i], want) {
-			return fmt.Errorf("%s: %s cannot be restored: %s", t.name, ch.Module, etf.Format(got.Result))
-		}
+	if ch := t.differs(got.Now); ch != nil {
+		return fmt.Errorf("%s: %s cannot be restored: %s", t.name, ch.Module, etf.Format(got.Result))
 	}
 	t.report.State = Old
 	return t.wait(ctx)

@@ -141,7 +141,7 @@ func TestDeletedIsGone(t *testing.T) {
 	t.Parallel()
 	np := &NodePlan{Node: "a@b", Delete: []Change{{Module: "gone", Old: &Sum{1}}}}
 	tt := &target{plan: np, remote: remote{name: "a@b"}}
-	require.NoError(t, tt.verify(etf.List{none}))
-	require.NoError(t, tt.verify(etf.List{append([]byte{2}, make([]byte, 15)...)}))
-	require.ErrorContains(t, tt.verify(etf.List{append([]byte{1}, make([]byte, 15)...)}), "gone was deleted and is still loaded")
+	require.NoError(t, tt.verify(running{}))
+	require.NoError(t, tt.verify(running{[]etf.Atom{"gone"}, []Sum{{2}}}))
+	require.ErrorContains(t, tt.verify(running{[]etf.Atom{"gone"}, []Sum{{1}}}), "gone was deleted and is still loaded")
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"hash/crc32"
+	"slices"
 
 	"github.com/beamctl/beamctl/dist/etf"
 )
@@ -54,8 +55,12 @@ func stage(ctx context.Context, t *target) error {
 		Name   etf.Atom
 		Result etf.Term
 		Final  []etf.Atom
+		Now    running
 	}
 	if err := t.answer(ctx, "loaded", &got); err != nil {
+		return err
+	}
+	if err := t.altered(got.Now); err != nil {
 		return err
 	}
 	if got.Result != etf.Term(etf.Atom("ok")) {
@@ -74,7 +79,8 @@ func stage(ctx context.Context, t *target) error {
 // job is what the stager has to know, as it is described in stager.erl.
 func (t *target) job(parts int) etf.Tuple {
 	opts := &t.push.plan.options
-	var peers, running, removed, known, files, obsolete etf.List
+	var peers, known, removed, files, obsolete etf.List
+	var loaded, sums etf.List
 	for _, other := range t.targets {
 		if other != t {
 			peers = append(peers, other.stager)
@@ -82,10 +88,9 @@ func (t *target) job(parts int) etf.Tuple {
 	}
 	for _, ch := range t.plan.changes() {
 		if ch.Old == nil {
-			running = append(running, etf.Tuple{ch.Module, none})
 			continue
 		}
-		running = append(running, etf.Tuple{ch.Module, ch.Old[:]})
+		loaded, sums = append(loaded, ch.Module), append(sums, ch.Old[:])
 		if b := opts.known(ch.Module, *ch.Old); b != nil {
 			known = append(known, etf.Tuple{ch.Module, b.Code})
 		}
@@ -103,22 +108,33 @@ func (t *target) job(parts int) etf.Tuple {
 			obsolete = append(obsolete, etf.Charlist(ch.File))
 		}
 	}
-	return etf.Tuple{peers, parts, running, removed, known, files, obsolete}
+	return etf.Tuple{peers, parts, t.plan.touched(), etf.Tuple{loaded, sums}, known, removed, files, obsolete}
 }
 
-// parts are the code to send, [{Module, File, Bin}] each.
-func (t *target) parts() []etf.List {
-	var parts []etf.List
-	size := partBytes
+// part is code to send, [{Module, File, Bin}], and about how many bytes that is.
+type part struct {
+	modules etf.List
+	size    int
+}
+
+// AppendETF writes the list into memory that is asked for at once: bit by bit it would be copied over and over.
+func (p part) AppendETF(dst []byte) ([]byte, error) {
+	return etf.Append(slices.Grow(dst, p.size), p.modules)
+}
+
+// parts are the code to send.
+func (t *target) parts() []part {
+	const around = 64 // bytes of a tuple besides its texts
+	var parts []part
 	for _, ch := range t.plan.Push {
-		if size >= partBytes {
-			parts, size = append(parts, nil), 0
+		if len(parts) == 0 || parts[len(parts)-1].size >= partBytes {
+			parts = append(parts, part{})
 		}
-		code := t.push.plan.set[ch.Module].sent(&t.push.plan.options)
-		size += len(code)
-		t.report.Bytes += len(code)
+		code, n := t.push.plan.set[ch.Module].sent(&t.push.plan.options)
+		t.report.Bytes += n
 		last := &parts[len(parts)-1]
-		*last = append(*last, etf.Tuple{ch.Module, etf.Charlist(ch.File), code})
+		last.size += n + len(ch.Module) + len(ch.File) + around
+		last.modules = append(last.modules, etf.Tuple{ch.Module, etf.Charlist(ch.File), code})
 	}
 	return parts
 }
@@ -132,7 +148,7 @@ func (t *target) refused(modules []etf.Atom, why Why, detail string) error {
 	return e
 }
 
-// unstaged says why a stager could not prepare the code: {error, [{Module, Reason}]} of the loader, or {Altered, Unwritten}, or
+// unstaged says why a stager could not prepare the code: {error, [{Module, Reason}]} of the loader, or files that it could not write, or
 // whereis/1 of the stager of another push.
 func (t *target) unstaged(result etf.Term) error {
 	switch result.(type) {
@@ -158,18 +174,12 @@ func (t *target) unstaged(result etf.Term) error {
 		t.report.Refused = append(t.report.Refused, e.Modules...)
 		return e
 	}
-	var own struct {
-		Altered   []etf.Atom
-		Unwritten []fileError
-	}
-	if err := etf.Assign(result, &own); err != nil {
+	var unwritten []fileError
+	if err := etf.Assign(result, &unwritten); err != nil {
 		return fmt.Errorf("%s: staging: %s", t.name, etf.Format(result))
 	}
-	if len(own.Altered) > 0 {
-		return t.altered(own.Altered)
-	}
 	e := &RefusedError{Node: t.name}
-	for _, f := range own.Unwritten {
+	for _, f := range unwritten {
 		e.Modules = append(e.Modules, Refusal{t.moduleOf(f.File), WhyWrite, f.String()})
 	}
 	t.report.Refused = append(t.report.Refused, e.Modules...)

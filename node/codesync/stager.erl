@@ -1,17 +1,18 @@
 %% What runs on each node during a push: the expressions of one process, evaluated there by erl_eval, so that no module is loaded for it.
 %% stager.term is the same as abstract forms, written by `go test -run TestStagerForms -update`.
 %%
-%% Bound already: Us, the pid of the pusher's process for this node. Us and the stager speak thus, in this order:
+%% Bound already: Us, the pid of the pusher's process for this node. Us and the stager speak thus, in this order; Running is
+%% {[Module], [Sum]} of those modules of the push that are loaded:
 %%
 %%   {start, Job}                         Job is described below
 %%   {load, I, [{Module, File, Bin}]}     object code, in numbered parts
-%%       {loaded, Result, Final}          ok, or what is wrong; the code is prepared, nothing is changed
+%%       {loaded, Result, Final, Running} ok, or what is wrong; the code is prepared, nothing is changed
 %%   {prepare, [{Pid, Module, OldVsn}], Kill}  every node has come so far; processes for sys:change_code/4
-%%       {prepared, Busy, Altered}        [], []: this node will finish, whatever happens
+%%       {prepared, Busy, Running}        [], as before: this node will finish, whatever happens
 %%   finish                               every node has said so: that is the decision
-%%       {finished, Result, Sums, Unchanged}
+%%       {finished, Result, Running, Unchanged}
 %%   reset                                take it back: some node has not finished
-%%       {reset, Result, Sums}
+%%       {reset, Result, Running}
 %%   done                                 every node has finished
 %%       {done, Unwritten}
 %%
@@ -23,14 +24,16 @@
 %% Nothing here may make the node connect to anybody, as erlang:monitor/2 does when it has to: Us may be gone, and Peers be behind a
 %% partition. So only what is connected is monitored, and only when the word of each counts. And it does without funs, guards and
 %% filters, for which erl_eval needs erl_lint, and that modules that a node may not have loaded.
+%%
+%% What is done for every module is done by functions of OTP: erl_eval takes 10 to 60 us for a step of a list comprehension.
 Node = erlang:node(Us),
 net_kernel:monitor_nodes(true, [{node_type, all}]),
 case lists:member(Node, erlang:nodes(connected)) of
 	true -> ok;
 	false -> erlang:exit(normal)
 end,
-{Peers, Count, Running, Removed, Known, Files, Obsolete} = receive
-	%% [Pid], number of parts, [{Module, Sum | none}] as the plan saw them, [Module] to delete, [{Module, Bin}] to go back to,
+{Peers, Count, Names, Was, Known, Removed, Files, Obsolete} = receive
+	%% [Pid], number of parts, the modules of the push, Running as the plan saw it, [{Module, Bin}] to go back to, [Module] to delete,
 	%% [{Module, Temp, File}] to write, [File] to delete
 	{start, Job} -> Job;
 	abort -> erlang:exit(normal);
@@ -40,19 +43,16 @@ end,
 %% One push at a time: the name is the lock, which no stager outlives.
 case catch erlang:register(finish_loading, erlang:self()) of
 	true -> ok;
-	_ -> erlang:send(Us, {loaded, erlang:whereis(finish_loading), []}, [noconnect]), erlang:exit(normal)
+	_ -> erlang:send(Us, {loaded, erlang:whereis(finish_loading), [], Was}, [noconnect]), erlang:exit(normal)
 end,
 Code = lists:append([receive
 	{load, I, Part} -> Part;
 	abort -> erlang:exit(normal);
 	{nodedown, Node, _} -> erlang:exit(normal)
 end || I <- lists:seq(1, Count)]),
-Ms = [M || {M, _, _} <- Code],
 try
-	Altered = [M || {M, Sum} <- Running, true <- [Sum =/= case erlang:module_loaded(M) of
-		true -> erlang:get_module_info(M, md5);
-		false -> none
-	end]],
+	[Now] = [{L, lists:zipwith(fun erlang:get_module_info/2, L, lists:duplicate(erlang:length(L), md5))}
+		|| L <- [lists:filter(fun erlang:module_loaded/1, Names)]],
 	%% What runs now, to go back to: none if the object code is neither known nor on disk, or has -on_load.
 	Old = [{M, File, case lists:keyfind(M, 1, Known) of
 		{_, Bin} -> Bin;
@@ -61,24 +61,26 @@ try
 				{ok, {M, Sum}} -> case erlang:prepare_loading(M, Bin) of
 					{error, _} -> none;
 					%% Such a module cannot be loaded together with others.
-					Before -> case erlang:has_prepared_code_on_load(Before) of true -> none; false -> Bin end
+					Loadable -> case erlang:has_prepared_code_on_load(Loadable) of true -> none; false -> Bin end
 				end;
 				_ -> none
 			end;
 			error -> none
 		end
-	end} || {M, Sum} <- Running, true <- [Sum =/= none], {file, File} <- [code:is_loaded(M)]],
+	end} || {M, Sum} <- lists:zip(erlang:element(1, Was), erlang:element(2, Was)), {file, File} <- [code:is_loaded(M)]],
 	Unwritten = [{File, Error} || {M, Temp, File} <- Files, {_, _, Bin} <- [lists:keyfind(M, 1, Code)],
 		{error, Error} <- [file:write_file(Temp, Bin)]],
-	Prepared = case {Altered, Unwritten} of
-		{[], []} -> code:prepare_loading(Code);
-		_ -> {Altered, Unwritten}
+	%% In one call, and not part by part as they come: OTP prepares each module in a process of its own, and few of them at a time do not
+	%% wake up the schedulers that sleep.
+	Prepared = case {Now, Unwritten} of
+		{Was, []} -> code:prepare_loading(Code);
+		_ -> Unwritten
 	end,
 	{Result, Prep} = case Prepared of
 		{ok, P} -> {ok, P};
 		_ -> {Prepared, none}
 	end,
-	erlang:send(Us, {loaded, Result, [M || {M, _, none} <- Old]}, [noconnect]),
+	erlang:send(Us, {loaded, Result, [M || {M, _, none} <- Old], Now}, [noconnect]),
 	Asked = receive
 		{prepare, Pids, Fatal} -> {Pids, Fatal};
 		abort -> abort;
@@ -99,10 +101,8 @@ try
 		{N, Pid, E} -> {lists:sublist(Change, N), [{Pid, E}]}
 	end,
 	{Finished, Unchanged, Limit} = try
-		Meanwhile = [M || {M, Sum} <- Running, true <- [Sum =/= case erlang:module_loaded(M) of
-			true -> erlang:get_module_info(M, md5);
-			false -> none
-		end]],
+		[Meanwhile] = [{L, lists:zipwith(fun erlang:get_module_info/2, L, lists:duplicate(erlang:length(L), md5))}
+			|| L <- [lists:filter(fun erlang:module_loaded/1, Names)]],
 		erlang:send(Us, {prepared, Busy, Meanwhile}, [noconnect]),
 		{Decision, Patience} = receive
 			finish -> {finish, infinity};
@@ -110,7 +110,7 @@ try
 			{_, finish} -> {finish, infinity};
 			{_, abort} -> {abort, infinity};
 			{nodedown, Node, _} -> case {Busy, Meanwhile} of
-				{[], []} ->
+				{[], Was} ->
 					[case lists:member(erlang:node(Peer), erlang:nodes(connected)) of
 						true -> erlang:monitor(process, Peer);
 						false -> erlang:send(erlang:self(), {Peer, none})
@@ -148,16 +148,17 @@ try
 			finish -> ok
 		end,
 		%% The gate was before the promise: who loads code since, and is no stager, is told from us by the sums.
-		Loaded = case [M || {M, Sum} <- Running, true <- [Sum =/= case erlang:module_loaded(M) of
-			true -> erlang:get_module_info(M, md5);
-			false -> none
-		end]] of
-			[] ->
-				[code:purge(M) || {M, _} <- Running, {true, true} <- [{Kill, erlang:check_old_code(M)}]],
+		Finishing = case [{L, lists:zipwith(fun erlang:get_module_info/2, L, lists:duplicate(erlang:length(L), md5))}
+			|| L <- [lists:filter(fun erlang:module_loaded/1, Names)]] of
+			[Was] ->
+				case Kill of
+					true -> lists:map(fun code:purge/1, lists:filter(fun erlang:check_old_code/1, Names));
+					false -> ok
+				end,
 				code:finish_loading(Prep);
-			Since -> {Since, []}
+			_ -> altered
 		end,
-		case Loaded of
+		case Finishing of
 			ok ->
 				[{code:delete(M), code:soft_purge(M)} || M <- Removed],
 				{ok, [{Pid, Error} || {Pid, M, Vsn} <- Change,
@@ -167,11 +168,9 @@ try
 	after
 		[catch sys:resume(Pid, 1000) || {Pid, _, _} <- Suspended]
 	end,
-	Sums = [case erlang:module_loaded(M) of
-		true -> erlang:get_module_info(M, md5);
-		false -> none
-	end || M <- Ms ++ Removed],
-	erlang:send(Us, {finished, Finished, Sums, Unchanged}, [noconnect]),
+	[Runs] = [{L, lists:zipwith(fun erlang:get_module_info/2, L, lists:duplicate(erlang:length(L), md5))}
+		|| L <- [lists:filter(fun erlang:module_loaded/1, Names)]],
+	erlang:send(Us, {finished, Finished, Runs, Unchanged}, [noconnect]),
 	Verdict = receive
 		reset -> reset;
 		abort -> abort;
@@ -182,23 +181,19 @@ try
 	case {Verdict, Finished} of
 		{reset, _} ->
 			%% Only what this stager has loaded is taken back.
-			Restored = case [case erlang:module_loaded(M) of
-				true -> erlang:get_module_info(M, md5);
-				false -> none
-			end || M <- Ms ++ Removed] of
-				Sums ->
-					[case Sum of
-						none -> {code:purge(M), code:delete(M), code:purge(M)};
-						_ -> code:purge(M)
-					end || {M, Sum} <- Running],
+			Restored = case [{L, lists:zipwith(fun erlang:get_module_info/2, L, lists:duplicate(erlang:length(L), md5))}
+				|| L <- [lists:filter(fun erlang:module_loaded/1, Names)]] of
+				[Runs] ->
+					Added = Names -- erlang:element(1, Was),
+					lists:map(fun code:purge/1, Names),
+					lists:map(fun code:delete/1, Added),
+					lists:map(fun code:purge/1, Added),
 					code:atomic_load(Old);
 				_ -> none
 			end,
-			Now = [case erlang:module_loaded(M) of
-				true -> erlang:get_module_info(M, md5);
-				false -> none
-			end || {M, _} <- Running],
-			erlang:send(Us, {reset, Restored, Now}, [noconnect]);
+			[Again] = [{L, lists:zipwith(fun erlang:get_module_info/2, L, lists:duplicate(erlang:length(L), md5))}
+				|| L <- [lists:filter(fun erlang:module_loaded/1, Names)]],
+			erlang:send(Us, {reset, Restored, Again}, [noconnect]);
 		{done, ok} ->
 			Failures = [{File, Error} || {_, Temp, File} <- Files, {error, Error} <- [file:rename(Temp, File)]]
 				++ [{File, Error} || {M, _, File} <- Files, {_, _, Bin} <- [lists:keyfind(M, 1, Code)],
