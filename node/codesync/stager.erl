@@ -156,7 +156,7 @@ try
 					false -> ok
 				end,
 				code:finish_loading(Prep);
-			_ -> altered
+			_ -> error
 		end,
 		case Finishing of
 			ok ->
