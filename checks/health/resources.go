@@ -11,8 +11,10 @@ import (
 var resourceChecks = []*Check{
 	{
 		Name: "memory", Group: Resources,
-		What: "how much memory it has allocated, and what for; of a node on this machine that nobody has asked for that before, how much RAM it has", Asks: "erlang:memory/0, os:getpid/0",
-		Fails: "warns when the total is over the limit; there is none by default", Fix: "beamctl diagnose shows the largest processes; the kinds show whether binaries, ETS or code grow",
+		What: "how much memory it has allocated, by kind; of a node that nobody has asked for that before, and that would make 300 atoms for the answer, " +
+			"its RAM, if it is on this machine, and what its processes and ETS tables have",
+		Asks:  "erlang:memory/0, os:getpid/0; else erl_eval:expr/3 (erlang:process_info/2, ets:info/2)",
+		Fails: "warns when what it has allocated (else its RAM) is over the limit; there is none by default", Fix: "beamctl diagnose shows the largest processes; the kinds show whether binaries, ETS or code grow",
 		run: memory,
 	},
 	{
@@ -46,59 +48,6 @@ var resourceChecks = []*Check{
 		Fails: "warns when one takes more than 50 ms, fails when another node does not answer it", Fix: "look at the network between the two nodes, and at the run queue of the other one",
 		run: latency,
 	},
-}
-
-// allocatorAtom is one of the 300 atoms that an emulator makes when it is asked for its memory for the first time (erl_alloc_util.c).
-const allocatorAtom = "rsbcst"
-
-// allocated is bytes by kind. Of a node that has never been asked, and would make atoms for the answer, it is what the operating system
-// says, or nothing.
-var allocated = &fact[map[string]int64]{func(ctx context.Context, x *exam) (kinds map[string]int64, err error) {
-	if x.knows(ctx, allocatorAtom) {
-		err = x.call(ctx, &kinds, "erlang", "memory")
-		return kinds, err
-	}
-	dir, err := osProcess.of(ctx, x)
-	if err != nil || dir == "" {
-		return nil, err
-	}
-	n, err := resident(dir)
-	return map[string]int64{"resident": n}, err
-}}
-
-func memory(ctx context.Context, x *exam) (Cell, error) {
-	kinds, err := allocated.of(ctx, x)
-	if err != nil {
-		return Cell{}, x.failed(err, "erlang:memory()", "the emulator was started with an allocator that does not count (+M)")
-	}
-	if kinds == nil {
-		return none("it has never been asked, and would make 300 atoms for the answer")
-	}
-	total := kinds["total"] + kinds["resident"] // it is one of them
-	c, _ := ok("%s", bytes(total))
-	c.Values = make(map[string]float64, len(kinds))
-	for kind, n := range kinds {
-		c.Values[kind+"_bytes"] = float64(n)
-	}
-	if limit := x.limits.Memory; limit > 0 && total > limit {
-		c.Status, c.Cause = Warn, "over the limit of "+bytes(limit)
-		if kinds["total"] > 0 {
-			c.Saw = fmt.Sprintf("%s: processes %s, binaries %s, ETS %s, code %s, atoms %s", bytes(total),
-				bytes(kinds["processes"]), bytes(kinds["binary"]), bytes(kinds["ets"]), bytes(kinds["code"]), bytes(kinds["atom"]))
-		}
-	}
-	return c, nil
-}
-
-func bytes(n int64) string {
-	const kilo = 1 << 10
-	if n < kilo*kilo {
-		return fmt.Sprintf("%.0f KiB", float64(n)/kilo)
-	}
-	if n < kilo*kilo*kilo {
-		return fmt.Sprintf("%.0f MiB", float64(n)/(kilo*kilo))
-	}
-	return fmt.Sprintf("%.1f GiB", float64(n)/(kilo*kilo*kilo))
 }
 
 // failUsage is the share of a limit from which on the next burst may reach it.

@@ -25,12 +25,19 @@ var resourceFaults = []fault{
 		name: "RAM taken",
 		make: hog(`binary:copy(<<0>>, 200 bsl 20)`), undo: unhog,
 		want: map[string]health.Status{"b memory": warn},
+		saw:  map[string]string{"b memory": " of RAM: processes "},
+	},
+	{
+		name: "RAM taken by a table",
+		make: hog(`T = ets:new(t, []), [ets:insert(T, {N, list_to_tuple(lists:seq(1, 20000))}) || N <- lists:seq(1, 1100)], T`), undo: unhog,
+		want: map[string]health.Status{"b memory": warn},
+		saw:  map[string]string{"b memory": " of RAM: ETS 1"},
 	},
 	{
 		name: "memory taken, on a node that has been asked for it before",
 		make: hog(`erlang:memory(), binary:copy(<<0>>, 200 bsl 20)`), undo: unhog,
 		want: map[string]health.Status{"b memory": warn},
-		saw:  map[string]string{"b memory": "binaries 20"},
+		saw:  map[string]string{"b memory": " MiB: binaries 20"},
 	},
 	{
 		name: "processes",

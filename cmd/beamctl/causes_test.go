@@ -120,6 +120,11 @@ func TestCauses(t *testing.T) {
 		assert.Len(t, r.Health.Rows, 3)
 		assert.Contains(t, w.run("health", "-o", "junit", "--only", "probes").out, `message="7; expected: range &gt;8"`)
 		assert.Contains(t, w.run("health", "-o", "prometheus", "--only", "probes").out, `beamctl_number_value{node="node1@127.0.0.1"} 7`)
+		memory := cell(t, r.Health, "node1@127.0.0.1", "memory")
+		for _, kind := range []string{"resident_bytes", "processes_bytes", "ets_bytes"} {
+			assert.Greater(t, memory.Values[kind], 10e3, kind)
+		}
+		assert.NotContains(t, memory.Values, "total_bytes", "nobody has made it count")
 		word := cell(t, r.Health, "node1@127.0.0.1", "word")
 		assert.Equal(t, `:"node1@127.0.0.1"`, word.Saw, "in the probe's own syntax")
 		page := w.run("diagnose", "-o", "html", "--sample", "50ms").out
