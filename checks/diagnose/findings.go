@@ -43,7 +43,7 @@ func (r *Report) logs() {
 		r.add(AreaLog, level, node, &checks.Finding{What: what, Saw: fmt.Sprintf("%s (%s)", g.When(), g.Where), Cause: info.cause, Fix: info.fix})
 	}
 	if rest > 0 {
-		r.add(AreaLog, Warn, "", &checks.Finding{
+		r.add(AreaLog, Fail, "", &checks.Finding{
 			What: fmt.Sprintf("the logs complain of %d more things", rest), Saw: fmt.Sprintf("%d entries", entries),
 			Cause: "the gravest are told above", Fix: "all are in the report: -o json, -o html",
 		})
@@ -77,11 +77,8 @@ func (r *Report) level(g *Group) Level {
 	over := func(node string) bool {
 		return !g.Last.IsZero() && g.Last.Before(r.since(node)) || g.Kind == KindAlarm && r.cell(node, "alarms") == health.OK
 	}
-	switch {
-	case len(g.Nodes) > 0 && !slices.ContainsFunc(g.Nodes, func(n string) bool { return !over(n) }):
+	if len(g.Nodes) > 0 && !slices.ContainsFunc(g.Nodes, func(n string) bool { return !over(n) }) {
 		return Past
-	case g.Level == "warning":
-		return Warn
 	}
 	return Fail
 }

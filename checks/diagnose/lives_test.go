@@ -80,7 +80,6 @@ func TestPast(t *testing.T) {
 		r.recall([]Event{{Time: at(5), Node: "a@h", Change: Started}, {Time: at(6), Node: "a@h", Change: Ready}})
 		assert.Equal(t, Past, r.level(&Group{Nodes: []string{"a@h"}, Level: "error", Last: at(4)}))
 		assert.Equal(t, Fail, r.level(&Group{Nodes: []string{"a@h"}, Level: "error", Last: at(7)}))
-		assert.Equal(t, Warn, r.level(&Group{Nodes: []string{"a@h"}, Level: "warning", Last: at(7)}))
 		assert.Equal(t, Fail, r.level(&Group{Nodes: []string{"a@h", "b@h"}, Level: "error", Last: at(4)}), "b may not have been started again")
 		assert.Equal(t, Fail, r.level(&Group{Nodes: []string{"a@h"}, Level: "error"}), "it has no time")
 	})

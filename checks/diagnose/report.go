@@ -28,7 +28,7 @@ type Level string
 // The levels, in the order in which they are told.
 const (
 	Fail Level = "fail"
-	Warn Level = "warn" // it may become worse
+	Warn Level = "warn" // it may become wrong: a warning of package health
 	Past Level = "past" // it was recovered from: somebody may want to know why it happened
 )
 
@@ -78,7 +78,7 @@ const (
 
 // Report is a diagnosis.
 type Report struct {
-	OK       bool           `json:"ok"` // nothing was found that is wrong now
+	OK       bool           `json:"ok"` // nothing was found that is wrong now: no finding has the level fail
 	Time     time.Time      `json:"time"`
 	Findings []Finding      `json:"findings"`
 	Nodes    []NodeReport   `json:"nodes"`
@@ -100,7 +100,7 @@ func (r *Report) order() {
 	slices.SortStableFunc(r.Findings, func(a, b Finding) int {
 		return cmp.Or(slices.Index(levels, a.Level)-slices.Index(levels, b.Level), slices.Index(areas, a.Area)-slices.Index(areas, b.Area))
 	})
-	r.OK = !slices.ContainsFunc(r.Findings, func(f Finding) bool { return f.Level != Past })
+	r.OK = !slices.ContainsFunc(r.Findings, func(f Finding) bool { return f.Level == Fail })
 }
 
 func (r *Report) add(area Area, level Level, node string, f *checks.Finding) {

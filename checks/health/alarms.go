@@ -13,7 +13,7 @@ import (
 var alarmChecks = []*Check{
 	{
 		Name: "alarms", Group: Alarms,
-		What: "no alarm is raised; os_mon raises those for memory and disks", Asks: "alarm_handler:get_alarms/0, only where sasl runs",
+		What: "no alarm is raised; os_mon raises those for memory and disks, and RabbitMQ its own", Asks: "alarm_handler:get_alarms/0, only where sasl runs; rabbit_alarm:get_alarms/0, only where rabbit runs",
 		Fails: "warns when there is an alarm", Fix: "remove what it tells of; an alarm is cleared by who raised it (alarm_handler:clear_alarm/1)",
 		run: alarms,
 	},
@@ -25,34 +25,65 @@ var alarmChecks = []*Check{
 	},
 }
 
+// alarmSources are where alarms are kept, each with what it means that there is one.
+var alarmSources = []struct {
+	app, module etf.Atom
+	cause       string
+}{
+	{"sasl", "alarm_handler", "raised on the node and not cleared"},
+	{"rabbit", "rabbit_alarm", "while RabbitMQ raises an alarm for memory (over vm_memory_high_watermark) or a disk (below disk_free_limit), nobody in its cluster can publish"},
+}
+
 func alarms(ctx context.Context, x *exam) (Cell, error) {
-	if is, err := runs(ctx, x, "sasl"); err != nil {
-		return Cell{}, x.failed(err, whichCall, "")
-	} else if !is {
-		return none("sasl does not run")
-	}
-	var got etf.Term
-	if err := x.call(ctx, &got, "alarm_handler", "get_alarms"); err != nil {
-		return Cell{}, x.failed(err, "alarm_handler:get_alarms()", "sasl's alarm_handler hangs or was ended")
-	}
-	list, ok := got.(etf.List)
-	if !ok { // {error, bad_module}
-		return none("the application has an alarm handler of its own")
-	}
-	c := Cell{Status: OK, Saw: "none", Values: map[string]float64{"alarms": float64(len(list))}}
-	if len(list) == 0 {
-		return c, nil
-	}
-	var raised []string
-	for _, a := range list {
-		id := a
-		if t, ok := a.(etf.Tuple); ok && len(t) == 2 { // {Id, Description}
-			id = t[0]
+	var raised, causes []string
+	asked, why := false, "sasl does not run"
+	for _, src := range alarmSources {
+		if is, err := runs(ctx, x, src.app); err != nil {
+			return Cell{}, x.failed(err, whichCall, "")
+		} else if !is {
+			continue
 		}
-		raised = append(raised, etf.FormatOptions{MaxBytes: maxID}.Format(id))
+		var got etf.Term
+		if err := x.call(ctx, &got, src.module, "get_alarms"); err != nil {
+			return Cell{}, x.failed(err, string(src.module)+":get_alarms()", "the node's alarm_handler hangs or was ended")
+		}
+		list, ok := got.(etf.List)
+		if !ok { // {error, bad_module}
+			why = "the application has an alarm handler of its own"
+			continue
+		}
+		asked = true
+		before := len(raised)
+		for _, a := range list {
+			if id, ours := alarm(a, x.t.Name); ours {
+				raised = append(raised, id)
+			}
+		}
+		if len(raised) > before {
+			causes = append(causes, src.cause)
+		}
 	}
-	c.Status, c.Saw, c.Cause = Warn, listed(raised), "raised on the node and not cleared"
+	if !asked {
+		return none("%s", why)
+	}
+	c := Cell{Status: OK, Saw: "none", Values: map[string]float64{"alarms": float64(len(raised))}}
+	if len(raised) > 0 {
+		c.Status, c.Saw, c.Cause = Warn, listed(raised), strings.Join(causes, "; ")
+	}
 	return c, nil
+}
+
+// alarm tells which one it is, and whether it is this node's own: {Id, Description}, where Id is {resource_limit, What, Node} of what RabbitMQ
+// knows of its whole cluster.
+func alarm(a etf.Term, name string) (id string, ours bool) {
+	what := a
+	if t, ok := a.(etf.Tuple); ok && len(t) == 2 {
+		what = t[0]
+	}
+	if t, ok := what.(etf.Tuple); ok && len(t) == 3 && t[0] == etf.Term(etf.Atom("resource_limit")) {
+		return "resource_limit " + etf.Format(t[1]), t[2] == etf.Term(etf.Atom(name))
+	}
+	return etf.FormatOptions{MaxBytes: maxID}.Format(what), true
 }
 
 // Log is what the log of a node says of errors since the node was started.

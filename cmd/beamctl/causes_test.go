@@ -1,6 +1,7 @@
 package main
 
 import (
+	"maps"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -28,10 +29,10 @@ func cell(t *testing.T, rep *health.Report, node, check string) *health.Cell {
 	return nil
 }
 
-// now leaves the findings that are not over.
-func now(r *diagnose.Report) (out []diagnose.Finding) {
+// of leaves the findings of one level: on a busy machine there may be a warning of that at any time.
+func of(level diagnose.Level, r *diagnose.Report) (out []diagnose.Finding) {
 	for _, f := range r.Findings {
-		if f.Level != diagnose.Past {
+		if f.Level == level {
 			out = append(out, f)
 		}
 	}
@@ -51,7 +52,9 @@ func TestCauses(t *testing.T) {
 		eventually(t, "the others notice", func() bool { return len(w.status().Nodes[0].Peers) == 1 && len(w.status().Nodes[2].Peers) == 1 })
 		m, rep, code := w.health()
 		assert.Equal(t, exitFailed, code)
-		assert.Equal(t, map[string]health.Status{"node2 ping": health.Fail, "node2 *": health.Blocked}, m.broken(), "it is told once")
+		broken := m.broken()
+		maps.DeleteFunc(broken, func(_ string, s health.Status) bool { return s == health.Warn })
+		assert.Equal(t, map[string]health.Status{"node2 ping": health.Fail, "node2 *": health.Blocked}, broken, "it is told once")
 		ping := cell(t, rep, node2, "ping")
 		assert.Regexp(t, `^crashed at [0-9-]* ?\d\d:\d\d:\d\d: killed by signal 9 \(killed\)$`, ping.Saw)
 		assert.Contains(t, ping.Cause, "SIGKILL")
@@ -64,11 +67,12 @@ func TestCauses(t *testing.T) {
 
 		r, code := w.diagnose()
 		assert.Equal(t, exitFailed, code)
-		require.Len(t, r.Findings, 1, "%+v", r.Findings)
-		assert.Equal(t, diagnose.AreaReach, r.Findings[0].Area)
-		assert.Equal(t, node2+" does not run", r.Findings[0].What)
-		assert.Equal(t, ping.Saw, r.Findings[0].Saw)
-		assert.NotContains(t, r.Findings[0].Error(), "meant?")
+		found := of(diagnose.Fail, r)
+		require.Len(t, found, 1, "%+v", r.Findings)
+		assert.Equal(t, diagnose.AreaReach, found[0].Area)
+		assert.Equal(t, node2+" does not run", found[0].What)
+		assert.Equal(t, ping.Saw, found[0].Saw)
+		assert.NotContains(t, found[0].Error(), "meant?")
 		assert.Equal(t, ping.Saw, r.Nodes[1].Down)
 	})
 	t.Run("started again", func(t *testing.T) {
@@ -78,10 +82,10 @@ func TestCauses(t *testing.T) {
 		eventually(t, "the guest is gone", func() bool { return len(w.status().Nodes[0].Peers) == 2 && len(w.status().Nodes[2].Peers) == 2 })
 		var r *diagnose.Report
 		eventually(t, "nothing is wrong now", func() bool { r, _ = w.diagnose(); return r.OK })
-		require.Len(t, r.Findings, 1, "%+v", r.Findings)
-		assert.Equal(t, diagnose.Past, r.Findings[0].Level)
-		assert.Contains(t, r.Findings[0].What, node2+" had crashed, and runs again since")
-		assert.NotContains(t, r.Findings[0].Fix, "dump")
+		past := of(diagnose.Past, r)
+		require.Len(t, past, 1, "%+v", r.Findings)
+		assert.Contains(t, past[0].What, node2+" had crashed, and runs again since")
+		assert.NotContains(t, past[0].Fix, "dump")
 		text := w.run("diagnose", "--sample", "50ms")
 		assert.Equal(t, exitOK, text.code)
 		assert.Contains(t, text.err, "nothing is wrong now")
@@ -93,8 +97,9 @@ func TestCauses(t *testing.T) {
 		assert.Equal(t, exitFailed, code)
 		assert.Regexp(t, `^stopped at `, cell(t, rep, "node3@127.0.0.1", "ping").Saw)
 		r, _ := w.diagnose()
-		require.Len(t, now(r), 1, "%+v", r.Findings)
-		assert.Contains(t, now(r)[0].Cause, "beamctl stop node3")
+		found := of(diagnose.Fail, r)
+		require.Len(t, found, 1, "%+v", r.Findings)
+		assert.Contains(t, found[0].Cause, "beamctl stop node3")
 		w.ok("start", "node3", "-q")
 	})
 	t.Run("stopped by a signal", func(t *testing.T) {

@@ -57,7 +57,7 @@ func TestDiagnose(t *testing.T) {
 	r, code := w.diagnose()
 	assert.Equal(t, exitOK, code)
 	assert.True(t, r.OK)
-	assert.Empty(t, r.Findings)
+	assert.Empty(t, of(diagnose.Fail, r))
 	assert.Len(t, r.Parts, 1)
 	assert.Len(t, r.Logs.Files, 3)
 	assert.NotEmpty(t, r.Links)
