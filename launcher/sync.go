@@ -3,9 +3,7 @@ package launcher
 import (
 	"context"
 	"errors"
-	"io/fs"
 	"maps"
-	"os"
 	"slices"
 	"sync"
 	"time"
@@ -303,7 +301,6 @@ func (g *syncGroup) compare(ctx context.Context, n *node.Node, opts codesync.Opt
 	}
 	for i, np := range g.plan.Nodes {
 		ns := g.nodes[i]
-		np.Delete = slices.DeleteFunc(np.Delete, isThere)
 		ns.Same, ns.Refused = np.Same+np.OnDisk, append(ns.Refused, np.Refuse...)
 		for _, c := range np.Push {
 			ns.Pushed, ns.Bytes = append(ns.Pushed, string(c.Module)), ns.Bytes+c.Size
@@ -316,12 +313,6 @@ func (g *syncGroup) compare(ctx context.Context, n *node.Node, opts codesync.Opt
 		}
 	}
 	return nil
-}
-
-// isThere tells whether the file of a module that would be deleted exists: one that was written since the folder was listed.
-func isThere(c codesync.Change) bool {
-	_, err := os.Stat(c.File)
-	return !errors.Is(err, fs.ErrNotExist)
 }
 
 // push carries the plan out, and notes in the report what became of it.

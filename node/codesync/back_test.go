@@ -9,49 +9,46 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/beamctl/beamctl/dist/etf"
+	"github.com/beamctl/beamctl/node/nodetest"
 )
 
 // Processes are suspended, convert their state and go on; one that will not is named, and goes on too.
 func TestChangeCode(t *testing.T) {
-	t.Parallel()
-	for _, r := range releases(t) {
-		t.Run(r.String(), func(t *testing.T) {
-			t.Parallel()
-			b := newBench(t, r, 2)
-			b.compile("", map[string]string{"srv": server("1")})
-			var pids []etf.Term
-			for _, name := range b.nodes {
-				pids = append(pids, b.call(name, "srv", "start"))
-			}
-			get := func(i int) string {
-				return etf.Format(b.call(b.nodes[i], "gen_server", "call", pids[i], etf.Atom("get")))
-			}
-			b.compile("", map[string]string{"srv": server("2"), "one": source("1")})
-			for _, name := range b.nodes {
-				b.call(name, "one", "value")
-			}
-			b.compile("", map[string]string{"one": source("2")})
-			unserved := b.push(Options{ChangeCode: []etf.Atom{"srv", "one"}})
-			assert.Equal(t, []etf.Atom{"one"}, unserved.Nodes[0].Unserved, "it has no process that began in init/1")
-			assert.Equal(t, []string{"{2,2}", "{2,2}"}, []string{get(0), get(1)})
+	onReleases(t, func(t *testing.T, r nodetest.Release) {
+		b := newBench(t, r, 2)
+		b.compile("", map[string]string{"srv": server("1")})
+		var pids []etf.Term
+		for _, name := range b.nodes {
+			pids = append(pids, b.call(name, "srv", "start"))
+		}
+		get := func(i int) string {
+			return etf.Format(b.call(b.nodes[i], "gen_server", "call", pids[i], etf.Atom("get")))
+		}
+		b.compile("", map[string]string{"srv": server("2"), "one": source("1")})
+		for _, name := range b.nodes {
+			b.call(name, "one", "value")
+		}
+		b.compile("", map[string]string{"one": source("2")})
+		unserved := b.push(Options{ChangeCode: []etf.Atom{"srv", "one"}})
+		assert.Equal(t, []etf.Atom{"one"}, unserved.Nodes[0].Unserved, "it has no process that began in init/1")
+		assert.Equal(t, []string{"{2,2}", "{2,2}"}, []string{get(0), get(1)})
 
-			b.compile("", map[string]string{"srv": server("3")})
-			b.push(Options{})
-			assert.Equal(t, []string{"{3,2}", "{3,2}"}, []string{get(0), get(1)}, "not asked for")
+		b.compile("", map[string]string{"srv": server("3")})
+		b.push(Options{})
+		assert.Equal(t, []string{"{3,2}", "{3,2}"}, []string{get(0), get(1)}, "not asked for")
 
-			// Its code_change refuses a state of more than 100.
-			b.call(b.nodes[1], "gen_server", "cast", pids[1], etf.Tuple{etf.Atom("set"), 100})
-			b.compile("", map[string]string{"srv": server("4")})
-			report, err := Push(b.ctx, b.n, b.compare(Options{ChangeCode: []etf.Atom{"srv"}}))
-			require.ErrorIs(t, err, ErrIncomplete)
-			assert.Equal(t, []State{New, New}, []State{report.Nodes[0].State, report.Nodes[1].State})
-			assert.Empty(t, report.Nodes[0].Unchanged)
-			assert.Empty(t, report.Nodes[0].Unserved)
-			require.Len(t, report.Nodes[1].Unchanged, 1)
-			assert.Contains(t, report.Nodes[1].Unchanged[0], "{was,3}")
-			assert.Equal(t, []string{"{4,4}", "{4,100}"}, []string{get(0), get(1)})
-		})
-	}
+		// Its code_change refuses a state of more than 100.
+		b.call(b.nodes[1], "gen_server", "cast", pids[1], etf.Tuple{etf.Atom("set"), 100})
+		b.compile("", map[string]string{"srv": server("4")})
+		report, err := Push(b.ctx, b.n, b.compare(Options{ChangeCode: []etf.Atom{"srv"}}))
+		require.ErrorIs(t, err, ErrIncomplete)
+		assert.Equal(t, []State{New, New}, []State{report.Nodes[0].State, report.Nodes[1].State})
+		assert.Empty(t, report.Nodes[0].Unchanged)
+		assert.Empty(t, report.Nodes[0].Unserved)
+		require.Len(t, report.Nodes[1].Unchanged, 1)
+		assert.Contains(t, report.Nodes[1].Unchanged[0], "{was,3}")
+		assert.Equal(t, []string{"{4,4}", "{4,100}"}, []string{get(0), get(1)})
+	})
 }
 
 // A node that does not do what it has promised, because something else loads code there at that moment: the others take it back.

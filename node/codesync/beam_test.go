@@ -28,39 +28,35 @@ const judge = `[begin {ok, {M, Sum}} = beam_lib:md5(F), {ok, Bin} = file:read_fi
 
 // Every module of every release's Erlang and Elixir has the sum, name and on_load that the runtime itself finds.
 func TestBeamsOfReleases(t *testing.T) {
-	t.Parallel()
-	for _, r := range releases(t) {
-		t.Run(r.String(), func(t *testing.T) {
-			t.Parallel()
-			out := nodetest.New(t).RunOf(r.Bin, "+pc", "unicode", "-eval", strings.ReplaceAll(judge, "%s", `code:lib_dir(), "`+r.elixir(t)+`"`))
-			lines := strings.Split(out, "\n")
-			require.Greater(t, len(lines), 900)
-			natives := 0
-			for _, line := range lines {
-				f := strings.Split(line, "\t")
-				require.Len(t, f, 4, "%q", line)
-				b, err := Read(f[0])
-				require.NoError(t, err)
-				assert.Equal(t, f[1], string(b.Module), f[0])
-				assert.Equal(t, f[2], b.Sum.String(), f[0])
-				assert.LessOrEqual(t, b.release(), r.Major, "%s: %s", f[0], b.Compiler)
-				if strings.Contains(f[0], "/stdlib-") { // what is part of the emulator, or of libraries, may have been compiled earlier
-					assert.Equal(t, r.Major, b.release(), "%s: %s", f[0], b.Compiler)
-				}
-				if f[3] != "-" {
-					assert.Equal(t, f[3] == "true", b.Native == "on_load", f[0])
-				}
-				if b.Native != "" {
-					natives++
-				}
-				again, err := Parse(sent(t, b))
-				require.NoError(t, err, f[0])
-				assert.Equal(t, b.Sum, again.Sum, f[0])
-				assert.Less(t, len(again.Code), len(b.Code)+1, f[0])
+	onReleases(t, func(t *testing.T, r nodetest.Release) {
+		out := nodetest.New(t).RunOf(r.Bin, "+pc", "unicode", "-eval", strings.ReplaceAll(judge, "%s", `code:lib_dir(), "`+elixir(t, r)+`"`))
+		lines := strings.Split(out, "\n")
+		require.Greater(t, len(lines), 900)
+		natives := 0
+		for _, line := range lines {
+			f := strings.Split(line, "\t")
+			require.Len(t, f, 4, "%q", line)
+			b, err := Read(f[0])
+			require.NoError(t, err)
+			assert.Equal(t, f[1], string(b.Module), f[0])
+			assert.Equal(t, f[2], b.Sum.String(), f[0])
+			assert.LessOrEqual(t, b.release(), r.Major, "%s: %s", f[0], b.Compiler)
+			if strings.Contains(f[0], "/stdlib-") { // what is part of the emulator, or of libraries, may have been compiled earlier
+				assert.Equal(t, r.Major, b.release(), "%s: %s", f[0], b.Compiler)
 			}
-			assert.Greater(t, natives, 3) // crypto, asn1rt_nif and others
-		})
-	}
+			if f[3] != "-" {
+				assert.Equal(t, f[3] == "true", b.Native == "on_load", f[0])
+			}
+			if b.Native != "" {
+				natives++
+			}
+			again, err := Parse(sent(t, b))
+			require.NoError(t, err, f[0])
+			assert.Equal(t, b.Sum, again.Sum, f[0])
+			assert.Less(t, len(again.Code), len(b.Code)+1, f[0])
+		}
+		assert.Greater(t, natives, 3) // crypto, asn1rt_nif and others
+	})
 }
 
 func TestParseCompressed(t *testing.T) {

@@ -35,7 +35,7 @@ func BenchmarkPush(b *testing.B) {
 
 // BenchmarkNothing reads the files of Elixir's modules and compares them with a node that runs them.
 func BenchmarkNothing(b *testing.B) {
-	bench := newBench(b, release{Major: 25}, 1)
+	bench := newBench(b, nodetest.Release{Major: 25}, 1)
 	dirs, err := filepath.Glob("/usr/lib/elixir/lib/*/ebin")
 	require.NoError(b, err)
 	set, err := ReadDirs(b.Context(), dirs...)
@@ -69,7 +69,7 @@ func benchmarkPush(b *testing.B, glob string, nodes int) {
 		}
 	}
 	cluster := func(do func(*bench)) {
-		bench := newBench(b, release{Major: 25}, nodes, args...)
+		bench := newBench(b, nodetest.Release{Major: 25}, nodes, args...)
 		do(bench)
 		_ = bench.n.Close()
 		for _, e := range bench.erls {

@@ -97,8 +97,12 @@ type comparison struct {
 	opts *Options
 	plan *NodePlan
 
-	named []etf.Atom // modules of Options.ChangeCode that are loaded there
+	named   []etf.Atom // modules of Options.ChangeCode that are loaded there
+	covered []etf.Atom // cover-compiled modules that the set has not
 }
+
+// coverCompiled is what code:all_loaded/0 says of a module that cover has compiled, in place of its file.
+const coverCompiled = etf.Atom("cover_compiled")
 
 // loaded is what a node says of a module: the file it came from, or a word (preloaded, cover_compiled).
 type loaded struct {
@@ -141,11 +145,8 @@ func (c *comparison) run(ctx context.Context) error {
 	for _, b := range absent {
 		c.change(b, nil)
 	}
-	for name, l := range have {
-		if c.by[name] == nil && l.file != "" && c.set.owns(l.file) {
-			sum := l.sum
-			c.plan.Delete = append(c.plan.Delete, Change{Module: name, Old: &sum, File: l.file})
-		}
+	if err := c.gone(ctx, have); err != nil {
+		return err
 	}
 	if err := c.protection(ctx); err != nil {
 		return err
@@ -195,6 +196,8 @@ func (c *comparison) system(ctx context.Context) (map[etf.Atom]*loaded, error) {
 		if c.by[m.Module] != nil || l.file != "" && c.set.owns(l.file) {
 			have[m.Module] = l
 			names = append(names, m.Module)
+		} else if l.word == coverCompiled {
+			c.covered = append(c.covered, m.Module)
 		}
 	}
 	var sums []Sum
@@ -221,7 +224,7 @@ func (c *comparison) change(b *Beam, l *loaded) {
 	switch made := b.release(); {
 	case l != nil && l.word == "preloaded":
 		c.refuse(b.Module, WhyPreload, "it is part of the emulator")
-	case l != nil && l.word == "cover_compiled":
+	case l != nil && l.word == coverCompiled:
 		c.refuse(b.Module, WhyCover, "it is cover-compiled there, which the push would end: cover:stop() first")
 	case b.Native == "on_load":
 		c.refuse(b.Module, WhyNative, "it has -on_load, which can be neither staged nor taken back: restart the node")

@@ -19,6 +19,7 @@ import (
 	"github.com/beamctl/beamctl/dist"
 	"github.com/beamctl/beamctl/dist/etf"
 	"github.com/beamctl/beamctl/node"
+	"github.com/beamctl/beamctl/node/nodetest"
 )
 
 // moment is when a fault happens: when the node with that index has come to the phase. Meanwhile those of Hold are kept from the
@@ -108,19 +109,15 @@ func TestNodeKilled(t *testing.T) {
 
 // everyMoment runs a test for each moment, on each release, with one cluster.
 func everyMoment(t *testing.T, test func(f *faults, m moment, all State)) {
-	t.Parallel()
-	for _, r := range releases(t) {
-		t.Run(r.String(), func(t *testing.T) {
-			t.Parallel()
-			f := newFaults(t, r)
-			for _, m := range moments {
-				t.Run(m.String(), func(t *testing.T) {
-					f.t = t
-					test(f, m.moment, m.all)
-				})
-			}
-		})
-	}
+	onReleases(t, func(t *testing.T, r nodetest.Release) {
+		f := newFaults(t, r)
+		for _, m := range moments {
+			t.Run(m.String(), func(t *testing.T) {
+				f.t = t
+				test(f, m.moment, m.all)
+			})
+		}
+	})
 }
 
 // judge checks what Push says of a fault that hit node b.
@@ -155,7 +152,7 @@ type faults struct {
 	tick     time.Duration // of the node that pushes
 }
 
-func newFaults(t *testing.T, r release, args ...string) *faults {
+func newFaults(t *testing.T, r nodetest.Release, args ...string) *faults {
 	t.Helper()
 	f := &faults{bench: newBench(t, r, 3, args...), t: t}
 	for v := range f.sets {

@@ -25,7 +25,7 @@ const caseTime = 2 * time.Minute
 // bench is a cluster to push to, and a folder of compiled modules.
 type bench struct {
 	t     testing.TB
-	r     release
+	r     nodetest.Release
 	c     *nodetest.Cluster
 	dir   string
 	args  []string
@@ -36,7 +36,7 @@ type bench struct {
 }
 
 // newBench boots connected nodes of the release, each with the bench's folder in its code path.
-func newBench(t testing.TB, r release, count int, args ...string) *bench {
+func newBench(t testing.TB, r nodetest.Release, count int, args ...string) *bench {
 	t.Helper()
 	b := &bench{t: t, r: r, c: nodetest.New(t), dir: t.TempDir()}
 	b.args = append([]string{"-pa", b.dir}, args...)
@@ -99,7 +99,7 @@ func (b *bench) compile(dir string, modules map[string]string) {
 		require.NoError(b.t, os.WriteFile(path, []byte("-module("+name+").\n"+text), 0o600))
 		args = append(args, path)
 	}
-	cmd := exec.CommandContext(b.ctx, b.r.program("erlc"), args...)
+	cmd := exec.CommandContext(b.ctx, b.r.Program("erlc"), args...)
 	out, err := cmd.CombinedOutput()
 	require.NoError(b.t, err, "%s", out)
 }

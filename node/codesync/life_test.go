@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/beamctl/beamctl/dist/etf"
+	"github.com/beamctl/beamctl/node/nodetest"
 )
 
 // A process that has stayed in the code before the one that runs now keeps a module from being replaced, unless one waits or kills.
@@ -225,21 +226,17 @@ func TestStale(t *testing.T) {
 
 // An embedded node loads nothing by itself: what it has not loaded is pushed, even if its disk has it.
 func TestEmbedded(t *testing.T) {
-	t.Parallel()
-	for _, r := range releases(t) {
-		t.Run(r.String(), func(t *testing.T) {
-			t.Parallel()
-			b := newBench(t, r, 1, "-mode", "embedded")
-			b.compile("", map[string]string{"one": source("1"), "two": source("1")})
-			plan := b.compare(Options{})
-			assert.Equal(t, "embedded", plan.Nodes[0].Mode)
-			require.Len(t, plan.Nodes[0].Push, 2)
-			b.push(Options{})
-			assert.Equal(t, int64(1), b.call(b.nodes[0], "two", "value"))
-			b.compile("", map[string]string{"one": source("2")})
-			b.push(Options{})
-			assert.Equal(t, int64(2), b.call(b.nodes[0], "one", "value"))
-			assert.True(t, b.compare(Options{}).Empty())
-		})
-	}
+	onReleases(t, func(t *testing.T, r nodetest.Release) {
+		b := newBench(t, r, 1, "-mode", "embedded")
+		b.compile("", map[string]string{"one": source("1"), "two": source("1")})
+		plan := b.compare(Options{})
+		assert.Equal(t, "embedded", plan.Nodes[0].Mode)
+		require.Len(t, plan.Nodes[0].Push, 2)
+		b.push(Options{})
+		assert.Equal(t, int64(1), b.call(b.nodes[0], "two", "value"))
+		b.compile("", map[string]string{"one": source("2")})
+		b.push(Options{})
+		assert.Equal(t, int64(2), b.call(b.nodes[0], "one", "value"))
+		assert.True(t, b.compare(Options{}).Empty())
+	})
 }

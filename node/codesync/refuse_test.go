@@ -12,70 +12,70 @@ import (
 
 	"github.com/beamctl/beamctl/dist/etf"
 	"github.com/beamctl/beamctl/node"
+	"github.com/beamctl/beamctl/node/nodetest"
 )
 
 // What cannot be pushed is refused with a word, and nothing else is pushed either, anywhere; with LeaveOut the rest is.
 func TestRefused(t *testing.T) {
-	t.Parallel()
-	for _, r := range releases(t) {
-		t.Run(r.String(), func(t *testing.T) {
-			t.Parallel()
-			b := newBench(t, r, 2)
-			b.compile("", map[string]string{"good": source("1"), "covered": source("1")})
-			for _, name := range b.nodes {
-				require.Equal(t, int64(1), b.call(name, "good", "value"))
-			}
-			b.call(b.nodes[1], "cover", "compile_beam", etf.Charlist(filepath.Join(b.dir, "covered")))
-			b.compile("", map[string]string{
-				"good": source("2"), "covered": source("2"),
-				"loads":   "-on_load(init/0).\n-export([value/0]).\ninit() -> ok.\nvalue() -> 2.",
-				"nif":     "-export([value/0, load/0]).\nload() -> erlang:load_nif(\"none\", 0).\nvalue() -> 2.",
-				"orddict": source("2"), "zlib": source("2"),
-				"code_of_tomorrow": source("2"),
-			})
-			set := b.set()
-			for _, beam := range set.Beams {
-				if beam.Module == "code_of_tomorrow" {
-					beam.Compiler = "10.99"
-				}
-				beam.file = FileID{} // or nodes would load it themselves
-			}
-			plan, err := Compare(b.ctx, b.n, b.nodes, set, Options{})
-			require.NoError(t, err)
-			refused := map[string]map[etf.Atom]Why{}
-			for _, np := range plan.Nodes {
-				refused[np.Node] = map[etf.Atom]Why{}
-				for _, r := range np.Refuse {
-					refused[np.Node][r.Module] = r.Why
-					assert.NotEmpty(t, r.Detail)
-				}
-			}
-			want := map[etf.Atom]Why{"loads": WhyNative, "nif": WhyNative, "orddict": WhySticky, "zlib": WhyPreload, "code_of_tomorrow": WhyOTP}
-			if r.Major >= 29 {
-				delete(want, "code_of_tomorrow")
-			}
-			assert.Equal(t, want, refused[b.nodes[0]])
-			want["covered"] = WhyCover
-			assert.Equal(t, want, refused[b.nodes[1]])
-
-			report, err := Push(b.ctx, b.n, plan)
-			var re *RefusedError
-			require.ErrorAs(t, err, &re)
-			require.ErrorIs(t, err, ErrRefused)
-			for i, name := range b.nodes {
-				assert.Equal(t, Old, report.Nodes[i].State)
-				assert.Equal(t, int64(1), b.call(name, "good", "value"))
-			}
-			plan.options.LeaveOut = true
-			report, err = Push(b.ctx, b.n, plan)
-			require.NoError(t, err)
-			for i, name := range b.nodes {
-				assert.Equal(t, New, report.Nodes[i].State)
-				assert.Len(t, report.Nodes[i].Refused, len(refused[name]))
-				assert.Equal(t, int64(2), b.call(name, "good", "value"))
-			}
+	onReleases(t, func(t *testing.T, r nodetest.Release) {
+		b := newBench(t, r, 2)
+		b.compile("", map[string]string{"good": source("1"), "covered": source("1"), "covered_and_gone": source("1"), "beside": source("1")})
+		for _, name := range b.nodes {
+			require.Equal(t, int64(1), b.call(name, "good", "value"))
+		}
+		for _, m := range []string{"covered", "covered_and_gone"} {
+			b.call(b.nodes[1], "cover", "compile_beam", etf.Charlist(filepath.Join(b.dir, m)))
+		}
+		require.NoError(t, os.Remove(filepath.Join(b.dir, "covered_and_gone.beam")))
+		b.compile("", map[string]string{
+			"good": source("2"), "covered": source("2"),
+			"loads":   "-on_load(init/0).\n-export([value/0]).\ninit() -> ok.\nvalue() -> 2.",
+			"nif":     "-export([value/0, load/0]).\nload() -> erlang:load_nif(\"none\", 0).\nvalue() -> 2.",
+			"orddict": source("2"), "zlib": source("2"),
+			"code_of_tomorrow": source("2"),
 		})
-	}
+		set := b.set()
+		for _, beam := range set.Beams {
+			if beam.Module == "code_of_tomorrow" {
+				beam.Compiler = "10.99"
+			}
+			beam.file = FileID{} // or nodes would load it themselves
+		}
+		plan, err := Compare(b.ctx, b.n, b.nodes, set, Options{})
+		require.NoError(t, err)
+		refused := map[string]map[etf.Atom]Why{}
+		for _, np := range plan.Nodes {
+			refused[np.Node] = map[etf.Atom]Why{}
+			for _, r := range np.Refuse {
+				refused[np.Node][r.Module] = r.Why
+				assert.NotEmpty(t, r.Detail)
+			}
+		}
+		want := map[etf.Atom]Why{"loads": WhyNative, "nif": WhyNative, "orddict": WhySticky, "zlib": WhyPreload, "code_of_tomorrow": WhyOTP}
+		if r.Major >= 29 {
+			delete(want, "code_of_tomorrow")
+		}
+		assert.Equal(t, want, refused[b.nodes[0]])
+		want["covered"], want["covered_and_gone"] = WhyCover, WhyCover
+		assert.Equal(t, want, refused[b.nodes[1]])
+
+		report, err := Push(b.ctx, b.n, plan)
+		var re *RefusedError
+		require.ErrorAs(t, err, &re)
+		require.ErrorIs(t, err, ErrRefused)
+		for i, name := range b.nodes {
+			assert.Equal(t, Old, report.Nodes[i].State)
+			assert.Equal(t, int64(1), b.call(name, "good", "value"))
+		}
+		plan.options.LeaveOut = true
+		report, err = Push(b.ctx, b.n, plan)
+		require.NoError(t, err)
+		for i, name := range b.nodes {
+			assert.Equal(t, New, report.Nodes[i].State)
+			assert.Len(t, report.Nodes[i].Refused, len(refused[name]))
+			assert.Equal(t, int64(2), b.call(name, "good", "value"))
+		}
+	})
 }
 
 // One module that the loaders do not take: nothing changes on any node, and what it is and by whom it was compiled is said.

@@ -19,8 +19,8 @@ const MaxModules = 50_000
 // Set is the code that nodes shall run.
 type Set struct {
 	Beams []*Beam // of different modules
-	// Dirs are the folders, as the nodes know them, that the set is the whole of: what a node has loaded from there and is not among
-	// Beams is deleted on it.
+	// Dirs are the folders, as the nodes know them, that the set is the whole of: what a node has loaded from there, is not among Beams
+	// and has no file on this machine either (one may have been written since the folder was read) is deleted on it.
 	Dirs []string
 }
 

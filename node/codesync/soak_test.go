@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/beamctl/beamctl/dist/etf"
+	"github.com/beamctl/beamctl/node/nodetest"
 )
 
 var soak = flag.Int("soak", 60, "how many pushes TestSoak makes")
@@ -93,43 +94,39 @@ func TestSoak(t *testing.T) {
 // The first push to a node costs it no atoms but those of the modules, and loads no module there but them and what erl_eval needs to call
 // a function.
 func TestGuest(t *testing.T) {
-	t.Parallel()
-	for _, r := range releases(t) {
-		t.Run(r.String(), func(t *testing.T) {
-			t.Parallel()
-			b := newBench(t, r, 2)
-			b.compile("", map[string]string{"lists_of_atoms": "-export([all_lists_of_atoms/0]).\nall_lists_of_atoms() -> ok."})
-			set := b.set()
-			set.Beams[0].file = FileID{}
-			name := b.nodes[0]
-			measure := func() (atoms int64, modules []etf.Atom) {
-				var loaded []struct {
-					Module etf.Atom
-					File   etf.Term
-				}
-				require.NoError(t, b.n.CallInto(b.ctx, name, &atoms, "erlang", "system_info", etf.Atom("atom_count")))
-				require.NoError(t, b.n.CallInto(b.ctx, name, &loaded, "code", "all_loaded"))
-				for _, l := range loaded {
-					modules = append(modules, l.Module)
-				}
-				return atoms, modules
+	onReleases(t, func(t *testing.T, r nodetest.Release) {
+		b := newBench(t, r, 2)
+		b.compile("", map[string]string{"lists_of_atoms": "-export([all_lists_of_atoms/0]).\nall_lists_of_atoms() -> ok."})
+		set := b.set()
+		set.Beams[0].file = FileID{}
+		name := b.nodes[0]
+		measure := func() (atoms int64, modules []etf.Atom) {
+			var loaded []struct {
+				Module etf.Atom
+				File   etf.Term
 			}
-			b.call(name, "code", "ensure_loaded", etf.Atom("erl_internal"))
-			b.compare(Options{}) // asking costs otp_release
-			measure()
-			atoms, modules := measure()
-			plan, err := Compare(b.ctx, b.n, b.nodes, set, Options{})
-			require.NoError(t, err)
-			_, err = Push(b.ctx, b.n, plan)
-			require.NoError(t, err)
-			atoms2, modules2 := measure()
-			added := slices.DeleteFunc(modules2, func(m etf.Atom) bool { return slices.Contains(modules, m) })
-			assert.Equal(t, []etf.Atom{"lists_of_atoms"}, added)
-			for i := atoms; i < atoms2; i++ {
-				assert.Contains(t, atomOf(b, name, i), "lists_of_atoms") // or that of its file
+			require.NoError(t, b.n.CallInto(b.ctx, name, &atoms, "erlang", "system_info", etf.Atom("atom_count")))
+			require.NoError(t, b.n.CallInto(b.ctx, name, &loaded, "code", "all_loaded"))
+			for _, l := range loaded {
+				modules = append(modules, l.Module)
 			}
-		})
-	}
+			return atoms, modules
+		}
+		b.call(name, "code", "ensure_loaded", etf.Atom("erl_internal"))
+		b.compare(Options{}) // asking costs otp_release
+		measure()
+		atoms, modules := measure()
+		plan, err := Compare(b.ctx, b.n, b.nodes, set, Options{})
+		require.NoError(t, err)
+		_, err = Push(b.ctx, b.n, plan)
+		require.NoError(t, err)
+		atoms2, modules2 := measure()
+		added := slices.DeleteFunc(modules2, func(m etf.Atom) bool { return slices.Contains(modules, m) })
+		assert.Equal(t, []etf.Atom{"lists_of_atoms"}, added)
+		for i := atoms; i < atoms2; i++ {
+			assert.Contains(t, atomOf(b, name, i), "lists_of_atoms") // or that of its file
+		}
+	})
 }
 
 // atomOf is the node's atom of that number, in the order in which it came to know them.

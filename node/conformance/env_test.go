@@ -16,8 +16,8 @@ import (
 
 // Env is what a case has to work with: one release, and a cluster of its own.
 type Env struct {
-	Release
-	All []Release // of this run
+	nodetest.Release
+	All []nodetest.Release // of this run
 
 	t       *testing.T
 	cluster *nodetest.Cluster

@@ -2,16 +2,13 @@ package conformance
 
 import (
 	"flag"
-	"fmt"
-	"os"
-	"os/exec"
 	"strconv"
-	"strings"
 	"testing"
 	"time"
 
-	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
+
+	"github.com/beamctl/beamctl/node/nodetest"
 )
 
 var (
@@ -49,47 +46,10 @@ var groups = []Group{
 	{"EPMD", epmdCases},
 }
 
-// Release is one OTP under test.
-type Release struct {
-	Suite string // Debian's
-	Major int
-	Bin   string // folder of its programs, "" for PATH
-}
-
-func (r Release) String() string { return "OTP " + strconv.Itoa(r.Major) }
-
-// Program is the path of one of the release's programs.
-func (r Release) Program(name string) string {
-	if r.Bin == "" {
-		return name
-	}
-	return r.Bin + "/" + name
-}
-
-// releases reads which releases there are. The matrix is not one without all of these majors.
-func releases(t *testing.T) []Release {
+// releases are those under test.
+func releases(t *testing.T) []nodetest.Release {
 	t.Helper()
-	if *releasesFile == "" {
-		out, err := exec.CommandContext(t.Context(), "erl", "-noinput", "-eval", "io:put_chars(erlang:system_info(otp_release)), halt().").Output()
-		require.NoError(t, err, "an erl on PATH is needed")
-		major, err := strconv.Atoi(string(out))
-		require.NoError(t, err)
-		return []Release{{"PATH", major, ""}}
-	}
-	text, err := os.ReadFile(*releasesFile)
-	require.NoError(t, err)
-	var rs []Release
-	var majors []int
-	for line := range strings.Lines(string(text)) {
-		var r Release
-		_, err := fmt.Sscanf(line, "%s %d %s", &r.Suite, &r.Major, &r.Bin)
-		require.NoError(t, err, "%s: %q", *releasesFile, line)
-		rs, majors = append(rs, r), append(majors, r.Major)
-	}
-	require.Len(t, majors, 4, "the matrix is OTP 23, 25, 27 and 29 or newer")
-	require.Equal(t, []int{23, 25, 27}, majors[:3])
-	require.GreaterOrEqual(t, majors[3], 29)
-	return rs
+	return nodetest.Releases(t, *releasesFile)
 }
 
 // caseTime bounds one case, boots included, on a busy machine.

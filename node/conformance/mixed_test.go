@@ -24,15 +24,17 @@ var mixedCases = []Case{
 }
 
 // meets tells whether nodes of two releases connect: since OTP 26 UNLINK_ID is mandatory, and OTP 23 does not have it.
-func meets(a, b Release) bool { return min(a.Major, b.Major) > 23 || max(a.Major, b.Major) < 26 }
+func meets(a, b nodetest.Release) bool {
+	return min(a.Major, b.Major) > 23 || max(a.Major, b.Major) < 26
+}
 
 // mixed boots a node of this release and one of each other release that may be with it and with each other, the newest
 // first. Without others in the run (plain go test) two nodes of this release are the cluster.
 func (e *Env) mixed() (peers []*Peer, with string) {
 	e.t.Helper()
-	members := []Release{e.Release}
+	members := []nodetest.Release{e.Release}
 	for _, r := range slices.Backward(e.All) {
-		if r != e.Release && !slices.ContainsFunc(members, func(m Release) bool { return !meets(m, r) }) {
+		if r != e.Release && !slices.ContainsFunc(members, func(m nodetest.Release) bool { return !meets(m, r) }) {
 			members = append(members, r)
 		}
 	}

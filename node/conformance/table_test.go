@@ -10,6 +10,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/beamctl/beamctl/node/nodetest"
 )
 
 // document holds the table between two marks; the text around it is written by hand.
@@ -21,7 +23,7 @@ const (
 
 // table is what the cases found, for one column a release.
 type table struct {
-	releases []Release
+	releases []nodetest.Release
 
 	mu    sync.Mutex
 	cells map[row][]string
@@ -29,7 +31,7 @@ type table struct {
 
 type row struct{ group, name string }
 
-func newTable(rs []Release) *table { return &table{releases: rs, cells: map[row][]string{}} }
+func newTable(rs []nodetest.Release) *table { return &table{releases: rs, cells: map[row][]string{}} }
 
 func (tab *table) set(group, name string, column int, result string) {
 	tab.mu.Lock()
@@ -47,17 +49,17 @@ func (tab *table) markdown() (text string, complete bool) {
 	line := func(first string, cells []string) {
 		fmt.Fprintf(&b, "| %s | %s |\n", first, strings.Join(cells, " | "))
 	}
-	column := func(cell func(Release) string) (cells []string) {
+	column := func(cell func(nodetest.Release) string) (cells []string) {
 		for _, r := range tab.releases {
 			cells = append(cells, cell(r))
 		}
 		return cells
 	}
 	complete = true
-	line("", column(Release.String))
+	line("", column(nodetest.Release.String))
 	b.WriteString("|---|" + strings.Repeat("---|", len(tab.releases)) + "\n")
 	for _, g := range groups {
-		line("**"+g.Title+"**", column(func(Release) string { return "" }))
+		line("**"+g.Title+"**", column(func(nodetest.Release) string { return "" }))
 		for _, c := range g.Cases {
 			cells := tab.cells[row{g.Title, c.Name}]
 			if cells == nil {

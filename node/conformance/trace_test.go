@@ -17,10 +17,11 @@ import (
 	"github.com/beamctl/beamctl/dist/disttest"
 	"github.com/beamctl/beamctl/dist/etf"
 	"github.com/beamctl/beamctl/node"
+	"github.com/beamctl/beamctl/node/nodetest"
 )
 
 // goldenTrace is where the session of a release is kept; package dist replays it without the release.
-func goldenTrace(r Release) string {
+func goldenTrace(r nodetest.Release) string {
 	return filepath.Join("..", "..", "dist", "disttest", "testdata", fmt.Sprintf("otp%d.trace", r.Major))
 }
 
