@@ -87,7 +87,11 @@ func (c *Cluster) Exec(ctx context.Context, cfg ExecConfig) (status int, err err
 		if gerr != nil {
 			return ExecFailed, gerr
 		}
-		maps.Copy(env, g.env(env))
+		own, gerr := g.env(env)
+		if gerr != nil {
+			return ExecFailed, gerr
+		}
+		maps.Copy(env, own)
 		cfg.Argv = g.argv(cfg.Argv)
 		defer func() { status, err = g.check(status, err) }()
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -26,6 +25,12 @@ type guest struct {
 	hidden bool
 	events tail // from before it was started
 	argv0  string
+	shell  bool // it is a remote shell
+}
+
+// remoteShell tells whether a command line asks erl or iex for a remote shell.
+func remoteShell(argv []string) bool {
+	return slices.Contains(argv, "-remsh") || slices.Contains(argv, "--remsh")
 }
 
 // lookupTimeout bounds what is asked of our own EPMD, on loopback.
@@ -34,7 +39,7 @@ const lookupTimeout = 5 * time.Second
 // guestNode makes sure that the name can be had.
 func (c *Cluster) guestNode(ctx context.Context, cfg ExecConfig) (*guest, error) {
 	first := c.record.Nodes[0].Name
-	g := &guest{c: c, name: cfg.AsNode, hidden: cfg.Hidden, argv0: cfg.Argv[0]}
+	g := &guest{c: c, name: cfg.AsNode, hidden: cfg.Hidden, argv0: cfg.Argv[0], shell: remoteShell(cfg.Argv)}
 	alive, host, ok := strings.Cut(g.name, "@")
 	if !ok {
 		_, host, _ = strings.Cut(first, "@")
@@ -66,10 +71,9 @@ func (c *Cluster) guestNode(ctx context.Context, cfg ExecConfig) (*guest, error)
 }
 
 // env is what makes a BEAM the node, as it does with the cluster's own; only this one keeps what Env says.
-func (g *guest) env(have map[string]string) map[string]string {
-	flags := bootFlags(g.listen, 0)
-	if g.hidden {
-		flags = "-hidden " + flags
+func (g *guest) env(have map[string]string) (map[string]string, error) {
+	if g.shell {
+		return g.shellEnv(have)
 	}
 	var peers []string
 	for _, n := range g.c.record.Nodes {
@@ -80,15 +84,40 @@ func (g *guest) env(have map[string]string) map[string]string {
 		"BEAMCTL_NODE":        g.name,
 		"BEAMCTL_NODE_COOKIE": g.c.place.cookie(),
 		"BEAMCTL_CONNECT":     strings.Join(peers, ","),
-		"ERL_AFLAGS":          flags,
+		"ERL_AFLAGS":          g.flags(have, bootFlags(g.listen, 0)),
 	}
 	if g.c.record.Spec.ShortNames {
 		env["BEAMCTL_NAMES"] = "shortnames"
 	}
 	if user := have["ERL_AFLAGS"]; user != "" {
-		maps.Copy(env, map[string]string{"BEAMCTL_USER_AFLAGS": user, "ERL_AFLAGS": user + " " + flags})
+		env["BEAMCTL_USER_AFLAGS"] = user
 	}
-	return env
+	return env, nil
+}
+
+// shellEnv makes a remote shell the node. The shell connects while kernel starts, before any -eval: its name has to be on its command
+// line by then, and its cookie where a BEAM looks for one. It starts no BEAMs that could inherit them.
+func (g *guest) shellEnv(have map[string]string) (map[string]string, error) {
+	home, err := g.c.place.makeHome(userHome)
+	if err != nil {
+		return nil, err
+	}
+	name := "-name "
+	if g.c.record.Spec.ShortNames {
+		name = "-sname "
+	}
+	return map[string]string{"HOME": home, "ERL_AFLAGS": g.flags(have, name+g.name+" "+listenFlags(g.listen, 0)+" "+ownFlags)}, nil
+}
+
+// userHome is under what the HOME of the user's own nodes is that read their cookie there: no node's name begins with a dot.
+const userHome = ".user"
+
+// flags are the guest's, after the user's own.
+func (g *guest) flags(have map[string]string, flags string) string {
+	if g.hidden {
+		flags = "-hidden " + flags
+	}
+	return strings.TrimSpace(have["ERL_AFLAGS"] + " " + flags)
 }
 
 // argv is the command's, but that ct_run is told its name: it would give itself a short one (ct), with which nobody else in the

@@ -28,7 +28,7 @@ const StateDirName = ".beamctl"
 //	built              its time is that at which the last build that succeeded began; not there if there was none
 //	events.jsonl       every Event; this and the logs have a predecessor with the suffix .1 when they were rotated
 //	nodes/NODE/        console.log, erl_crash.dump, the files of its spec; where erl nodes run
-//	nodes/NODE/home/   HOME of a node that reads its cookie there: .erlang.cookie leads to the cookie
+//	nodes/NODE/home/   HOME of a node that reads its cookie there: .erlang.cookie leads to the cookie; of NODE .user: the user's remote shells'
 type place string
 
 func (p place) join(elem ...string) string {

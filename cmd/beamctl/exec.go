@@ -24,7 +24,8 @@ const joinHelp = `The variables are
 // guestHelp is about --as-node.
 const guestHelp = `With --as-node NAME the BEAM that the command is, or the first that it runs (erl, mix, rebar3, escript, ct_run), becomes a node of
 the cluster, connected with all others: visible, or as a hidden node with --hidden. Its code doesn't change, and BEAMs that
-it starts itself (peers, port programs) don't inherit the name. It is an error if NAME never registers.`
+it starts itself (peers, port programs) don't inherit the name. A remote shell (erl -remsh, iex --remsh) is one as well, with another HOME.
+It is an error if NAME never registers.`
 
 // guestFlags are those of commands that run a command.
 type guestFlags struct {
