@@ -28,6 +28,7 @@ func newInline(nc net.Conn) *inline {
 	}
 	_ = raw.Control(func(fd uintptr) { // only makes it quicker
 		_ = unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_NOTSENT_LOWAT, maxUnsent)
+		boundUnread(int(fd))
 	})
 	return &inline{raw}
 }
