@@ -21,6 +21,15 @@ func variable(name etf.Atom) form {
 	return form{etf.Atom("var"), 0, name}
 }
 
+// quoted is "s".
+func quoted(s string) form {
+	l := make(etf.List, 0, len(s))
+	for _, r := range s {
+		l = append(l, int(r))
+	}
+	return form{etf.Atom("string"), 0, l}
+}
+
 func tuple(fs ...form) form {
 	l := make(etf.List, len(fs))
 	for i, f := range fs {

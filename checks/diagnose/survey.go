@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/beamctl/beamctl/checks"
@@ -31,20 +30,6 @@ type Top struct {
 	Memory     []Process `json:"by_memory"`
 	Reductions []Process `json:"by_reductions"`
 	Mailbox    []Process `json:"by_mailbox"` // those with messages
-}
-
-// Traffic is a connection of a node with another, as the node counts it.
-type Traffic struct {
-	From    string  `json:"from"`
-	To      string  `json:"to"`
-	Out     float64 `json:"out_bytes_per_second"`
-	In      float64 `json:"in_bytes_per_second"`
-	OutAll  int64   `json:"out_bytes"` // since the connection was made
-	InAll   int64   `json:"in_bytes"`
-	Queued  int64   `json:"queued_bytes"` // that the network has not taken yet, at the end of the sample
-	Before  int64   `json:"queued_before_bytes"`
-	Limit   int64   `json:"busy_limit_bytes"` // above this, processes that send are suspended (erl +zdbbl)
-	Counted bool    `json:"counted"`          // false: a TLS connection, which has no such counters
 }
 
 // survey is what one node says of itself in one call.
@@ -93,18 +78,6 @@ func greatest(n int, of form) form {
 	return call("lists", "sublist", call("lists", "reverse", call("lists", "sort", of)), integer(n))
 }
 
-// links is [{Node, Queue, Counters}, …] of the connections that are ports, and {Node} of the others. The counters are the socket's: those of
-// erlang:port_info/2 leave out what distribution sends and receives.
-func links() form {
-	ctrl := call("erlang", "system_info", atom("dist_ctrl"))
-	pattern := tuple(variable(vNode), variable(vPid))
-	queue := call("erlang", "port_info", variable(vPid), atom("queue_size"))
-	counters := call("inet", "getstat", variable(vPid), list(atom("send_oct"), atom("recv_oct")))
-	counted := each(tuple(variable(vNode), queue, counters), pattern, ctrl, call("erlang", "is_port", variable(vPid)))
-	other := each(tuple(variable(vNode)), pattern, ctrl, call("erlang", "is_pid", variable(vPid)))
-	return call("erlang", "++", counted, other)
-}
-
 // questions asks for the n most expensive processes (of which the one that runs this may be one) and the connections, over a sample of some milliseconds.
 func questions(n, sample int) []form {
 	infoItems := list(atom("registered_name"), atom("current_function"), atom("memory"), atom("message_queue_len"), atom("initial_call"))
@@ -118,7 +91,7 @@ func questions(n, sample int) []form {
 	return []form{
 		bind(vProcesses, call("lists", "sublist", call("erlang", "processes"), integer(maxProcesses))),
 		bind(vMail, greatest(n, of("message_queue_len"))),
-		bind(vLinksThen, links()),
+		bind(vLinksThen, askLinks()),
 		bind(vTime, now),
 		bind(vValues, values("reductions")),
 		bind(vBefore, call("lists", "zip", variable(vValues), variable(vProcesses))),
@@ -136,7 +109,7 @@ func questions(n, sample int) []form {
 			each(tuple(pid, call("erlang", "process_info", pid, infoItems), call("proc_lib", "translate_initial_call", pid)),
 				pid, call("lists", "usort", each(pid, tuple(variable(vAny), pid),
 					call("lists", "append", list(first(1), first(2), first(3)))))),
-			variable(vLinksThen), links(),
+			variable(vLinksThen), askLinks(), call("ets", "tab2list", atom("sys_dist")),
 			call("erlang", "system_info", atom("dist_buf_busy_limit")),
 			call("erlang", "self"), variable(vTime2),
 		),
@@ -154,7 +127,8 @@ type answers struct {
 		Memory, Reductions, Mailbox []etf.Term
 	}
 	Details             []detail
-	LinksThen, LinksNow []etf.Tuple
+	LinksThen, LinksNow links
+	Connections         []etf.Tuple // of net_kernel
 	BusyLimit           int64
 	Self                etf.Pid
 	Millis              int64 // how long the sample was
@@ -262,52 +236,4 @@ func mfa(t etf.Term) string {
 		return ""
 	}
 	return etf.Format(m[0]) + ":" + etf.Format(m[1]) + "/" + etf.Format(m[2])
-}
-
-// traffic compares the counters of the connections.
-func (a *answers) traffic(from string, took time.Duration) []Traffic {
-	then := make(map[etf.Term]etf.Tuple, len(a.LinksThen))
-	for _, l := range a.LinksThen {
-		if len(l) > 0 {
-			then[l[0]] = l
-		}
-	}
-	out := make([]Traffic, 0, len(a.LinksNow))
-	for _, l := range a.LinksNow {
-		if len(l) == 0 {
-			continue
-		}
-		to, _ := l[0].(etf.Atom)
-		t := Traffic{From: from, To: string(to), Limit: a.BusyLimit, Counted: len(l) == 3}
-		if before := then[l[0]]; t.Counted && len(before) == 3 {
-			t.Queued, t.Before = counter(l[1]), counter(before[1])
-			t.OutAll, t.InAll = octets(l[2])
-			out, in := octets(before[2])
-			t.Out, t.In = max(0, float64(t.OutAll-out)/took.Seconds()), max(0, float64(t.InAll-in)/took.Seconds())
-		}
-		out = append(out, t)
-	}
-	slices.SortFunc(out, func(x, y Traffic) int { return strings.Compare(x.To, y.To) })
-	return out
-}
-
-// octets reads {ok, [{send_oct, N}, {recv_oct, N}]}; the port may have gone.
-func octets(t etf.Term) (out, in int64) {
-	if ok, is := t.(etf.Tuple); is && len(ok) == 2 {
-		l, _ := ok[1].(etf.List)
-		sent, _ := l.Lookup("send_oct")
-		received, _ := l.Lookup("recv_oct")
-		out, _ = sent.(int64)
-		in, _ = received.(int64)
-	}
-	return out, in
-}
-
-// counter reads {Item, N}; the port may have gone.
-func counter(t etf.Term) int64 {
-	if item, ok := t.(etf.Tuple); ok && len(item) == 2 {
-		n, _ := item[1].(int64)
-		return n
-	}
-	return 0
 }

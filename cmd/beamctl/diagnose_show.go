@@ -179,6 +179,16 @@ func whole(v float64) string { return fmt.Sprintf("%.0f", v) }
 
 // links shows the connections with the most traffic, if there is any to speak of.
 func (p *diagnosisPrinter) links() error {
+	unknown := 0
+	for _, t := range p.r.Links {
+		if !t.Counted {
+			unknown++
+		}
+	}
+	if unknown > 0 {
+		p.gap()
+		fmt.Fprintf(p.w, "traffic not known: %s\n", count(unknown, "connection, of which the socket below TLS was not found", "connections, of which the sockets below TLS were not found"))
+	}
 	links := slices.DeleteFunc(slices.Clone(p.r.Links), func(t diagnose.Traffic) bool { return t.Out+t.In < 1024 && t.Queued == 0 })
 	slices.SortStableFunc(links, func(a, b diagnose.Traffic) int {
 		return int(b.Out + b.In + float64(b.Queued) - a.Out - a.In - float64(a.Queued))

@@ -51,6 +51,13 @@ func TestTLS(t *testing.T) {
 		assert.Equal(t, "'node1@127.0.0.1'\n", call("--tls-optfile", user+".conf").out)
 		assert.Equal(t, "'node1@127.0.0.1'\n", call("--tls-ca", ca, "--tls-cert", user+".pem", "--tls-key", user+".key").out)
 		w.ok("health", "--attach", "node1@127.0.0.1,node2@127.0.0.1", cookie, "--tls-optfile", user+".conf")
+		diagnosed, code := w.diagnose("--attach-from", "node1@127.0.0.1", cookie, "--tls-optfile", user+".conf")
+		assert.Equal(t, exitOK, code, "%+v", diagnosed.Findings)
+		assert.Len(t, diagnosed.Links, 6)
+		for _, l := range diagnosed.Links {
+			assert.True(t, l.Counted, "%+v", l)
+			assert.Positive(t, l.OutAll, "%+v", l)
+		}
 
 		stranger := nodetest.NewAuthority(t)
 		stranger.Issue("stranger", "127.0.0.1")
