@@ -2,9 +2,7 @@ package node
 
 import (
 	"context"
-	"errors"
 	"io"
-	"unicode/utf8"
 
 	"github.com/beamctl/beamctl/dist"
 	"github.com/beamctl/beamctl/dist/etf"
@@ -117,7 +115,7 @@ func (l *link) putChars(ctx context.Context, req etf.Tuple) ([]byte, etf.Term) {
 	default:
 		return nil, ioRequestErr
 	}
-	text, err := appendChars(nil, chars, latin1, 0)
+	text, err := etf.AppendChardata(nil, chars, latin1)
 	if err != nil {
 		return nil, ioRequestErr
 	}
@@ -147,45 +145,4 @@ func (l *link) ioRequests(ctx context.Context, req etf.Tuple) (text []byte, resu
 		}
 	}
 	return text, result
-}
-
-// maxCharsDepth bounds the nesting of chardata; io_lib's own output nests with the terms it prints.
-const maxCharsDepth = 1024
-
-var errChars = errors.New("not unicode:chardata()")
-
-// appendChars flattens unicode:chardata() (or latin1 iodata) into UTF-8.
-func appendChars(dst []byte, t etf.Term, latin1 bool, depth int) ([]byte, error) {
-	if depth > maxCharsDepth {
-		return nil, errChars
-	}
-	var err error
-	switch t := t.(type) {
-	case int64:
-		if t < 0 || t > utf8.MaxRune {
-			return nil, errChars
-		}
-		return utf8.AppendRune(dst, rune(t)), nil
-	case []byte:
-		if !latin1 {
-			return append(dst, t...), nil
-		}
-		for _, b := range t {
-			dst = utf8.AppendRune(dst, rune(b))
-		}
-		return dst, nil
-	case etf.List:
-		for _, e := range t {
-			if dst, err = appendChars(dst, e, latin1, depth+1); err != nil {
-				return nil, err
-			}
-		}
-		return dst, nil
-	case etf.ImproperList:
-		if dst, err = appendChars(dst, etf.List(t.Elems), latin1, depth); err != nil {
-			return nil, err
-		}
-		return appendChars(dst, t.Tail, latin1, depth+1)
-	}
-	return nil, errChars
 }

@@ -123,6 +123,7 @@ func (a *app) verbs() []verb {
 		{"health", a.healthCmd},
 		{"diagnose", a.diagnoseCmd},
 		{"rpc", a.rpcCmd},
+		{"shell", a.shellCmd},
 		{"sync", a.syncCmd},
 		{"logs", a.logsCmd},
 		{"events", a.eventsCmd},
