@@ -21,7 +21,7 @@ const (
 
 // cell is one code point of a line that is edited, as it is shown, or an escape sequence, which takes no room.
 type cell struct {
-	text  string // "" takes no room either; "\t" ends at a tab stop
+	text  string // "" takes no room either
 	width int8
 	bare  bool // is not counted by the line editor of OTP 26 and later
 }
@@ -55,7 +55,7 @@ func cells(text []byte, bareEscapes bool) []cell {
 func runeCell(r rune, raw []byte) cell {
 	switch {
 	case r == '\t':
-		return cell{text: "\t"}
+		return cell{text: " ", width: 1}
 	case r == '\r':
 		return cell{}
 	case r < ' ' || r == 0x7f:
@@ -104,18 +104,10 @@ func escapeLen(text []byte) int {
 	return 0
 }
 
-// columns is how many columns cells take that begin at column from.
-func columns(cs []cell, from int) int {
-	col := from
+// columns is how many columns cells take.
+func columns(cs []cell) (n int) {
 	for _, c := range cs {
-		col += c.columns(col)
+		n += int(c.width)
 	}
-	return col - from
-}
-
-func (c cell) columns(col int) int {
-	if c.text == "\t" {
-		return tabStop - col%tabStop
-	}
-	return int(c.width)
+	return n
 }

@@ -32,4 +32,9 @@ Shells = receive
 	{'DOWN', _, process, Pid, Reason} -> erlang:send(erlang:self(), {'DOWN', none, process, Pid, Reason}), []
 end,
 receive {'DOWN', _, process, _, _} -> ok end,
-[erlang:exit(P, kill) || P <- [First | Shells]].
+%% What evaluates is linked with an Erlang shell, unless that has ended already, and not with IEx's. (Without guards and filters, for which
+%% erl_eval would load erl_lint.)
+Evaluators = [P || P <- erlang:processes(), {group_leader, Leader} <- [erlang:process_info(P, group_leader)],
+	true <- [lists:member(Leader, [First, Us])], {dictionary, Own} <- [erlang:process_info(P, dictionary)],
+	{'$ancestors', [Parent | _]} <- Own, true <- [lists:member(Parent, [First | Shells])]],
+[erlang:exit(P, kill) || P <- [First | Shells] ++ Evaluators].

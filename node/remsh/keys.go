@@ -40,7 +40,8 @@ type keys struct {
 	paste bool
 }
 
-// feed returns what a piece of input means.
+// feed returns what a piece of input means. Each control character and each key with an escape sequence is a piece of its own: the line
+// editor of OTP 25 and before forgets what comes in one message with a key that calls up a line of the history.
 func (k *keys) feed(in []byte) (out []key) {
 	in = append(k.rest, in...)
 	k.rest = nil
@@ -60,17 +61,25 @@ func (k *keys) feed(in []byte) (out []key) {
 			in, k.paste = in[len(marker):], !k.paste
 			continue
 		}
-		if !utf8.FullRune(in) {
+		if !utf8.FullRune(in) || in[0] == esc && len(in) > 1 && !utf8.FullRune(in[1:]) {
 			k.rest = in
 			break
 		}
 		r, n := utf8.DecodeRune(in)
 		switch {
+		case r == esc && !k.paste:
+			n = keyLen(in)
+			flush()
+			text = bytes.ToValidUTF8(in[:n], []byte(unprintable))
+			flush()
 		case k.paste:
 			text = append(text, pasted(r, in[:n])...)
 		case r == keyInterrupt || r == keyEOF || r == keyMenu || r == keyLeave:
 			flush()
 			out = append(out, key{key: byte(r)})
+		case r < ' ' && r != '\r' && r != '\n':
+			flush()
+			out = append(out, key{text: string(r)})
 		default:
 			text = utf8.AppendRune(text, r) // a byte that is no UTF-8 becomes U+FFFD
 		}
@@ -78,6 +87,20 @@ func (k *keys) feed(in []byte) (out []key) {
 	}
 	flush()
 	return out
+}
+
+// keyLen is the length of the key that begins with an escape: a sequence, or Alt with a character.
+func keyLen(in []byte) int {
+	switch {
+	case len(in) > 2 && in[1] == 'O':
+		return 3
+	case escapeLen(in) > 0:
+		return escapeLen(in)
+	case len(in) > 1 && in[1] != esc && in[1] != '[' && in[1] != 'O':
+		_, n := utf8.DecodeRune(in[1:])
+		return 1 + n
+	}
+	return 1
 }
 
 // marker returns the marker that in begins with, perhaps in part. A lone escape is a key: nobody types so fast as to have one read

@@ -85,16 +85,16 @@ func (l *line) overwrite(text []byte) {
 func (l *line) move(n int) {
 	if n < 0 {
 		left, moved := splitEnd(l.before, -n)
-		l.before, l.after = left, append(moved[:len(moved):len(moved)], l.after...)
+		l.before, l.after = left, append(slices.Clip(moved), l.after...)
 		return
 	}
 	moved, right := split(l.after, n)
-	l.before, l.after = append(l.before[:len(l.before):len(l.before)], moved...), right
+	l.before, l.after = append(slices.Clip(l.before), moved...), right
 }
 
 // moveLine moves the cursor n lines down, or up, to about the same column.
 func (l *line) moveLine(n int) {
-	col := columns(l.before, 0)
+	col := columns(l.before)
 	for ; n < 0 && len(l.above) > 0; n++ {
 		l.below = append([][]cell{l.current()}, l.below...)
 		l.before, l.after = l.above[len(l.above)-1], nil
@@ -107,14 +107,14 @@ func (l *line) moveLine(n int) {
 	}
 	all := l.current()
 	i, at := 0, 0
-	for i < len(all) && at+all[i].columns(at) <= col {
-		at += all[i].columns(at)
+	for i < len(all) && at+int(all[i].width) <= col {
+		at += int(all[i].width)
 		i++
 	}
 	l.before, l.after = all[:i:i], all[i:]
 }
 
-func (l *line) current() []cell { return append(l.before[:len(l.before):len(l.before)], l.after...) }
+func (l *line) current() []cell { return append(slices.Clip(l.before), l.after...) }
 
 // remove removes n characters behind the cursor, or -n before it.
 func (l *line) remove(n int) {
@@ -170,9 +170,14 @@ func (c *canvas) show() {
 	}
 	s := c.screen
 	s.settle()
-	lines := append(c.above[:len(c.above):len(c.above)], c.current())
+	lines := append(slices.Clip(c.above), c.current())
 	lines = append(lines, c.below...)
-	rows, cursor := s.layout(lines, point{len(c.above), len(c.before)}, s.origin)
+	at := point{len(c.above), len(c.before)}
+	rows, cursor := s.layout(lines, at, s.origin)
+	if len(rows) > s.rows && s.origin > 0 { // what the line begins behind leaves the screen
+		s.origin = 0
+		rows, cursor = s.layout(lines, at, 0)
+	}
 	if len(c.expand) > 0 {
 		rows = c.withExpand(rows)
 	}
@@ -193,7 +198,7 @@ func (c *canvas) withExpand(rows []row) []row {
 	if most < len(more) {
 		c.expandTop = min(max(c.expandTop, 0), len(more)-most)
 		foot := cells(fmt.Appendf(nil, "\x1b[7mrows %d to %d of %d\x1b[0m", c.expandTop+1, c.expandTop+most, len(more)), true)
-		more = append(more[c.expandTop:c.expandTop+most:c.expandTop+most], row{cells: foot, end: columns(foot, 0)})
+		more = append(more[c.expandTop:c.expandTop+most:c.expandTop+most], row{cells: foot, end: columns(foot)})
 		more[most-1].hard = true
 	}
 	rows[len(rows)-1].hard = true
@@ -222,7 +227,7 @@ func (c *canvas) resize(cols, rows int) {
 	if !shown {
 		return
 	}
-	lines := append(c.above[:len(c.above):len(c.above)], c.current())
+	lines := append(slices.Clip(c.above), c.current())
 	all, cursor := c.screen.layout(append(lines, c.below...), point{len(c.above), len(c.before)}, c.screen.origin)
 	c.screen.shown, c.screen.at = c.screen.window(all, cursor)
 	c.screen.erase()

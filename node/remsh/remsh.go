@@ -30,9 +30,9 @@ type Shell struct {
 
 // application is one that runs on the node.
 type application struct {
-	Name         etf.Atom
-	Description  etf.Term
-	Version      etf.Charlist
+	Name        etf.Atom
+	Description etf.Term
+	Version     etf.Charlist
 }
 
 // whichTimeout is how long the node's application controller may take, in milliseconds; it is application:which_applications/0's own.

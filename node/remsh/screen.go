@@ -52,21 +52,29 @@ func (s *screen) size(cols, rows int) {
 	s.origin %= s.cols
 }
 
+// write writes what is for the terminal as it is. An error is kept for flush.
+func (s *screen) write(text string) { _, _ = s.w.WriteString(text) }
+
+func (s *screen) flush() error {
+	if err := s.w.Flush(); err != nil {
+		return fmt.Errorf("terminal: %w", err)
+	}
+	return nil
+}
+
 // layout breaks the lines of a text into rows, the first beginning at column from. at is the line and the cell before which the cursor is.
 func (s *screen) layout(lines [][]cell, at point, from int) (rows []row, cursor point) {
 	for i, line := range lines {
 		r := row{from: from, end: from}
 		from = 0
 		for j, c := range line {
-			width := c.columns(r.end)
-			if r.end+width > s.cols {
+			if r.end+int(c.width) > s.cols {
 				rows, r = append(rows, r), row{}
-				width = c.columns(0)
 			}
 			if at == (point{i, j}) {
 				cursor = point{len(rows), r.end}
 			}
-			r.cells, r.end = append(r.cells, c), r.end+width
+			r.cells, r.end = append(r.cells, c), r.end+int(c.width)
 		}
 		last := i == len(lines)-1
 		// A cursor is never in the column after the last: there terminals differ.
@@ -114,8 +122,11 @@ func difference(old, rows []row) (r, i int, differ bool) {
 		for i < min(len(a.cells), len(b.cells)) && a.cells[i] == b.cells[i] {
 			i++
 		}
-		if i == len(a.cells) && i == len(b.cells) && a.hard == b.hard {
+		if i == len(a.cells) && i == len(b.cells) && a.hard == b.hard && a.from == b.from {
 			continue
+		}
+		if a.from != b.from {
+			return r, 0, true
 		}
 		for i > 0 && (i < len(a.cells) && a.cells[i].width == 0 || i < len(b.cells) && b.cells[i].width == 0) {
 			i--
@@ -127,10 +138,13 @@ func difference(old, rows []row) (r, i int, differ bool) {
 
 // rewrite writes rows from cell i of row r on, and clears what was there.
 func (s *screen) rewrite(rows []row, r, i int) {
-	s.move(point{r, rows[r].from + columns(rows[r].cells[:i], rows[r].from)})
+	for i > 0 && rows[r].from+columns(rows[r].cells[:i]) >= s.cols { // no movement leads behind the last column
+		i--
+	}
+	s.move(point{r, rows[r].from + columns(rows[r].cells[:i])})
 	for _, c := range slices.Concat(cellsOf(rows[:r]), rows[r].cells[:i]) { // colours that began before
 		if c.escape() {
-			s.w.WriteString(c.text)
+			s.write(c.text)
 		}
 	}
 	end := s.at
@@ -138,26 +152,26 @@ func (s *screen) rewrite(rows []row, r, i int) {
 		if k > r {
 			end = point{k, 0}
 			if len(rows[k].cells) == 0 && !rows[k-1].hard {
-				s.w.WriteString(" \b") // only now is the terminal in the next row
+				s.write(" \b") // only now is the terminal in the next row
 			}
 		}
 		for _, c := range rows[k].cells[i:] {
-			s.put(c, end.col)
-			end.col += c.columns(end.col)
+			s.write(c.text)
+			end.col += int(c.width)
 		}
 		switch {
 		case k == len(rows)-1:
 		case !rows[k].hard:
-			s.w.WriteString(strings.Repeat(" ", s.cols-end.col)) // a wide character had no room
+			s.write(strings.Repeat(" ", s.cols-end.col)) // a wide character had no room
 		case end.col < s.cols:
-			s.w.WriteString("\x1b[K\r\n")
+			s.write("\x1b[K\r\n")
 		default:
-			s.w.WriteString("\r\n")
+			s.write("\r\n")
 		}
 	}
 	was := point{len(s.shown) - 1, s.shown[len(s.shown)-1].end}
 	if was.row > end.row || was.row == end.row && was.col > end.col {
-		s.w.WriteString("\x1b[J")
+		s.write("\x1b[J")
 	}
 	s.at = end
 }
@@ -169,19 +183,11 @@ func cellsOf(rows []row) (cs []cell) {
 	return cs
 }
 
-func (s *screen) put(c cell, col int) {
-	if c.text == "\t" {
-		s.w.WriteString(strings.Repeat(" ", c.columns(col)))
-		return
-	}
-	s.w.WriteString(c.text)
-}
-
 // move moves the cursor within what is shown.
 func (s *screen) move(to point) {
 	if n := to.row - s.at.row; n != 0 {
 		s.csi(n, 'B', 'A')
-		s.w.WriteByte('\r')
+		s.write("\r")
 		s.at.col = 0
 	}
 	if n := to.col - s.at.col; n != 0 {
@@ -196,8 +202,7 @@ func (s *screen) csi(n int, forward, back byte) {
 	if n < 0 {
 		n, c = -n, back
 	}
-	s.w.WriteString("\x1b[" + strconv.Itoa(n))
-	s.w.WriteByte(c)
+	s.write("\x1b[" + strconv.Itoa(n) + string(c))
 }
 
 // erase takes the edited line away.
@@ -206,7 +211,7 @@ func (s *screen) erase() {
 		return
 	}
 	s.move(point{0, s.origin})
-	s.w.WriteString("\x1b[J")
+	s.write("\x1b[J")
 	s.reset()
 }
 
@@ -223,7 +228,7 @@ func (s *screen) reset() { s.shown, s.at = nil, point{0, s.origin} }
 
 // clear empties the terminal.
 func (s *screen) clear() {
-	s.w.WriteString("\x1b[H\x1b[2J")
+	s.write("\x1b[H\x1b[2J")
 	s.origin = 0
 	s.reset()
 }
@@ -233,7 +238,7 @@ func (s *screen) print(text []byte) {
 	for len(text) > 0 {
 		n := escapeLen(text)
 		if n > 0 {
-			s.w.Write(text[:n])
+			s.write(string(text[:n]))
 			s.origin = afterEscape(text[:n], s.origin, s.cols)
 			text = text[n:]
 			continue
@@ -243,21 +248,25 @@ func (s *screen) print(text []byte) {
 		text = text[n:]
 		switch r {
 		case '\n':
-			s.w.WriteString("\r\n")
+			s.write("\r\n")
 			s.origin = 0
 			continue
 		case '\r':
-			s.w.WriteByte('\r')
+			s.write("\r")
 			s.origin = 0
+			continue
+		case '\t':
+			n := max(min(tabStop-s.origin%tabStop, s.cols-s.origin), 0) // the edge stops it
+			s.write(strings.Repeat(" ", n))
+			s.origin += n
 			continue
 		}
 		c := runeCell(r, raw)
-		width := c.columns(s.origin)
-		if s.origin+width > s.cols { // the terminal goes to the next row
-			s.origin, width = 0, c.columns(0)
+		if s.origin+int(c.width) > s.cols { // the terminal goes to the next row
+			s.origin = 0
 		}
-		s.put(c, s.origin)
-		s.origin += width
+		s.write(c.text)
+		s.origin += int(c.width)
 	}
 	s.reset()
 }
@@ -265,7 +274,7 @@ func (s *screen) print(text []byte) {
 // settle has the terminal go to the next row, if what was printed last ends at the edge. Until then a newline has to be one.
 func (s *screen) settle() {
 	if s.shown == nil && s.origin >= s.cols {
-		s.w.WriteString(" \b")
+		s.write(" \b")
 		s.origin = 0
 		s.reset()
 	}
@@ -300,7 +309,7 @@ func afterEscape(seq []byte, col, cols int) int {
 	return col
 }
 
-func (s *screen) beep() { s.w.WriteByte('\a') }
+func (s *screen) beep() { s.write("\a") }
 
 // note writes a line of ours.
 func (s *screen) note(format string, args ...any) {

@@ -3,7 +3,6 @@ package remsh
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"strings"
 	"time"
@@ -79,7 +78,7 @@ func newSession(s *Shell, t Terminal) *session {
 	if s.OTP >= firstWithEdit26 {
 		c.bare, x.editor = true, edit26{c}
 	}
-	c.screen.w.WriteString(bracketedPasteOn)
+	c.screen.write(bracketedPasteOn)
 	return x
 }
 
@@ -90,8 +89,8 @@ func (x *session) restore() {
 	if x.canvas.screen.origin > 0 {
 		x.canvas.screen.print([]byte("\n"))
 	}
-	x.canvas.screen.w.WriteString(bracketedPasteOff)
-	_ = x.canvas.screen.w.Flush()
+	x.canvas.screen.write(bracketedPasteOff)
+	_ = x.canvas.screen.flush()
 }
 
 // run starts a shell, and returns why it has ended.
@@ -107,8 +106,8 @@ func (x *session) run(ctx context.Context) (err error) {
 	defer wait()
 	defer cancel(nil)
 	for {
-		if err := x.canvas.screen.w.Flush(); err != nil {
-			return fmt.Errorf("terminal: %w", err)
+		if err := x.canvas.screen.flush(); err != nil {
+			return err
 		}
 		select {
 		case <-ctx.Done():
@@ -270,8 +269,8 @@ func (x *session) print(ctx context.Context, args etf.Tuple) error {
 	text, err := etf.AppendChardata(nil, args[1], args[0] == etf.Term(etf.Atom("latin1")))
 	if err == nil && !bannerOf(text) {
 		x.canvas.print(text)
-		if err := x.canvas.screen.w.Flush(); err != nil {
-			return fmt.Errorf("terminal: %w", err)
+		if err := x.canvas.screen.flush(); err != nil {
+			return err
 		}
 	}
 	return x.reply(ctx, args[2], etf.Atom("ok"))

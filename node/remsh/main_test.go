@@ -1,0 +1,203 @@
+package remsh
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
+
+	"github.com/beamctl/beamctl/dist/etf"
+	"github.com/beamctl/beamctl/node"
+	"github.com/beamctl/beamctl/node/nodetest"
+	"github.com/beamctl/beamctl/node/remsh/remshtest"
+)
+
+var releasesFile = flag.String("releases", "", "file with the output of scripts/otp-releases.sh: the releases to test (default: erl on PATH)")
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// caseTime bounds one case, boots included, on a busy machine.
+const caseTime = 2 * time.Minute
+
+// tick is how often a test looks whether what it waits for has come.
+const tick = 20 * time.Millisecond
+
+// release is one OTP under test; Bin is the folder of its programs, "" for PATH.
+type release struct {
+	Suite string
+	Major int
+	Bin   string
+}
+
+func (r release) String() string { return "OTP " + strconv.Itoa(r.Major) }
+
+func releases(t *testing.T) []release {
+	t.Helper()
+	if *releasesFile == "" {
+		out, err := exec.CommandContext(t.Context(), "erl", "-noinput", "-eval", "io:put_chars(erlang:system_info(otp_release)), halt().").Output()
+		require.NoError(t, err, "an erl on PATH is needed")
+		major, err := strconv.Atoi(string(out))
+		require.NoError(t, err)
+		return []release{{"PATH", major, ""}}
+	}
+	text, err := os.ReadFile(*releasesFile)
+	require.NoError(t, err)
+	var rs []release
+	for line := range strings.Lines(string(text)) {
+		var r release
+		_, err := fmt.Sscanf(line, "%s %d %s", &r.Suite, &r.Major, &r.Bin)
+		require.NoError(t, err, "%s: %q", *releasesFile, line)
+		rs = append(rs, r)
+	}
+	require.Len(t, rs, 4, "the matrix is OTP 23, 25, 27 and 29 or newer")
+	return rs
+}
+
+// target is a real node, and ours.
+type target struct {
+	*nodetest.Erl
+	t   *testing.T
+	r   release
+	n   *node.Node
+	ctx context.Context
+}
+
+// boot starts a node of the release, for Elixir with Elixir running.
+func boot(t *testing.T, r release, language Language) *target {
+	t.Helper()
+	c := nodetest.New(t)
+	var args []string
+	if language == Elixir {
+		out, err := exec.CommandContext(t.Context(), filepath.Join(r.Bin, "elixir"), "-e", "IO.write(:code.lib_dir(:elixir))").Output()
+		require.NoError(t, err)
+		dirs, err := filepath.Glob(filepath.Join(strings.TrimSpace(string(out)), "..", "*", "ebin"))
+		require.NoError(t, err)
+		args = append(append([]string{"-pa"}, dirs...), "-eval", "{ok, _} = application:ensure_all_started(elixir)")
+	}
+	e := c.ErlOf(r.Bin, "n", args...)
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Logf("output of %s:\n%s", e.Name, e.Output())
+		}
+	})
+	ctx, cancel := context.WithTimeout(t.Context(), caseTime)
+	t.Cleanup(cancel)
+	x := &target{e, t, r, c.Node(e), ctx}
+	x.eventually("Elixir runs", func() bool { s := x.open(""); return s.Language == language })
+	return x
+}
+
+func (x *target) open(language Language) *Shell {
+	x.t.Helper()
+	s, err := Open(x.ctx, x.n, x.Name, language)
+	require.NoError(x.t, err)
+	assert.Equal(x.t, x.r.Major, s.OTP)
+	return s
+}
+
+func (x *target) eventually(what string, ok func() bool) {
+	x.t.Helper()
+	require.Eventually(x.t, ok, 30*time.Second, tick, what)
+}
+
+func (x *target) call(module, function etf.Atom, args ...etf.Term) etf.Term {
+	x.t.Helper()
+	got, err := x.n.Call(x.ctx, x.Name, module, function, args...)
+	require.NoError(x.t, err)
+	return got
+}
+
+// count is how many processes (process_count) or atoms there are.
+func (x *target) count(what etf.Atom) int64 {
+	x.t.Helper()
+	n, ok := x.call("erlang", "system_info", what).(int64)
+	require.True(x.t, ok)
+	return n
+}
+
+// user sits at an emulated terminal.
+type user struct {
+	*remshtest.Screen
+	t       *testing.T
+	keys    *io.PipeWriter
+	resized chan struct{}
+	done    chan error
+	prompt  string // up to its number
+	line    int
+}
+
+// sit starts a shell at a terminal, and waits for its prompt.
+func (x *target) sit(s *Shell, cols, rows int) *user {
+	x.t.Helper()
+	in, keys := io.Pipe()
+	u := &user{Screen: remshtest.New(cols, rows), t: x.t, keys: keys, resized: make(chan struct{}), done: make(chan error, 1), line: 1}
+	x.t.Cleanup(func() { _ = keys.Close() })
+	u.prompt = "(" + x.Name + ")%d> "
+	if s.Language == Elixir {
+		u.prompt = "iex(" + x.Name + ")%d> "
+	}
+	go func() {
+		u.done <- s.Terminal(x.ctx, Terminal{In: in, Out: u.Screen, Resized: u.resized, Size: func() (int, int) { return cols, rows }})
+	}()
+	u.ready()
+	return u
+}
+
+// ready waits for the prompt after what is shown already.
+func (u *user) ready(before ...string) {
+	u.t.Helper()
+	u.Wait(u.t, append(before, u.ps())...)
+}
+
+// ps is the present prompt, as it is shown without anything behind it.
+func (u *user) ps(behind ...string) string {
+	return strings.TrimRight(fmt.Sprintf(u.prompt, u.line)+strings.Join(behind, ""), " ")
+}
+
+// types types.
+func (u *user) types(keys string) {
+	u.t.Helper()
+	_, err := u.keys.Write([]byte(keys))
+	require.NoError(u.t, err)
+}
+
+// enter types a line, and waits for what it prints and the next prompt.
+func (u *user) enter(text string, printed ...string) {
+	u.t.Helper()
+	u.types(text)
+	u.types("\r")
+	shown := u.ps(text)
+	u.line++
+	u.ready(append([]string{shown}, printed...)...)
+}
+
+// left waits for the end of the session.
+func (u *user) left() error {
+	u.t.Helper()
+	select {
+	case err := <-u.done:
+		assert.Empty(u.t, u.Unknown(), "the terminal was sent what it does not know")
+		assert.True(u.t, strings.HasSuffix(u.Raw(), bracketedPasteOff), "the terminal is as it was")
+		return err
+	case <-time.After(caseTime):
+		u.t.Fatalf("the shell is not left:\n%s", strings.Join(u.Lines(), "\n"))
+		return nil
+	}
+}
+
+const (
+	ctrlA, ctrlC, ctrlD, ctrlE, ctrlG, ctrlK, ctrlW, ctrlBackslash = "\x01", "\x03", "\x04", "\x05", "\x07", "\x0b", "\x17", "\x1c"
+
+	up, down, right, left = "\x1b[A", "\x1b[B", "\x1b[C", "\x1b[D"
+)
