@@ -24,7 +24,7 @@ func TestWaitReadySaysWhatIsMissing(t *testing.T) {
 	target := checks.Target{Name: a.Name, EPMD: c.EPMD.Addr, Cookie: c.Cookie}
 	first := target
 	wait := func(target checks.Target, peers ...string) error {
-		ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
 		return checks.WaitReady(ctx, n, target, peers, func(string) {})
 	}

@@ -110,7 +110,7 @@ func TestStoppedNodeCostsOnlyItsOwn(t *testing.T) {
 	watched.Exit(etf.Atom("bye")) // 2000 signals for a node that takes none
 	loud := pace(t, n, b.Name)
 	t.Logf("median of 200 calls to the other node: %v, while one is stopped and 100 wait for it: %v", quiet, loud)
-	assert.Less(t, loud, 10*quiet+5*time.Millisecond)
+	assert.Less(t, loud, 10*quiet+100*time.Millisecond)
 	stuck.Wait()
 	a.Continue()
 	require.NoError(t, n.Ping(t.Context(), a.Name), "the connection has survived")
@@ -205,7 +205,7 @@ func TestOddSignals(t *testing.T) {
 	events, stop := n.Events()
 	defer stop()
 	require.NoError(t, x.send(dist.Control{Op: dist.OpSend, To: us}, etf.Raw{118, 0, 9, 'x'}))
-	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
 	go func() { _, _ = p.Receive(ctx) }()
 	assert.False(t, next(t, events).Up)

@@ -186,7 +186,7 @@ func TestSimultaneousConnect(t *testing.T) {
 				require.Eventually(t, func() bool {
 					got, err := observer.Call(t.Context(), e.Name, "erlang", "nodes", etf.Atom("hidden"))
 					return err == nil && len(got.(etf.List)) == 1
-				}, 5*time.Second, time.Millisecond)
+				}, 20*time.Second, time.Millisecond)
 			}
 		})
 	}
@@ -206,7 +206,7 @@ func TestGrantDynamicNames(t *testing.T) {
 			io:format("~s ~p", [node(), erlang:system_info(creation)]), halt().`)
 		name, creation, _ := strings.Cut(out, " ")
 		names, creations = append(names, name), append(creations, creation)
-		require.Eventually(t, func() bool { return len(n.Nodes()) == 0 }, 5*time.Second, time.Millisecond)
+		require.Eventually(t, func() bool { return len(n.Nodes()) == 0 }, 20*time.Second, time.Millisecond)
 	}
 	assert.Equal(t, []string{names[0], names[0], names[0]}, names)
 	assert.NotEqual(t, creations[0], creations[1])
@@ -278,5 +278,5 @@ func TestListenSurvivesEPMD(t *testing.T) {
 	require.Eventually(t, func() bool {
 		_, err := again.Client().Lookup(t.Context(), "go")
 		return err == nil
-	}, 10*time.Second, 50*time.Millisecond)
+	}, 20*time.Second, 50*time.Millisecond)
 }

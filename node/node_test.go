@@ -168,10 +168,13 @@ func TestNodeDown(t *testing.T) {
 	n := c.Node(e)
 	errs := make(chan error, 1)
 	go func() {
-		_, err := n.Call(t.Context(), e.Name, "timer", "sleep", etf.Atom("infinity"))
+		_, err := nodetest.Eval(t.Context(), n, e.Name, `register(sleeper, self()), timer:sleep(infinity)`, nil)
 		errs <- err
 	}()
-	time.Sleep(50 * time.Millisecond)
+	require.Eventually(t, func() bool {
+		at, err := n.Call(t.Context(), e.Name, "erlang", "whereis", etf.Atom("sleeper"))
+		return err == nil && at != etf.Term(etf.Atom("undefined"))
+	}, 20*time.Second, 10*time.Millisecond, "the call has arrived")
 	e.Kill()
 	require.ErrorIs(t, <-errs, node.ErrNodeDown)
 	require.ErrorIs(t, n.Ping(t.Context(), e.Name), node.ErrNoSuchName)
@@ -194,7 +197,7 @@ func TestCancelKillsTheCall(t *testing.T) {
 		cancel()
 		require.Error(t, err)
 	}
-	require.Eventually(t, func() bool { return count() <= before }, 5*time.Second, 10*time.Millisecond)
+	require.Eventually(t, func() bool { return count() <= before }, 20*time.Second, 10*time.Millisecond)
 }
 
 func TestStdout(t *testing.T) {

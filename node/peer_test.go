@@ -93,7 +93,7 @@ func TestReplyDoesNotConnect(t *testing.T) {
 	from := <-callers
 	require.NoError(t, x.Close())
 	require.Error(t, <-called)
-	require.Eventually(t, func() bool { return len(n.Nodes()) == 0 }, 5*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return len(n.Nodes()) == 0 }, 20*time.Second, time.Millisecond)
 
 	at, accepted := mute(t)
 	require.NoError(t, n.AddPeer(node.Peer{Name: "x@127.0.0.1", Addr: at}))

@@ -212,7 +212,7 @@ func TestLink(t *testing.T) {
 				require.NoError(t, err)
 				if theirs {
 					require.NoError(t, p.Send(ctx, pid, etf.Tuple{etf.Atom("link"), pidAt(t, p, e.Name)}))
-					require.Eventually(t, func() bool { return len(links(t, n, e, pid)) == 1 }, 5*time.Second, time.Millisecond)
+					require.Eventually(t, func() bool { return len(links(t, n, e, pid)) == 1 }, 20*time.Second, time.Millisecond)
 				} else {
 					require.NoError(t, p.Link(ctx, pid))
 					require.NoError(t, p.Link(ctx, pid), "a second one is the first")
@@ -246,9 +246,9 @@ func TestLink(t *testing.T) {
 			require.NoError(t, p.Unlink(ctx, pid))
 			require.NoError(t, p.Link(ctx, pid))
 			require.NoError(t, p.Send(ctx, pid, etf.Tuple{etf.Atom("unlink"), pidAt(t, p, e.Name)}))
-			require.Eventually(t, func() bool { return len(links(t, n, e, pid)) == 0 }, 5*time.Second, time.Millisecond)
+			require.Eventually(t, func() bool { return len(links(t, n, e, pid)) == 0 }, 20*time.Second, time.Millisecond)
 			require.NoError(t, p.Send(ctx, pid, etf.Tuple{etf.Atom("stop"), etf.Atom("broken")}))
-			require.Eventually(t, func() bool { return links(t, n, e, pid) == nil }, 5*time.Second, time.Millisecond)
+			require.Eventually(t, func() bool { return links(t, n, e, pid) == nil }, 20*time.Second, time.Millisecond)
 			silent(t, p)
 			p.TrapExit(true)
 			require.NoError(t, p.Link(ctx, pid))

@@ -170,7 +170,7 @@ func TestLinkWhileUnlinking(t *testing.T) {
 	p := process(t, n)
 	x := rawPeer(t, c, addr)
 	them := etf.Pid{Node: "raw@127.0.0.1", ID: 1, Creation: 1}
-	require.Eventually(t, func() bool { return len(n.Nodes()) == 1 }, 5*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return len(n.Nodes()) == 1 }, 20*time.Second, time.Millisecond)
 	require.NoError(t, p.Link(t.Context(), them))
 	require.Equal(t, dist.OpLink, x.receive().Op)
 
@@ -191,7 +191,7 @@ func TestUnlinkThatIsNotSent(t *testing.T) {
 	p := process(t, n)
 	x := rawPeer(t, c, addr)
 	them := etf.Pid{Node: "raw@127.0.0.1", ID: 1, Creation: 1}
-	require.Eventually(t, func() bool { return len(n.Nodes()) == 1 }, 5*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return len(n.Nodes()) == 1 }, 20*time.Second, time.Millisecond)
 	require.NoError(t, p.Link(t.Context(), them))
 	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
 	defer cancel()
@@ -200,7 +200,7 @@ func TestUnlinkThatIsNotSent(t *testing.T) {
 	require.ErrorIs(t, p.Unlink(ctx, them), node.ErrTimeout)
 	again := make(chan error, 1)
 	go func() { again <- p.Unlink(t.Context(), them) }()
-	_ = x.SetReadDeadline(time.Now().Add(5 * time.Second))
+	_ = x.SetReadDeadline(time.Now().Add(20 * time.Second))
 	for x.receive().Op != dist.OpUnlinkID {
 	}
 	require.NoError(t, <-again)
@@ -254,7 +254,7 @@ func TestPrintsDoNotNest(t *testing.T) {
 	c := nodetest.New(t)
 	n, addr := open(t, c, node.Config{Name: "go@127.0.0.1"})
 	x := rawPeer(t, c, addr)
-	require.Eventually(t, func() bool { return len(n.Nodes()) == 1 }, 5*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return len(n.Nodes()) == 1 }, 20*time.Second, time.Millisecond)
 	called := make(chan error, 1)
 	go func() { _, err := n.Call(t.Context(), "raw@127.0.0.1", "m", "f"); called <- err }()
 	them := etf.Pid{Node: "raw@127.0.0.1", ID: 1, Creation: 1}

@@ -101,7 +101,7 @@ func TestAbandonedByRex(t *testing.T) {
 	defer cancel()
 	_, err := n.Call(ctx, e.Name, "erl_eval", "exprs", exprs(t, parser, e.Name, `register(sleeper, self()), timer:sleep(60000).`), etf.List{})
 	require.ErrorIs(t, err, node.ErrTimeout)
-	require.Eventually(t, func() bool { return !sleeping() }, 5*time.Second, 10*time.Millisecond)
+	require.Eventually(t, func() bool { return !sleeping() }, 20*time.Second, 10*time.Millisecond)
 
 	// Blocked, it costs one call its time.
 	n.Disconnect(e.Name)
@@ -110,13 +110,15 @@ func TestAbandonedByRex(t *testing.T) {
 	blocked := make(chan error, 1)
 	go func() {
 		_, err := blocker.GenCall(t.Context(), etf.Tuple{etf.Atom("rex"), etf.Atom(e.Name)},
-			etf.Tuple{etf.Atom("block_call"), etf.Atom("timer"), etf.Atom("sleep"), etf.List{int64(1000)}, etf.Atom("user")})
+			etf.Tuple{etf.Atom("block_call"), etf.Atom("timer"), etf.Atom("sleep"), etf.List{int64(3000)}, etf.Atom("user")})
 		blocked <- err
 	}()
-	time.Sleep(100 * time.Millisecond)
-	short, cancelShort := context.WithTimeout(t.Context(), 100*time.Millisecond)
-	defer cancelShort()
-	_, err = n.Call(short, e.Name, "erlang", "abs", int64(-1))
+	require.Eventually(t, func() bool { // it is blocked once the call has arrived
+		short, cancelShort := context.WithTimeout(t.Context(), 100*time.Millisecond)
+		defer cancelShort()
+		_, err = n.Call(short, e.Name, "erlang", "abs", int64(-1))
+		return err != nil
+	}, 20*time.Second, time.Millisecond)
 	require.ErrorIs(t, err, node.ErrTimeout)
 	assert.Less(t, pace(t, n, e.Name), 100*time.Millisecond)
 	require.NoError(t, <-blocked)

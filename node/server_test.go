@@ -74,7 +74,7 @@ func TestGenServer(t *testing.T) {
 
 			// The reply that comes too late goes nowhere: it was sent to the call's alias, which is void.
 			assert.Equal(t, etf.Tuple{etf.Atom("timeout"), etf.List(nil)}, do(`
-				T = try gen_server:call(S, {sleep, 100}, 10) catch exit:{W, _} -> W end,
+				T = try gen_server:call(S, {sleep, 1000}, 10) catch exit:{W, _} -> W end,
 				gen_server:call(S, get), {messages, M} = process_info(self(), messages), {T, [X || {[alias|_], _} = X <- M]}`))
 			// Many at once, from many processes and with gen_server's own requests.
 			assert.Equal(t, int64(2000), do(`Me = self(),
@@ -93,8 +93,8 @@ func TestGenServer(t *testing.T) {
 			assert.Equal(t, etf.Atom("ok"), do(`gen_server:stop(S)`))
 			require.NoError(t, <-over)
 			_, over = serve(t, n, seen)
-			assert.Equal(t, etf.Atom("tired"), do(`M = spawn_monitor(fun() -> gen_server:call(S, never, infinity) end),
-				timer:sleep(50), gen_server:stop(S, tired, 5000), {_, Ref} = M, receive {'DOWN', Ref, _, _, {Why, _}} -> Why end`))
+			assert.Equal(t, etf.Atom("tired"), do(`M = {Waiting, _} = spawn_monitor(fun() -> gen_server:call(S, never, infinity) end),
+				(fun Again() -> process_info(Waiting, status) =:= {status, waiting} orelse Again() end)(), gen_server:stop(S, tired, 5000), {_, Ref} = M, receive {'DOWN', Ref, _, _, {Why, _}} -> Why end`))
 			require.EqualError(t, <-over, "the process has ended: tired")
 		})
 	}
@@ -130,7 +130,7 @@ func TestGenCall(t *testing.T) {
 	require.Eventually(t, func() bool { // the end of the monitor may be on its way
 		monitors, err := n.Call(ctx, e.Name, "erlang", "process_info", deaf, etf.Atom("monitored_by"))
 		return err == nil && etf.Equal(monitors, etf.Tuple{etf.Atom("monitored_by"), etf.List(nil)})
-	}, 5*time.Second, 10*time.Millisecond, "nothing stays behind")
+	}, 20*time.Second, 10*time.Millisecond, "nothing stays behind")
 
 	_, err = n.StartServer("counter", counter(nil))
 	require.NoError(t, err)
@@ -142,7 +142,10 @@ func TestGenCall(t *testing.T) {
 
 	done := make(chan error, 1)
 	go func() { _, err := n.GenCall(ctx, deaf, 1); done <- err }()
-	time.Sleep(50 * time.Millisecond)
+	require.Eventually(t, func() bool {
+		monitors, err := n.Call(ctx, e.Name, "erlang", "process_info", deaf, etf.Atom("monitored_by"))
+		return err == nil && !etf.Equal(monitors, etf.Tuple{etf.Atom("monitored_by"), etf.List(nil)})
+	}, 20*time.Second, 10*time.Millisecond, "the call has arrived")
 	e.Kill()
 	require.ErrorIs(t, <-done, node.ErrNodeDown)
 }
@@ -220,5 +223,5 @@ func TestSpawnLimit(t *testing.T) {
 		got := eval(t, n, e.Name, `R = spawn_request(N, go, wait, [], []), receive {spawn_reply, R, S, _} -> S end`,
 			bind{"N": pidAt(t, process(t, n), e.Name).Node})
 		return got == etf.Term(etf.Atom("ok"))
-	}, 5*time.Second, 10*time.Millisecond)
+	}, 20*time.Second, 10*time.Millisecond)
 }

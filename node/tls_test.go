@@ -101,7 +101,7 @@ func TestIPv6(t *testing.T) {
 	e := c.ErlAs("", "six@::1", "-proto_dist", "inet6_tcp", "-kernel", "inet_dist_use_interface", "{0,0,0,0,0,0,0,1}")
 	n := c.Node() // by the name alone: its host is where its EPMD is
 	t.Setenv("ERL_EPMD_PORT", port)
-	require.Eventually(t, func() bool { return n.Ping(t.Context(), e.Name) == nil }, 10*time.Second, 10*time.Millisecond)
+	require.Eventually(t, func() bool { return n.Ping(t.Context(), e.Name) == nil }, 20*time.Second, 10*time.Millisecond)
 
 	// And the other way round: it connects to us.
 	g, err := node.Start(node.Config{Name: "go@::1", Cookie: c.Cookie})

@@ -41,7 +41,7 @@ func TestCrashDumps(t *testing.T) {
 		check         func(t *testing.T, d Dump)
 	}{
 		"halt": {
-			eval: `spawn(fun() -> register(deaf, self()), receive never -> ok end end), timer:sleep(100),
+			eval: `spawn(fun() -> register(deaf, self()), receive never -> ok end end), (fun Again() -> is_pid(whereis(deaf)) orelse Again() end)(),
 				[deaf ! {hello, N} || N <- lists:seq(1, 2000)], put(secret, <<"hunter2hunter2hunter2hunter2hunter2hunter2hunter2hunter2hunter2hunter2">>), erlang:halt("my slogan")`,
 			slogan: "my slogan", cause: "erlang:halt/1",
 			check: func(t *testing.T, d Dump) {

@@ -275,7 +275,7 @@ func TestHighRungs(t *testing.T) {
 		target := at(e)
 		target.Cookie = dist.NewCookie("mistaken-secret")
 		says(t, broken(t, target, "cookie"), "rejects the cookie", "Invalid challenge reply", "--cookie-file")
-		require.Eventually(t, func() bool { return strings.Contains(e.Output(), "Invalid challenge reply") }, 10*time.Second, 10*time.Millisecond, "the log says what we said it does")
+		require.Eventually(t, func() bool { return strings.Contains(e.Output(), "Invalid challenge reply") }, 20*time.Second, 10*time.Millisecond, "the log says what we said it does")
 	})
 	t.Run("wrong host part", func(t *testing.T) {
 		e := ready("named")

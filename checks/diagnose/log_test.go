@@ -42,7 +42,7 @@ const crashes = `
 	Wait(proc_lib:spawn(fun() -> exit(weird) end)),
 	[logger:error("plain ~p problem", [N]) || N <- [41, 42]],
 	logger:warning("careful"),
-	timer:sleep(300), halt()`
+	logger_std_h:filesync(default), timer:sleep(300), halt()`
 
 func TestErlangLogs(t *testing.T) {
 	t.Parallel()

@@ -49,7 +49,8 @@ var codeFaults = []fault{
 	{
 		name: "old code in use",
 		make: func(t *testing.T, c *cluster) {
-			c.must(t, `spawn(B, depot, wait, []), timer:sleep(50)`)
+			c.must(t, `P = spawn(B, depot, wait, []), In = fun() -> rpc:call(B, erlang, process_info, [P, current_function]) end,
+				(fun Again() -> In() =:= {current_function, {depot, wait, 0}} orelse Again() end)()`)
 			load(t, c, depot(t))
 		},
 		undo: erl(`true = rpc:call(B, code, purge, [depot])`),

@@ -102,7 +102,7 @@ func TestFlat(t *testing.T) {
 			assert.Less(t, reductions, float64(schedulerSecond)/100, "a run a second takes less than 1 %% of a scheduler")
 			require.NoError(t, n.Close())
 			var after said
-			for end := time.Now().Add(5 * time.Second); ; time.Sleep(20 * time.Millisecond) { // our connection ends
+			for end := time.Now().Add(20 * time.Second); ; time.Sleep(20 * time.Millisecond) { // our connection ends
 				if after = ask(t, dir); after.Processes == before.Processes || time.Now().After(end) {
 					break
 				}

@@ -76,7 +76,7 @@ func startWith(t *testing.T, preventOverlap string) *cluster {
 		}
 	}
 	for i, target := range c.targets {
-		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		require.NoError(t, checks.WaitReady(ctx, c.n, target, slices.Concat(names[:i], names[i+1:]), func(string) {}))
 		cancel()
 	}
@@ -88,7 +88,7 @@ func startWith(t *testing.T, preventOverlap string) *cluster {
 // must has the fourth node evaluate Erlang code, which reaches the others by OTP's own means: A, B and C are bound to their names.
 func (c *cluster) must(t *testing.T, code string) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	_, err := nodetest.Eval(ctx, c.types, c.hand.Name, code, nodetest.Bindings{
 		"A": etf.Atom("a@127.0.0.1"), "B": etf.Atom("b@127.0.0.1"), "C": etf.Atom("c@127.0.0.1"),
@@ -163,7 +163,7 @@ func with(changed map[string]health.Status) map[string]health.Status {
 // waitFor examines until the matrix is what is wanted: what was made or undone may take a moment to be seen by all nodes.
 func (c *cluster) waitFor(t *testing.T, want map[string]health.Status) (matrix, *health.Report) {
 	t.Helper()
-	for end := time.Now().Add(20 * time.Second); ; time.Sleep(50 * time.Millisecond) {
+	for end := time.Now().Add(time.Minute); ; time.Sleep(50 * time.Millisecond) {
 		m, rep := c.matrix(t)
 		if maps.Equal(want, m.statuses()) || time.Now().After(end) {
 			require.Equal(t, want, m.statuses(), "%s", m.told())

@@ -64,7 +64,7 @@ func (c *cluster) reconnect(t *testing.T, l *link) *link {
 }
 
 // handshake is how long a connection lives at most that the two nodes end again at once, because of another one.
-const handshake = 100 * time.Millisecond
+const handshake = 400 * time.Millisecond
 
 // holds waits until the link is no more in its handshake, and says whether the nodes have kept it.
 func (l *link) holds() bool {

@@ -10,7 +10,7 @@ import (
 // hog starts a process called hog on B that runs code and stays.
 func hog(code string) func(*testing.T, *cluster) {
 	return erl(`Self = self(), spawn(B, fun() -> Kept = begin ` + code + ` end, register(hog, self()), Self ! hogged, receive Kept -> ok end end),
-		receive hogged -> ok after 10000 -> error(timeout) end`)
+		receive hogged -> ok after 50000 -> error(timeout) end`)
 }
 
 var unhog = erl(`Hog = rpc:call(B, erlang, whereis, [hog]), R = monitor(process, Hog), exit(Hog, kill), receive {'DOWN', R, _, _, _} -> ok end`)

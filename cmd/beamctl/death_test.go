@@ -130,7 +130,7 @@ func TestNodeThatHangs(t *testing.T) {
 	assert.Contains(t, w.ok("status"), "node2@127.0.0.1 does not answer\n  cause the node is stopped (SIGSTOP)")
 	begin := time.Now()
 	w.ok("stop")
-	assert.Less(t, time.Since(begin), 15*time.Second)
+	assert.Less(t, time.Since(begin), time.Minute)
 	assert.False(t, alive(node2))
 }
 

@@ -35,7 +35,7 @@ func TestDiagnoseForeign(t *testing.T) {
 			}
 			diagnosed := func(epmd, attach, cookie string, more ...string) (*diagnose.Report, int) {
 				w.env = append(w.env, epmd) // the last one counts
-				return w.diagnose(append([]string{"--timeout", "2s", "--attach", attach, "--cookie-file", cookie}, more...)...)
+				return w.diagnose(append([]string{"--timeout", "5s", "--attach", attach, "--cookie-file", cookie}, more...)...)
 			}
 
 			r, code := diagnosed(f.epmdEnv(), f.name, f.cookieFile)

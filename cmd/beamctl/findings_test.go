@@ -104,7 +104,7 @@ func TestWhatTheUserReads(t *testing.T) {
 			prepare: func(_ *testing.T, w *world) {
 				w.app(mod, `start(_, _) -> io:format("hold on~n"), timer:sleep(infinity).`)
 			},
-			args: []string{"--timeout", "5s"},
+			args: []string{"-n", "1", "--timeout", "7s"},
 			code: exitTimeout, reads: []string{"did not start in time", "hold on", "last seen: booting: init:get_status()"},
 		},
 		"erl -make fails": {

@@ -92,7 +92,7 @@ func TestHealth(t *testing.T) {
 			tc.fault(w)
 			began := time.Now()
 			m, rep, code := w.health()
-			assert.Less(t, time.Since(began), 5*time.Second)
+			assert.Less(t, time.Since(began), time.Minute)
 			assert.Equal(t, tc.but, m.broken())
 			assert.Len(t, m, 3)
 			assert.Equal(t, len(tc.but) == 0, rep.Healthy)
@@ -101,7 +101,7 @@ func TestHealth(t *testing.T) {
 				want = exitFailed
 			}
 			assert.Equal(t, want, code)
-			table := w.run("health", "--timeout", "1s")
+			table := w.run("health")
 			assert.Equal(t, want, table.code)
 			assert.Contains(t, table.out, tc.says)
 			w.ok("stop", "-q")

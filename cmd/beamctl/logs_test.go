@@ -45,11 +45,8 @@ func TestLogsMergeNodes(t *testing.T) {
 		assert.Equal(t, exitUsage, w.run(append([]string{"logs"}, bad...)...).code, "%v", bad)
 	}
 
-	follower := w.cmd("logs", "-f", "-n", "1", "node1")
-	var out bytes.Buffer
-	follower.Stdout = &out
-	require.NoError(t, follower.Start())
-	time.Sleep(200 * time.Millisecond)
+	follower := w.follow("logs", "-f", "-n", "1", "node1")
+	follower.shows("word 5")
 	w.says("node1", "while it follows")
 	w.says("node2", "not asked for")
 	// A line that the node's death leaves without end belongs to the log, too.
@@ -60,9 +57,9 @@ func TestLogsMergeNodes(t *testing.T) {
 	w.says("node1", "again")
 	w.ok("stop")
 	require.NoError(t, follower.Wait(), "it ends with the cluster")
-	assert.Contains(t, out.String(), "node1 | word 5\nnode1 | while it follows\n")
-	assert.Contains(t, out.String(), "again\n")
-	assert.NotContains(t, out.String(), "not asked for")
+	assert.Contains(t, follower.text(), "node1 | word 5\nnode1 | while it follows\n")
+	assert.Contains(t, follower.text(), "again\n")
+	assert.NotContains(t, follower.text(), "not asked for")
 }
 
 // TestLogsAreRotated has a node print more than a log may hold.

@@ -270,3 +270,34 @@ func eventually(t testing.TB, what string, ok func() bool) {
 	t.Helper()
 	require.Eventually(t, ok, 20*time.Second, 10*time.Millisecond, what)
 }
+
+// following is a command that goes on until it is ended. What it shows is in a file.
+type following struct {
+	*exec.Cmd
+	w    *world
+	file string
+}
+
+func (w *world) follow(args ...string) *following {
+	w.t.Helper()
+	out, err := os.CreateTemp(w.t.TempDir(), "shown")
+	require.NoError(w.t, err)
+	defer out.Close()
+	f := &following{w.cmd(args...), w, out.Name()}
+	f.Stdout = out
+	require.NoError(w.t, f.Start())
+	return f
+}
+
+// text is what it has shown so far.
+func (f *following) text() string {
+	b, err := os.ReadFile(f.file)
+	require.NoError(f.w.t, err)
+	return string(b)
+}
+
+// shows waits until it has shown something.
+func (f *following) shows(text string) {
+	f.w.t.Helper()
+	eventually(f.w.t, "it shows "+text, func() bool { return strings.Contains(f.text(), text) })
+}

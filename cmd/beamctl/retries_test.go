@@ -9,18 +9,20 @@ import (
 	"github.com/beamctl/beamctl/launcher"
 )
 
-// dying is an application whose node dies as often as there are files of it left in the project: at once as node1, and as node2
-// when it is connected already, while node1 waits for the last of these deaths.
+// dying is an application whose node dies as often as there are empty files of it in the project, into which it writes its pid: at once as
+// node1, and as node2 when it is connected already, while node1 waits until the last of these processes is gone.
 func (w *world) dying(lives int) {
 	w.t.Helper()
 	w.starting(`Here = lists:takewhile(fun(C) -> C =/= $@ end, atom_to_list(node())),
   Of = fun(Node) -> lists:sort(filelib:wildcard("` + w.dir + `/life-" ++ Node ++ "-*")) end,
-  Lives = Of(Here),
-  Wait = fun W() -> Of("node2") =:= [] orelse begin timer:sleep(20), W() end end,
+  Lives = [F || F <- Of(Here), filelib:file_size(F) =:= 0],
+  Die = fun(L, Last, Status) -> io:format(Last), ok = file:write_file(L, os:getpid()), halt(Status) end,
+  Gone = fun(F) -> {ok, Pid} = file:read_file(F), Pid =/= <<>> andalso not filelib:is_dir("/proc/" ++ binary_to_list(Pid)) end,
+  Wait = fun W() -> lists:all(Gone, Of("node2")) orelse begin timer:sleep(20), W() end end,
   case {Here, Lives} of
-    {"node1", [L | _]} -> ok = file:delete(L), io:format("not yet~n"), halt(7);
+    {"node1", [L | _]} -> Die(L, "not yet~n", 7);
     {"node1", []} -> Wait(), timer:sleep(500);
-    {"node2", [L | _]} -> spawn(fun() -> timer:sleep(400), io:format("not so fast~n"), ok = file:delete(L), halt(8) end);
+    {"node2", [L | _]} -> spawn(fun() -> timer:sleep(400), Die(L, "not so fast~n", 8) end);
     _ -> ok
   end`)
 	for _, node := range []string{"node1", "node2"} {

@@ -170,7 +170,6 @@ func TestRunInterrupted(t *testing.T) {
 	assert.NoDirExists(t, filepath.Join(w.dir, ".beamctl"))
 }
 
-// TestExecAsNode tries each kind of command that can be a node.
 // remoteShell runs a remote shell on node1 on a terminal, which script(1) makes, and looks from within it who sees whom.
 func (w *world) remoteShell(command, guest string) {
 	w.t.Helper()
@@ -197,6 +196,7 @@ func (w *world) remoteShell(command, guest string) {
 	require.NoError(w.t, cmd.Wait())
 }
 
+// TestExecAsNode tries each kind of command that can be a node.
 func TestExecAsNode(t *testing.T) {
 	w := newWorld(t, "erlang-kv")
 	w.write("mixed/mix.exs", "defmodule M.MixProject do\n  use Mix.Project\n  def project, do: [app: :m, version: \"1.0.0\"]\nend\n")

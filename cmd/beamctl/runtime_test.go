@@ -255,7 +255,7 @@ func TestMeshModes(t *testing.T) {
 	w.ok("health")
 	w.stopped()
 
-	r := w.run("start", "--mesh", "app", "--timeout", "3s")
+	r := w.run("start", "-n", "2", "--mesh", "app", "--timeout", "7s")
 	assert.Equal(t, exitTimeout, r.code)
 	assert.Contains(t, r.err, "does not see", "the application was to make the mesh, and doesn't")
 	w.ok("clean")

@@ -79,11 +79,11 @@ func genServerEnds(t *testing.T, e *Env) {
 	do = p.Serve(nil)
 	assert.Equal(t, `ok`, do(`gen_server:stop(S)`))
 	do = p.Serve(nil)
-	assert.Equal(t, `tired`, do(`{_, R} = spawn_monitor(fun() -> gen_server:call(S, never, infinity) end),
-		timer:sleep(50), gen_server:stop(S, tired, 5000), receive {'DOWN', R, _, _, {W, _}} -> W end`))
+	assert.Equal(t, `tired`, do(`{Waiting, R} = spawn_monitor(fun() -> gen_server:call(S, never, infinity) end),
+		(fun Again() -> process_info(Waiting, status) =:= {status, waiting} orelse Again() end)(), gen_server:stop(S, tired, 5000), receive {'DOWN', R, _, _, {W, _}} -> W end`))
 	do = p.Serve(nil)
-	assert.Equal(t, `gone`, do(`{_, R} = spawn_monitor(fun() -> gen_server:call(S, never, infinity) end),
-		timer:sleep(50), exit(P, gone), receive {'DOWN', R, _, _, {W, _}} -> W end`))
+	assert.Equal(t, `gone`, do(`{Waiting, R} = spawn_monitor(fun() -> gen_server:call(S, never, infinity) end),
+		(fun Again() -> process_info(Waiting, status) =:= {status, waiting} orelse Again() end)(), exit(P, gone), receive {'DOWN', R, _, _, {W, _}} -> W end`))
 }
 
 func genCall(t *testing.T, e *Env) {

@@ -11,7 +11,13 @@ func ownGroup() *syscall.SysProcAttr { return nil }
 func (e *Erl) kill() { _ = e.cmd.Process.Kill() }
 
 // Stop fails the test.
-func (e *Erl) Stop() { e.t.Helper(); e.t.Fatal("nodetest: a VM cannot be stopped on this system (SIGSTOP)") }
+func (e *Erl) Stop() {
+	e.t.Helper()
+	e.t.Fatal("nodetest: a VM cannot be stopped on this system (SIGSTOP)")
+}
 
 // Continue fails the test.
-func (e *Erl) Continue() { e.t.Helper(); e.t.Fatal("nodetest: a VM cannot be continued on this system (SIGCONT)") }
+func (e *Erl) Continue() {
+	e.t.Helper()
+	e.t.Fatal("nodetest: a VM cannot be continued on this system (SIGCONT)")
+}
