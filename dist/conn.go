@@ -48,11 +48,12 @@ type Conn struct {
 	local, peer Identity
 	nc          net.Conn
 	w           *writer
+	sock        *socket
+	in          reader
 	recv        Receiver
 	tickTime    time.Duration
 	seq         atomic.Uint64
 	pacer       pacer
-	reads       atomic.Uint64
 	loops       sync.WaitGroup
 	loopsMu     sync.Mutex
 	over        bool          // no more loops: Close may be waiting; guarded by loopsMu
@@ -99,12 +100,14 @@ func establish(ctx context.Context, nc net.Conn, cfg Config, machine func(challe
 		return nil, err
 	}
 	c := &Conn{
-		local: h.Local(), peer: h.Peer(), nc: nc, w: newWriter(nc), recv: cfg.Receiver,
+		local: h.Local(), peer: h.Peer(), nc: nc, sock: newSocket(nc), recv: cfg.Receiver,
 		tickTime: cfg.TickTime, done: make(chan struct{}),
 	}
 	if c.tickTime <= 0 {
 		c.tickTime = DefaultTickTime
 	}
+	c.w = newWriter(nc, c.sock)
+	c.in.frames = newFrames()
 	c.loops.Go(func() {
 		if err := c.w.flush(c.done); err != nil {
 			c.end(err)
@@ -265,59 +268,18 @@ func (c *Conn) goLoop(f func()) {
 	}
 }
 
-func (c *Conn) readLoop() {
-	c.end(c.read())
-	c.recv.Closed(c, c.err)
-}
-
-func (c *Conn) read() error {
-	frames := newFrameReader(c.nc)
-	var asm assembler
-	var ctl Control
-	for {
-		b, err := frames.next()
-		if err != nil {
-			return err
-		}
-		c.reads.Add(1)
-		if len(b) == 0 {
-			c.w.answerTick()
-			continue
-		}
-		msg, owned, err := asm.frame(b)
-		if err != nil {
-			return err
-		}
-		if msg == nil {
-			continue
-		}
-		payload, err := ParseControl(msg, &ctl)
-		if err != nil {
-			return err
-		}
-		if number, ok := c.probed(&ctl); ok {
-			c.pacer.answered(number)
-			continue
-		}
-		ctl.Owned = owned
-		if err := c.recv.Receive(c, &ctl, payload); err != nil {
-			return err
-		}
-	}
-}
-
 // tickLoop keeps the peer convinced of us and notices when it is silent for too long.
 func (c *Conn) tickLoop() {
 	t := time.NewTicker(min(tickPace, c.tickTime/4))
 	defer t.Stop()
-	seen, since := c.reads.Load(), time.Now()
+	seen, since := c.in.reads.Load(), time.Now()
 	for {
 		select {
 		case <-c.done:
 			return
 		case now := <-t.C:
 			c.w.tick()
-			if n := c.reads.Load(); n != seen {
+			if n := c.in.reads.Load(); n != seen {
 				seen, since = n, now
 			} else if now.Sub(since) >= c.tickTime {
 				c.end(fmt.Errorf("%w for %v", ErrTickTimeout, c.tickTime))

@@ -1,10 +1,9 @@
 package dist
 
 import (
-	"bufio"
 	"encoding/binary"
-	"errors"
 	"io"
+	"slices"
 
 	"github.com/beamctl/beamctl/dist/etf"
 )
@@ -43,59 +42,72 @@ const (
 	MaxSequences = 1024
 )
 
-// frameReader cuts a byte stream into frames.
-type frameReader struct {
-	r    *bufio.Reader
-	used int // bytes of the last frame, still in r
-	big  []byte
+// frames cuts a byte stream into frames. It does no I/O: what is read goes into room, which add is told of.
+type frames struct {
+	buf  []byte
+	r, w int    // what has come and was not taken is buf[r:w]
+	big  []byte // a frame that does not fit buf, as far as it has come
+	want int    // its length; 0: there is none
 }
 
-func newFrameReader(r io.Reader) *frameReader {
-	return &frameReader{r: bufio.NewReaderSize(r, readBufferSize)}
-}
+func newFrames() frames { return frames{buf: make([]byte, readBufferSize)} }
 
-// next returns the next frame, empty for a tick. It is valid until the following call.
-func (f *frameReader) next() ([]byte, error) {
-	_, _ = f.r.Discard(f.used) // was peeked
-	f.used = 0
-	head, err := f.r.Peek(frameLen)
-	if err != nil {
-		return nil, unexpectedEOF(err, len(head) > 0)
+// room is where the next bytes go, at least one.
+func (f *frames) room() []byte {
+	if f.want > 0 { // not allocated ahead of what has really come
+		step := min(f.want-len(f.big), readStep)
+		f.big = slices.Grow(f.big, step)
+		return f.big[len(f.big) : len(f.big)+step]
 	}
-	n := int(binary.BigEndian.Uint32(head))
+	if f.r > 0 {
+		f.r, f.w = 0, copy(f.buf, f.buf[f.r:f.w])
+	}
+	return f.buf[f.w:]
+}
+
+// add takes the first n bytes of room.
+func (f *frames) add(n int) {
+	if f.want > 0 {
+		f.big = f.big[:len(f.big)+n]
+	} else {
+		f.w += n
+	}
+}
+
+// next returns the next frame, empty for a tick, if a whole one has come. It is valid until the next call of any method.
+func (f *frames) next() (frame []byte, ok bool, err error) {
+	if f.want > 0 {
+		if len(f.big) < f.want {
+			return nil, false, nil
+		}
+		frame = f.big
+		if f.want, f.big = 0, f.big[:0]; cap(frame) > readStep {
+			f.big = nil // do not keep what one huge frame needed
+		}
+		return frame, true, nil
+	}
+	have := f.buf[f.r:f.w]
+	if len(have) < frameLen {
+		return nil, false, nil
+	}
+	n := int(binary.BigEndian.Uint32(have))
+	have = have[frameLen:]
 	switch {
 	case n > MaxFrame:
-		return nil, protocolErrorf("frame of %d bytes (the limit is %d)", n, MaxFrame)
-	case frameLen+n <= readBufferSize:
-		b, err := f.r.Peek(frameLen + n)
-		if err != nil {
-			return nil, unexpectedEOF(err, true)
-		}
-		f.used = frameLen + n
-		return b[frameLen:], nil
+		return nil, false, protocolErrorf("frame of %d bytes (the limit is %d)", n, MaxFrame)
+	case n <= len(have):
+		f.r += frameLen + n
+		return have[:n], true, nil
+	case frameLen+n > len(f.buf):
+		f.big, f.want = append(f.big, have...), n
+		f.r, f.w = 0, 0
 	}
-	_, _ = f.r.Discard(frameLen)
-	return f.large(n)
+	return nil, false, nil
 }
 
-// large reads a frame that does not fit the read buffer, without allocating ahead of what has really come.
-func (f *frameReader) large(n int) ([]byte, error) {
-	b := f.big[:0]
-	for len(b) < n {
-		step := min(n-len(b), readStep)
-		b = append(b, make([]byte, step)...)
-		if _, err := io.ReadFull(f.r, b[len(b)-step:]); err != nil {
-			return nil, unexpectedEOF(err, true)
-		}
-	}
-	if f.big = b; cap(b) > readStep {
-		f.big = nil // do not keep what one huge frame needed
-	}
-	return b, nil
-}
-
-func unexpectedEOF(err error, inside bool) error {
-	if inside && errors.Is(err, io.EOF) {
+// ended is the error with which reading ended, in view of whether that was inside a frame.
+func (f *frames) ended(err error) error {
+	if err == io.EOF && (f.r < f.w || f.want > 0) { //nolint:errorlint // wrapped it would mean something else
 		return io.ErrUnexpectedEOF
 	}
 	return err

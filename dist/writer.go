@@ -28,7 +28,7 @@ const (
 // peer costs only those who talk to it, and nobody a goroutine switch while all is well.
 type writer struct {
 	nc     net.Conn
-	inline *inline // nil where that is not possible (TLS, pipes): then all is queued
+	inline *socket // nil where that is not possible (TLS, pipes): then all is queued
 
 	mu       sync.Mutex
 	pending  []byte // queued behind what the flush loop is writing
@@ -41,8 +41,8 @@ type writer struct {
 	spare    []byte
 }
 
-func newWriter(nc net.Conn) *writer {
-	return &writer{nc: nc, inline: newInline(nc), room: make(chan struct{}), wake: make(chan struct{}, 1)}
+func newWriter(nc net.Conn, sock *socket) *writer {
+	return &writer{nc: nc, inline: sock, room: make(chan struct{}), wake: make(chan struct{}, 1)}
 }
 
 // send writes one frame, head (with the length) and body, or queues it, or waits for room until ctx ends. A frame is

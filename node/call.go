@@ -70,6 +70,9 @@ func (n *Node) Do(ctx context.Context, name string, r Request) (etf.Term, error)
 	return t, nil
 }
 
+// smallCall is the room that most calls fit.
+const smallCall = 256
+
 // pending is a call that waits for its reply.
 type pending struct {
 	done   chan reply    // takes one
@@ -144,12 +147,15 @@ func (l *link) call(ctx context.Context, r *Request) (etf.Term, error) {
 		request = rexRequest
 	}
 	ctl, msg := request(self, ref, etf.List{int64(n), r.Module, r.Function, etf.List(r.Args)})
-	payload, err := etf.Append(nil, msg)
+	payload, err := etf.Append(make([]byte, 0, smallCall), msg)
 	if err != nil {
 		return nil, fmt.Errorf("arguments: %w", err)
 	}
 	if err := l.send(ctx, &ctl, payload); err != nil {
 		return nil, err
+	}
+	if rex && l.mayPoll() && !l.conn.Poll(func() bool { return len(p.done)+len(p.prints) > 0 || l.out.owed.Load() > 0 }) {
+		l.polledInVain()
 	}
 	for {
 		select {

@@ -25,6 +25,7 @@ type link struct {
 	calls    map[uint32]*pending
 	answered int  // calls that were, up to rexAfter
 	rexLate  bool // rex has not answered in time
+	polls    int  // lone calls since the last that waited as others do; negative: so many more do
 	spawned  int  // processes that run for the peer
 	down     error
 }

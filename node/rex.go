@@ -31,6 +31,26 @@ func (l *link) count() {
 	l.answered = min(l.answered+1, rexAfter)
 }
 
+// pollEvery says which lone calls wait as others do, and leave the network to the scheduler: one of so many, and after one that was not answered at once as
+// many in a row.
+const pollEvery = 16
+
+// mayPoll decides whether a lone call waits for its reply by reading what comes.
+func (l *link) mayPoll() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.polls++; l.polls == pollEvery {
+		l.polls = 0
+	}
+	return l.polls > 0
+}
+
+func (l *link) polledInVain() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.polls = -pollEvery
+}
+
 // rexRequest asks rex to call erpc:execute_call/4: that it exits with the result keeps the classes of exceptions apart, which rpc:call mixes up.
 func rexRequest(self etf.Pid, ref etf.Ref, call etf.List) (dist.Control, etf.Term) {
 	return dist.Control{Op: dist.OpRegSend, From: self, To: etf.Atom("rex")},
