@@ -22,10 +22,12 @@ const (
 	StageRetrying   Stage = "retrying" // it died while it booted, and is started again; Detail says how often, and why
 	StageFailed     Stage = "failed"
 	StageStopping   Stage = "stopping"
-	StageLeft       Stage = "left"    // it has left distribution (its connection to EPMD closed)
-	StageExited     Stage = "exited"  // its process has ended by itself, with exit status 0
-	StageCrashed    Stage = "crashed" // its process has ended in any other way; Detail says how, and why if that is known
-	StageStopped    Stage = "stopped" // because it was asked to
+	StageLeft       Stage = "left"     // it has left distribution (its connection to EPMD closed)
+	StageExited     Stage = "exited"   // its process has ended by itself, with exit status 0
+	StageCrashed    Stage = "crashed"  // its process has ended in any other way; Detail says how, and why if that is known
+	StageStopped    Stage = "stopped"  // because it was asked to
+	StageSynced     Stage = "synced"   // a sync has changed its code; Detail says which modules
+	StageUnsynced   Stage = "unsynced" // a sync has failed; Detail says why
 )
 
 // An Event is one thing that happened to a cluster or one of its nodes.

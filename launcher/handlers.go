@@ -17,6 +17,7 @@ const (
 	opStatus = "status" // → Status
 	opFates  = "fates"  // → []fate
 	opChange = "change" // changeArgs; events until it is done
+	opNote   = "note"   // []Event of what a client has done to nodes
 )
 
 // Codes of the errors that cross the control socket.
@@ -164,6 +165,8 @@ func (s *supervisor) handle(ctx context.Context, req control.Request, emit func(
 		return nil, s.endErr
 	case opStatus:
 		return s.measure(ctx), nil
+	case opNote:
+		return nil, s.noted(req.Args)
 	case opFates:
 		return s.fates(ctx), nil
 	default:

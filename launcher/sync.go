@@ -28,6 +28,8 @@ type SyncConfig struct {
 	Stale   func() ([]StaleSource, error)
 	Options codesync.Options
 	DryRun  bool // look, and change nothing
+	// Note keeps what became of it among the events of the cluster; nil: there is none. See [Cluster.Note].
+	Note func(context.Context, []Event) error
 }
 
 // Paths is a SyncConfig.Code for files and directories; see [CodeAt].
@@ -37,57 +39,6 @@ func Paths(paths []string) func() (map[string]*Code, error) {
 		return map[string]*Code{"": &c}, err
 	}
 }
-
-// SyncReport is what a sync found and did.
-type SyncReport struct {
-	DryRun bool          `json:"dry_run"`
-	Nodes  []*NodeSync   `json:"nodes"`
-	Millis float64       `json:"ms"`    // all of it
-	Took   codesync.Took `json:"took"`  // the push
-	Stale  []StaleSource `json:"stale"` // sources that are not compiled, so that the nodes don't run what they say
-	Error  string        `json:"error,omitempty"`
-
-	beams []*codesync.Beam
-}
-
-// Changes lists the modules that were pushed to some node or deleted there; of a dry run, that would be.
-func (r *SyncReport) Changes() (modules []string) {
-	for _, ns := range r.Nodes {
-		modules = append(append(modules, ns.Pushed...), ns.Deleted...)
-	}
-	slices.Sort(modules)
-	return slices.Compact(modules)
-}
-
-// NodeSync is what a sync found and did on one node.
-type NodeSync struct {
-	Node    string             `json:"node"`
-	State   SyncState          `json:"state"`
-	Pushed  []string           `json:"pushed"`  // modules that were replaced or added; dry run: that would be; so for the others
-	Deleted []string           `json:"deleted"` // modules that disk has no more
-	Refused []codesync.Refusal `json:"refused"`
-	Same    int                `json:"same"` // modules that it ran already, or will load from the same disk when it needs them
-	Bytes   int                `json:"bytes"`
-	// Killed are processes that were killed because they ran old code.
-	Killed    []codesync.Lingering `json:"killed,omitempty"`
-	Unchanged []string             `json:"unchanged,omitempty"` // processes that did not convert their state, and why
-	Unwritten []string             `json:"unwritten,omitempty"` // files that could not be written, and why
-	Apps      []AppChange          `json:"apps"`                // what a push does not change
-	Problem   string               `json:"problem,omitempty"`
-}
-
-// SyncState is what a node runs.
-type SyncState string
-
-// The states of a NodeSync.
-const (
-	Synced   SyncState = "synced"  // all of the code, since before or since now
-	Outdated SyncState = "old"     // what it ran before, which is not all of the code
-	Mixed    SyncState = "mixed"   // some old and some new modules
-	Unknown  SyncState = "lost"    // it was lost while it changed
-	Down     SyncState = "down"    // it does not run
-	NoCode   SyncState = "no code" // nothing of the project
-)
 
 // syncGroup is nodes that run the same code.
 type syncGroup struct {
@@ -110,6 +61,15 @@ func (g *syncGroup) names() []string {
 // different projects that is so for each project.) The report is there also when there is an error. Errors: *checks.Finding of
 // ErrNoCode, ErrNoModule, ErrBuildIncomplete, what codesync.Push returns, or an unreachable node; ctx's.
 func Sync(ctx context.Context, n *node.Node, cfg SyncConfig) (*SyncReport, error) {
+	rep, err := cfg.sync(ctx, n)
+	if err != nil {
+		rep.Error = err.Error()
+	}
+	cfg.note(ctx, rep, err)
+	return rep, err
+}
+
+func (cfg *SyncConfig) sync(ctx context.Context, n *node.Node) (*SyncReport, error) {
 	began := time.Now()
 	rep := &SyncReport{DryRun: cfg.DryRun, Stale: []StaleSource{}}
 	defer func() { rep.Millis = float64(time.Since(began).Microseconds()) / 1000 }()
@@ -117,12 +77,7 @@ func Sync(ctx context.Context, n *node.Node, cfg SyncConfig) (*SyncReport, error
 	if err != nil {
 		return rep, err
 	}
-	err = together(groups, func(g *syncGroup) error {
-		if err := g.compare(ctx, n, cfg.Options); err != nil {
-			return err
-		}
-		return g.complete(ctx, n)
-	})
+	err = together(groups, func(g *syncGroup) error { return g.compare(ctx, n, cfg.Options) })
 	if err == nil {
 		err = unknown(groups, cfg.Options.ChangeCode)
 	}
@@ -161,7 +116,15 @@ func (cfg *SyncConfig) pushAll(ctx context.Context, n *node.Node, groups []*sync
 		if g.plan.Empty() {
 			continue
 		}
-		if err := g.push(ctx, n, rep); err != nil {
+		err := g.push(ctx, n, rep)
+		for try := 1; try < staleTries && errors.Is(err, codesync.ErrStale); try++ {
+			if err = g.compare(ctx, n, cfg.Options); err != nil {
+				nothingPushed(groups[i : i+1])
+				break
+			}
+			err = g.push(ctx, n, rep)
+		}
+		if err != nil {
 			nothingPushed(groups[i+1:])
 			return err
 		}
@@ -209,7 +172,8 @@ func (cfg *SyncConfig) groups(ctx context.Context, n *node.Node, rep *SyncReport
 	rep.Nodes = make([]*NodeSync, len(cfg.Targets))
 	var wg sync.WaitGroup
 	for i, t := range cfg.Targets {
-		rep.Nodes[i] = &NodeSync{Node: t.Name, State: Outdated, Pushed: []string{}, Deleted: []string{}, Refused: []codesync.Refusal{}, Apps: []AppChange{}}
+		ns := newNodeSync(t.Name)
+		rep.Nodes[i] = &ns
 		wg.Go(func() {
 			if errs[i] = n.AddPeer(t.Peer()); errs[i] == nil {
 				errs[i] = n.Connect(ctx, t.Name)
@@ -278,10 +242,11 @@ func (g *syncGroup) read(ctx context.Context) error {
 	return err
 }
 
-// compare makes the plan, and notes in the report what it says.
+// compare makes the plan, anew if there is one, and notes in the report what it says. It is an error if the build is not complete.
 func (g *syncGroup) compare(ctx context.Context, n *node.Node, opts codesync.Options) error {
 	var apps sync.WaitGroup
 	for _, ns := range g.nodes {
+		*ns = newNodeSync(ns.Node)
 		apps.Go(func() {
 			changes, err := appChanges(ctx, n, ns.Node, g.code.Apps)
 			if ns.Apps = append(ns.Apps, changes...); err != nil {
@@ -312,7 +277,7 @@ func (g *syncGroup) compare(ctx context.Context, n *node.Node, opts codesync.Opt
 			ns.State = Synced
 		}
 	}
-	return nil
+	return g.complete(ctx, n)
 }
 
 // push carries the plan out, and notes in the report what became of it.
@@ -331,19 +296,28 @@ func (g *syncGroup) push(ctx context.Context, n *node.Node, rep *SyncReport) err
 		if r.State == codesync.New && len(r.Refused) > 0 {
 			ns.State = Outdated
 		}
+		ns.Bytes = r.Bytes
 		if r.State == codesync.Old {
-			ns.Pushed, ns.Deleted = []string{}, []string{}
+			ns.Pushed, ns.Deleted, ns.Bytes = []string{}, []string{}, 0
 		}
 		if len(r.Refused) > len(ns.Refused) { // what no plan can know: the node's loader does not take it
 			ns.Refused = r.Refused
 		}
-		ns.Bytes, ns.Killed, ns.Unchanged, ns.Unwritten = r.Bytes, r.Killed, r.Unchanged, r.Unwritten
+		ns.Killed, ns.Unchanged, ns.Unwritten = r.Killed, r.Unchanged, r.Unwritten
+		for _, m := range r.Unserved {
+			if r.State == codesync.New {
+				ns.Unserved = append(ns.Unserved, string(m))
+			}
+		}
 		if r.Error != "" {
 			ns.Problem = r.Error
 		}
 	}
 	return err
 }
+
+// staleTries is how often a push is planned when nodes change under it: whoever loads code there will come to an end.
+const staleTries = 3
 
 // Atoms makes atoms of names.
 func Atoms(names []string) []etf.Atom {

@@ -289,11 +289,12 @@ func (w *syncWatch) join(ctx context.Context, t checks.Target) {
 	case ctx.Err() != nil:
 	case err != nil: // it may have gone again; else all are tried again, it among them
 		w.up[t.Name] = true
-		w.fail(err)
+		w.fail(ctx, err)
 	case rep.Nodes[0].State == Down:
 		w.await(ctx, t)
 	default:
 		w.up[t.Name] = true
+		w.note(ctx, rep, nil)
 		w.tell(SyncEvent{What: SyncJoined, Node: t.Name, Report: rep})
 	}
 }
@@ -315,8 +316,9 @@ func (w *syncWatch) sync(ctx context.Context, what string) {
 	switch {
 	case ctx.Err() != nil:
 	case err != nil:
-		w.fail(err)
+		w.fail(ctx, err)
 	default:
+		w.note(ctx, rep, nil)
 		w.Options.Known = rep.beams // to go back to, when the disk has others
 		healed := w.last != ""
 		w.last, w.again, w.gap = "", false, time.Time{}
@@ -326,15 +328,16 @@ func (w *syncWatch) sync(ctx context.Context, what string) {
 	}
 }
 
-// push is one Sync.
+// push is one Sync, which is not noted: it may fail over and over.
 func (w *syncWatch) push(ctx context.Context, cfg SyncConfig) (*SyncReport, error) {
 	ctx, cancel := context.WithTimeout(ctx, pushTime)
 	defer cancel()
+	cfg.Note = nil
 	return Sync(ctx, w.n, cfg)
 }
 
 // fail tells of a failure, once. That a build is not complete is one failure, however it shows, and told of only when it lasts.
-func (w *syncWatch) fail(err error) {
+func (w *syncWatch) fail(ctx context.Context, err error) {
 	w.again = true
 	text := err.Error()
 	if isGap(err) {
@@ -350,6 +353,7 @@ func (w *syncWatch) fail(err error) {
 	}
 	if text != w.last {
 		w.last = text
+		w.note(ctx, &SyncReport{}, err)
 		w.tell(SyncEvent{What: SyncFailed, Err: err})
 	}
 }

@@ -115,7 +115,8 @@ func (a *app) eventsCmd() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "events [NODE...]",
 		Short: "Show what has happened to the nodes",
-		Long: `Events shows when nodes were started, registered with EPMD, connected, became ready, crashed (and why), and were stopped.
+		Long: `Events shows when nodes were started, registered with EPMD, connected, became ready, crashed (and why), and were stopped; what
+a sync has changed on them, and why it failed if it did.
 With -o json each event is one JSON value.`,
 		Example: "  beamctl events\n  beamctl events -f -o json\n  beamctl events --since 1h node2",
 		RunE: func(cmd *cobra.Command, nodes []string) error {

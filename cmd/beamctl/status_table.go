@@ -112,7 +112,7 @@ func troubles(st *launcher.Status) []*trouble {
 				})
 			}
 			if len(n.Drift) > 0 {
-				add(n, yellow, checks.Finding{What: "runs other code than the disk has: " + names(n.Drift), Fix: "beamctl sync loads it, and beamctl restart, too"})
+				add(n, yellow, checks.Finding{What: "runs other code than the disk has: " + launcher.SomeNames(n.Drift), Fix: "beamctl sync loads it, and beamctl restart, too"})
 			}
 			if n.Problem != "" {
 				add(n, yellow, checks.Finding{What: "did not tell all", Saw: n.Problem})

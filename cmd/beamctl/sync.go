@@ -39,7 +39,7 @@ func (s *syncFlags) register(f *pflag.FlagSet) {
 	f.StringSliceVar(&s.nodes, "nodes", nil, "only these nodes (default: all that run)")
 	f.BoolVar(&s.compile, "compile", false, "build the project first, as start does; with --watch: whenever a source changes")
 	f.BoolVar(&s.dryRun, "dry-run", false, "show what would be pushed, and change nothing")
-	f.StringVar(&s.purge, "purge", string(codesync.Soft), "what becomes of processes that run code from before the last push: soft (refuse, and name them), wait or kill")
+	f.StringVar(&s.purge, "purge", string(codesync.Soft), "what becomes of processes that run code from before the last push: soft (refuse, and name them), wait (as long as --timeout allows) or kill (which may end their application)")
 	f.BoolVar(&s.persist, "persist", false, "also write the code into the nodes' files, so that it is there after a restart")
 	f.BoolVar(&s.leaveOut, "leave-out", false, "when modules are refused, push all others")
 	f.StringSliceVar(&s.changeCode, "change-code", nil, "modules whose processes are to convert their state (code_change)")
@@ -62,6 +62,10 @@ The code is that of the project: _build of Mix (with consolidated protocols) and
 given files and directories hold. Modules whose files are gone from these directories are deleted from the nodes; a file that is
 given leaves alone what else is in its directory. Modules with NIFs or -on_load, those in sticky directories (OTP's own), cover-compiled ones,
 and those compiled by a newer OTP are refused, and with them the whole push, unless --leave-out is given. What an .app file says anew is shown: it takes a restart.
+
+With --purge kill, processes that still run the code before the last are killed, and what is linked to them with them. Supervisors start
+their own again; one to which that happens too often gives up, and an application whose top supervisor does so ends, and, if it is permanent, the
+node. What was killed is told.
 
 With --watch sync goes on until Ctrl-C: it pushes when a build has come to rest, and brings nodes that are started (again) up to date. With
 --compile it also runs the build itself, whenever a source changes.
@@ -145,6 +149,7 @@ func (a *app) clusterPlan(p *syncPlan, flags *syncFlags) error {
 	now.Store(c)
 	p.root, p.MayBeDown, p.compile, p.Stale = c.Dir(), true, c.Compile, c.Stale
 	p.Code = func() (map[string]*launcher.Code, error) { return now.Load().Code() }
+	p.Note = func(ctx context.Context, events []launcher.Event) error { return now.Load().Note(ctx, events) }
 	p.targets = func() ([]checks.Target, error) {
 		c, err := now.Load().Reload()
 		if err != nil {
@@ -228,9 +233,6 @@ func (a *app) sync(parent context.Context, n *node.Node, p *syncPlan, flags *syn
 	ctx, cancel = a.context(parent, syncTimeout) // compiling takes what it takes
 	defer cancel()
 	rep, err := launcher.Sync(ctx, n, p.SyncConfig)
-	if err != nil {
-		rep.Error = err.Error()
-	}
 	if errors.Is(err, launcher.ErrNoModule) {
 		err = usageError{err}
 	}

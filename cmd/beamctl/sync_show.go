@@ -1,11 +1,9 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"strings"
 
-	"github.com/beamctl/beamctl/checks"
 	"github.com/beamctl/beamctl/launcher"
 )
 
@@ -19,7 +17,6 @@ func (a *app) showSync(rep *launcher.SyncReport) error {
 	}
 	on := a.color(a.outTTY)
 	rows := make([][]string, 0, len(rep.Nodes))
-	var notes noteList
 	for _, n := range rep.Nodes {
 		state := string(n.State)
 		switch n.State {
@@ -30,15 +27,14 @@ func (a *app) showSync(rep *launcher.SyncReport) error {
 		case launcher.Outdated, launcher.Down, launcher.NoCode:
 			state = paint(on, yellow, state)
 		}
-		rows = append(rows, []string{n.Node, state, orDash(names(n.Pushed)), orDash(names(n.Deleted)), orDash(refusedNames(n)), orDash(fmt.Sprint(n.Same)), orDash(size(n.Bytes))})
-		notes.of(n)
+		rows = append(rows, []string{n.Node, state, orDash(launcher.SomeNames(n.Pushed)), orDash(launcher.SomeNames(n.Deleted)), orDash(refusedNames(n)), orDash(fmt.Sprint(n.Same)), orDash(size(n.Bytes))})
 	}
 	header := []string{"NODE", "STATE", "PUSHED", "DELETED", "REFUSED", "SAME", "SENT"}
 	if err := table(a.out, a.outWidth(), header, rows, "SENT", "SAME"); err != nil {
 		return err
 	}
-	if len(notes.texts) > 0 {
-		if _, err := fmt.Fprintf(a.out, "\n%s", wrap(notes.text(len(rep.Nodes)), a.outWidth())); err != nil {
+	if notes := rep.Notes(); len(notes) > 0 {
+		if _, err := fmt.Fprintf(a.out, "\n%s", wrap(strings.Join(notes, "\n")+"\n", a.outWidth())); err != nil {
 			return err
 		}
 	}
@@ -56,18 +52,7 @@ func refusedNames(n *launcher.NodeSync) string {
 	for _, r := range n.Refused {
 		out = append(out, string(r.Module))
 	}
-	return names(out)
-}
-
-// maxNames is how many modules one line names.
-const maxNames = 4
-
-// names shows the first of some names.
-func names(all []string) string {
-	if len(all) <= maxNames {
-		return strings.Join(all, " ")
-	}
-	return fmt.Sprintf("%s +%d", strings.Join(all[:maxNames], " "), len(all)-maxNames)
+	return launcher.SomeNames(out)
 }
 
 // size shows a number of bytes.
@@ -83,87 +68,50 @@ func size(n int) string {
 	return fmt.Sprintf("%dM", n>>20)
 }
 
-// noteList is what there is to say of nodes that is no column, each thing once.
-type noteList struct {
-	texts []string
-	nodes map[string][]string // text → of whom it is said
-}
-
-func (l *noteList) add(n *launcher.NodeSync, format string, args ...any) {
-	text := fmt.Sprintf(format, args...)
-	if l.nodes == nil {
-		l.nodes = make(map[string][]string)
-	}
-	if l.nodes[text] == nil {
-		l.texts = append(l.texts, text)
-	}
-	l.nodes[text] = append(l.nodes[text], n.Node)
-}
-
-// of adds what there is to say of a node.
-func (l *noteList) of(n *launcher.NodeSync) {
-	for _, r := range n.Refused {
-		l.add(n, "%s refused: %s", r.Module, r.Detail)
-	}
-	for _, p := range n.Killed {
-		l.add(n, "%s %s killed: it ran old code of %s, in %s", p.Pid, p.Name, p.Module, p.Function)
-	}
-	for _, text := range n.Unchanged {
-		l.add(n, "did not convert its state: %s", text)
-	}
-	for _, text := range n.Unwritten {
-		l.add(n, "not written: %s", text)
-	}
-	for _, c := range n.Apps {
-		l.add(n, "%s (takes a restart)", c)
-	}
-	if n.Problem != "" {
-		l.add(n, "%s", n.Problem)
-	}
-}
-
-// text shows a line for each thing.
-func (l *noteList) text(nodes int) string {
-	var b strings.Builder
-	for _, text := range l.texts {
-		who := strings.Join(l.nodes[text], ", ")
-		if len(l.nodes[text]) == nodes && nodes > 1 {
-			who = "all"
-		}
-		fmt.Fprintf(&b, "%s: %s\n", who, text)
-	}
-	return b.String()
-}
-
 // syncText says in a line what a sync has done.
 func syncText(rep *launcher.SyncReport) string {
-	up, down, to, sent := 0, 0, 0, 0
+	states := make(map[launcher.SyncState]int)
+	to, sent := 0, 0
 	for _, n := range rep.Nodes {
-		switch n.State {
-		case launcher.Down:
-			down++
-		case launcher.NoCode:
-		default:
-			up++
-		}
+		states[n.State]++
 		if len(n.Pushed)+len(n.Deleted) > 0 {
 			to++
 			sent += n.Bytes
 		}
 	}
-	absent := ""
-	if down > 0 {
-		absent = fmt.Sprintf(" (%d not running)", down)
+	rest := ""
+	if n := states[launcher.Outdated]; n > 0 && !rep.DryRun {
+		rest += fmt.Sprintf(", %d without what was left out", n)
 	}
-	changed := rep.Changes()
-	switch {
-	case len(changed) == 0:
-		return fmt.Sprintf("%s in sync%s, found in %.0f ms", plural(up, "node"), absent, rep.Millis)
-	case rep.DryRun:
-		return fmt.Sprintf("would push %s (%s) to %s%s", plural(len(changed), "module"), names(changed), plural(to, "node"), absent)
+	if n := states[launcher.Down]; n > 0 {
+		rest += fmt.Sprintf(" (%d not running)", n)
 	}
-	return fmt.Sprintf("pushed %s (%s) to %s%s in %.0f ms: %s sent, staged in %.0f, loaded in %.0f", plural(len(changed), "module"), names(changed),
-		plural(to, "node"), absent, rep.Millis, orDash(size(sent)), 1000*rep.Took.Stage, 1000*rep.Took.Commit)
+	pushed, deleted := rep.Pushed(), rep.Deleted()
+	if len(pushed)+len(deleted) == 0 {
+		return fmt.Sprintf("%s in sync%s, found in %.0f ms", plural(states[launcher.Synced], "node"), rest, rep.Millis)
+	}
+	push, remove, where := "pushed", "deleted", "on"
+	if rep.DryRun {
+		push, remove = "would push", "would delete"
+	}
+	var did []string
+	if len(pushed) > 0 {
+		where = "to"
+		did = append(did, fmt.Sprintf("%s %s (%s)", push, plural(len(pushed), "module"), launcher.SomeNames(pushed)))
+	}
+	if len(deleted) > 0 {
+		where = "on"
+		did = append(did, fmt.Sprintf("%s %s (%s)", remove, plural(len(deleted), "module"), launcher.SomeNames(deleted)))
+	}
+	text := fmt.Sprintf("%s %s %s%s", strings.Join(did, ", "), where, plural(to, "node"), rest)
+	if rep.DryRun {
+		return text
+	}
+	text += fmt.Sprintf(" in %.0f ms", rep.Millis)
+	if sent > 0 {
+		text += fmt.Sprintf(": %s sent, staged in %.0f, loaded in %.0f", size(sent), 1000*rep.Took.Stage, 1000*rep.Took.Commit)
+	}
+	return text
 }
 
 func plural(n int, what string) string {
@@ -190,11 +138,7 @@ func (a *app) showSyncEvent(e launcher.SyncEvent) {
 	case launcher.SyncLeft:
 		text = e.Node + " is gone"
 	case launcher.SyncFailed:
-		if f, ok := errors.AsType[*checks.Finding](e.Err); ok {
-			saw, _, _ := strings.Cut(f.Saw, "\n")
-			text = strings.TrimSuffix(f.What+": "+saw, ": ")
-		}
-		text = paint(a.color(a.outTTY), red, text)
+		text = paint(a.color(a.outTTY), red, launcher.Brief(e.Err))
 	}
-	fmt.Fprintf(a.out, "%s  %s\n", e.Time.Local().Format("15:04:05"), text)
+	fmt.Fprintln(a.out, wrap(e.Time.Local().Format("15:04:05")+"  "+text, a.outWidth()))
 }

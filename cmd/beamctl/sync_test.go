@@ -76,6 +76,20 @@ func (w *world) calls(call string) []string {
 	return out
 }
 
+// syncEvents are what the cluster's events say of syncs.
+func (w *world) syncEvents() (said []string) {
+	w.t.Helper()
+	dec := json.NewDecoder(strings.NewReader(w.ok("events", "-o", "json")))
+	for dec.More() {
+		var e launcher.Event
+		require.NoError(w.t, dec.Decode(&e))
+		if e.Stage == launcher.StageSynced || e.Stage == launcher.StageUnsynced {
+			said = append(said, string(e.Stage)+" "+e.Detail)
+		}
+	}
+	return said
+}
+
 func three(s string) []string { return []string{s, s, s} }
 
 // TestSync changes a running Erlang project in all the ways in which one does.
@@ -143,6 +157,7 @@ func TestSync(t *testing.T) {
 	t.Run("push", func(t *testing.T) {
 		out := w.ok("sync", "-q")
 		assert.Regexp(t, `(?m)^node1@127.0.0.1 +synced +kv +- +- +3 +\d+B$`, out)
+		assert.Equal(t, three("synced pushed kv"), w.syncEvents())
 		assert.Equal(t, three("2"), w.calls("kv:version()"))
 		assert.Equal(t, pids, w.calls("erlang:whereis(kv_store)"), "the processes go on")
 		assert.Equal(t, three(`{ok,<<"red">>}`), w.calls("kv:get(colour)"))
@@ -229,7 +244,9 @@ func TestSync(t *testing.T) {
 		assert.Contains(t, r.err, "ebin/kv.app lists module kv, which is not there")
 		assert.Equal(t, three("3"), w.calls("kv:version()"))
 		w.write("src/kv.erl", source)
-		w.ok("sync", "--compile")
+		rep, r := w.sync("--compile", "--change-code", "kv")
+		assert.Equal(t, exitOK, r.code, r.err)
+		assert.Equal(t, []string{"kv"}, rep.Nodes[0].Unserved, "which has no process")
 		assert.Equal(t, three("4"), w.calls("kv:version()"))
 	})
 	t.Run("modules come and go, and applications change", func(t *testing.T) {
@@ -263,7 +280,15 @@ func TestSync(t *testing.T) {
 			assert.Equal(t, exitFailed, r.code)
 			assert.Equal(t, all(launcher.Outdated), states(rep))
 			assert.Regexp(t, `node2@127.0.0.1: <[\d.]+> \(looper\) runs old code of loop, in loop:loop/0`, r.err)
+			assert.Zero(t, rep.Nodes[0].Bytes, "it runs nothing of what it was sent")
+			events := w.syncEvents()
+			assert.Regexp(t, `^unsynced nothing was pushed: .*looper`, events[len(events)-1])
 		}
+		_, r := w.sync("--purge", "wait", "--timeout", "1s")
+		assert.Equal(t, exitTimeout, r.code)
+		assert.Contains(t, r.err, "They were waited for")
+		assert.Contains(t, r.err, "or --purge kill: it kills them")
+		assert.NotContains(t, r.err, "context deadline exceeded")
 		assert.Equal(t, three("10"), w.calls("loop:v()"))
 		rep, r := w.sync("--purge", "kill")
 		assert.Equal(t, exitOK, r.code, r.err)
@@ -421,6 +446,8 @@ func TestSyncRefuses(t *testing.T) {
 	assert.Equal(t, exitFailed, r.code)
 	assert.Equal(t, map[string]codesync.Why{"onload": codesync.WhyNative}, refused(rep))
 	assert.Contains(t, r.err, "onload: it has -on_load")
+	assert.Contains(t, r.err, "restart node1@127.0.0.1 (beamctl restart)")
+	assert.Contains(t, r.err, "or push all others: --leave-out")
 	assert.Empty(t, rep.Changes())
 	assert.Equal(t, []string{"1"}, w.calls("fine:f()"))
 	rep, r = w.sync("--leave-out")
@@ -565,4 +592,27 @@ func TestSyncWatchCompiles(t *testing.T) {
 	w.tool("", "erlc", "-o", "ebin", "src/kv_sup.erl")
 	assert.Equal(t, []string{"kv_sup"}, one.next(launcher.SyncChanged).Report.Changes())
 	w.ok("stop")
+}
+
+// TestSyncText tells of what was done, and of nothing else.
+func TestSyncText(t *testing.T) {
+	node := func(state launcher.SyncState, pushed, deleted []string, bytes int) *launcher.NodeSync {
+		return &launcher.NodeSync{State: state, Pushed: pushed, Deleted: deleted, Bytes: bytes}
+	}
+	took := codesync.Took{Stage: 0.003, Commit: 0.001}
+	for want, rep := range map[string]launcher.SyncReport{
+		"2 nodes in sync, found in 8 ms": {Nodes: []*launcher.NodeSync{node(launcher.Synced, nil, nil, 0), node(launcher.Synced, nil, nil, 0)}},
+		"pushed 1 module (a) to 2 nodes (1 not running) in 8 ms: 20B sent, staged in 3, loaded in 1": {Nodes: []*launcher.NodeSync{
+			node(launcher.Synced, []string{"a"}, nil, 10), node(launcher.Synced, []string{"a"}, nil, 10), node(launcher.Down, nil, nil, 0),
+		}},
+		"deleted 1 module (b) on 1 node in 8 ms": {Nodes: []*launcher.NodeSync{node(launcher.Synced, nil, []string{"b"}, 0)}},
+		"pushed 2 modules (a c), deleted 1 module (b) on 1 node in 8 ms: 10B sent, staged in 3, loaded in 1": {
+			Nodes: []*launcher.NodeSync{node(launcher.Synced, []string{"c", "a"}, []string{"b"}, 10)},
+		},
+		"0 nodes in sync, 1 without what was left out, found in 8 ms": {Nodes: []*launcher.NodeSync{node(launcher.Outdated, nil, nil, 0)}},
+		"would push 1 module (a) to 1 node":                           {DryRun: true, Nodes: []*launcher.NodeSync{node(launcher.Outdated, []string{"a"}, nil, 10)}},
+	} {
+		rep.Millis, rep.Took = 8, took
+		assert.Equal(t, want, syncText(&rep))
+	}
 }

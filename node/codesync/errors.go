@@ -69,6 +69,16 @@ type Lingering struct {
 	Function string `json:"function"`
 }
 
+// Who is its pid, and its name in brackets if it has one.
+func (l Lingering) Who() string { return who(l.Pid, l.Name) }
+
+func who(pid, name string) string {
+	if name == "" {
+		return pid
+	}
+	return pid + " (" + name + ")"
+}
+
 func (e *LingeringError) Error() string {
 	const shown = 5
 	var b strings.Builder
@@ -78,11 +88,7 @@ func (e *LingeringError) Error() string {
 			fmt.Fprintf(&b, " and %d more", len(e.Processes)-i)
 			break
 		}
-		who := p.Pid
-		if p.Name != "" {
-			who += " (" + p.Name + ")"
-		}
-		fmt.Fprintf(&b, " %s of %s in %s;", who, p.Module, p.Function)
+		fmt.Fprintf(&b, " %s of %s in %s;", p.Who(), p.Module, p.Function)
 	}
 	return strings.TrimSuffix(b.String(), ";")
 }
@@ -98,11 +104,7 @@ type BusyError struct {
 }
 
 func (e *BusyError) Error() string {
-	who := e.Pid
-	if e.Name != "" {
-		who += " (" + e.Name + ")"
-	}
-	return fmt.Sprintf("%s: %v: %s: %s", e.Node, ErrBusy, who, e.Reason)
+	return fmt.Sprintf("%s: %v: %s: %s", e.Node, ErrBusy, who(e.Pid, e.Name), e.Reason)
 }
 
 func (e *BusyError) Unwrap() error { return ErrBusy }

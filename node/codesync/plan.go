@@ -118,7 +118,6 @@ const (
 	WhyOTP     Why = "otp"        // it was compiled by a newer release than the node's
 	WhyFinal   Why = "final"      // Options.RequireRollback, and there is no way back
 	WhyInvalid Why = "badfile"    // the node's loader does not take it
-	WhyChanged Why = "changed"    // something else has loaded it since the plan was made
 	WhyWrite   Why = "unwritable" // Options.Persist, and the node cannot write it
 )
 
