@@ -54,6 +54,7 @@ type Conn struct {
 	tickTime    time.Duration
 	seq         atomic.Uint64
 	pacer       pacer
+	unfinished  unfinished
 	loops       sync.WaitGroup
 	loopsMu     sync.Mutex
 	over        bool          // no more loops: Close may be waiting; guarded by loopsMu
@@ -259,13 +260,14 @@ func (c *Conn) end(err error) {
 	})
 }
 
-// goLoop runs f in a goroutine that Close waits for, unless the connection is over.
-func (c *Conn) goLoop(f func()) {
+// goLoop runs f in a goroutine that Close waits for; false if the connection is over.
+func (c *Conn) goLoop(f func()) bool {
 	c.loopsMu.Lock()
 	defer c.loopsMu.Unlock()
 	if !c.over {
 		c.loops.Go(f)
 	}
+	return !c.over
 }
 
 // tickLoop keeps the peer convinced of us and notices when it is silent for too long.

@@ -249,23 +249,51 @@ func TestPeerThatDoesNotRead(t *testing.T) {
 	require.NoError(t, c.Err(), "the connection lives")
 }
 
-// A fragmented message whose sender has given up is still finished, so that the peer is not left with half of it.
+// A fragmented message whose sender has given up is still finished, so that the peer is not left with half of it, before what that sender sends
+// next; others do not wait.
 func TestAbandonedFragments(t *testing.T) {
-	c, p, _ := connected(t, dist.Config{})
-	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
-	defer cancel()
-	err := c.Send(ctx, sendTo(theirPid), encode(t, make([]byte, 2<<20)))
-	require.ErrorIs(t, err, context.DeadlineExceeded)
-	want := uint64(33)
-	for want > 0 {
-		b, err := p.ReadFrame()
-		require.NoError(t, err)
-		if len(b) == 0 {
-			continue // a tick
+	synctest.Test(t, func(t *testing.T) {
+		c, p, _ := connected(t, dist.Config{})
+		from := func(id uint32) *dist.Control {
+			return &dist.Control{Op: dist.OpSendSender, From: etf.Pid{Node: ourPid.Node, ID: id, Creation: ourPid.Creation}, To: theirPid}
 		}
-		require.Equal(t, want, binary.BigEndian.Uint64(b[10:18]))
-		want--
-	}
+		ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+		defer cancel()
+		err := c.Send(ctx, from(1), encode(t, make([]byte, 2<<20)))
+		require.ErrorIs(t, err, context.DeadlineExceeded)
+		require.ErrorIs(t, c.Send(ctx, from(1), encode(t, int64(1))), context.DeadlineExceeded)
+		for _, id := range []uint32{1, 2} {
+			go func() { assert.NoError(t, c.Send(t.Context(), from(id), encode(t, int64(1)))) }()
+			synctest.Wait()
+		}
+		var got []any
+		for len(got) < 33+2 {
+			b, err := p.ReadFrame()
+			require.NoError(t, err)
+			if len(b) == 0 {
+				continue // a tick
+			}
+			if b[1] != 68 {
+				got = append(got, binary.BigEndian.Uint64(b[10:18]))
+				continue
+			}
+			var ctl dist.Control
+			_, err = dist.ParseControl(b[3:], &ctl)
+			require.NoError(t, err)
+			if ctl.Op == dist.OpSendSender { // and not a probe
+				got = append(got, ctl.From.(etf.Pid).ID)
+			}
+		}
+		assert.Equal(t, uint32(1), got[len(got)-1])
+		want := uint64(33)
+		for _, g := range got {
+			if n, ok := g.(uint64); ok {
+				require.Equal(t, want, n)
+				want--
+			}
+		}
+		require.NoError(t, c.Close())
+	})
 }
 
 func TestTicksOnTime(t *testing.T) {

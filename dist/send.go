@@ -6,7 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"syscall"
+
+	"github.com/beamctl/beamctl/dist/etf"
 )
 
 // frames are built in pooled buffers; a buffer that grew beyond this is not kept.
@@ -16,7 +19,8 @@ var buffers = sync.Pool{New: func() any { b := make([]byte, 0, 1024); return &b 
 
 // Send sends one control message with its payload, a term without version byte (nil for operations that have none). It
 // returns when the message is with the operating system or in the bounded queue before it; a peer that does not read makes it
-// wait until ctx ends. Once the first fragment of a large payload is on its way the rest follows even if ctx ends.
+// wait until ctx ends. Once the first fragment of a large payload is on its way the rest follows even if ctx ends, before anything else that
+// ctl.From sends.
 func (c *Conn) Send(ctx context.Context, ctl *Control, payload []byte) error {
 	return c.transmit(ctx, ctl, payload, inlineFirst)
 }
@@ -30,6 +34,9 @@ func (c *Conn) SendSoon(ctx context.Context, ctl *Control, payload []byte) error
 func (c *Conn) transmit(ctx context.Context, ctl *Control, payload []byte, how manner) error {
 	if ctl.Op.HasPayload() != (payload != nil) {
 		return fmt.Errorf("dist: operation %d: payload missing or superfluous", ctl.Op)
+	}
+	if err := c.unfinished.wait(ctx, ctl.From); err != nil {
+		return err
 	}
 	bp, _ := buffers.Get().(*[]byte)
 	defer func() {
@@ -92,7 +99,7 @@ func (c *Conn) sendFragments(ctx context.Context, bp *[]byte, ctl *Control, payl
 	for m.left > 0 {
 		if err := c.sendFragment(ctx, bp, &m); err != nil {
 			if m.tag == tagNextFrag && ctx.Err() != nil {
-				c.finishFragments(context.WithoutCancel(ctx), m)
+				c.finishFragments(context.WithoutCancel(ctx), ctl.From, m)
 			}
 			return err
 		}
@@ -140,13 +147,69 @@ func (c *Conn) sendFragment(ctx context.Context, bp *[]byte, m *fragments) error
 
 // finishFragments sends the rest of a message whose sender has stopped waiting: the peer would keep the unfinished
 // sequence until the connection ends. The goroutine belongs to the connection and ends with it.
-func (c *Conn) finishFragments(ctx context.Context, m fragments) {
+func (c *Conn) finishFragments(ctx context.Context, from etf.Term, m fragments) {
 	m.rest = append([]byte(nil), m.rest...)
-	c.goLoop(func() {
+	finished := c.unfinished.add(from)
+	if !c.goLoop(func() {
+		defer finished()
 		var b []byte
 		for m.left > 0 && c.sendFragment(ctx, &b, &m) == nil { // fails only when the connection is over
 		}
-	})
+	}) {
+		finished()
+	}
+}
+
+// unfinished are the messages that go on without their senders.
+type unfinished struct {
+	count atomic.Int32
+	mu    sync.Mutex
+	of    map[etf.Pid]chan struct{} // sender → closed when the last of its messages is finished
+}
+
+// add adds a message, until finished is called.
+func (u *unfinished) add(sender etf.Term) (finished func()) {
+	from, _ := sender.(etf.Pid)
+	u.count.Add(1)
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.of == nil {
+		u.of = map[etf.Pid]chan struct{}{}
+	}
+	before, done := u.of[from], make(chan struct{})
+	u.of[from] = done
+	return func() {
+		if before != nil { // of a sender that sent two at a time
+			<-before
+		}
+		u.mu.Lock()
+		defer u.mu.Unlock()
+		if u.of[from] == done {
+			delete(u.of, from)
+		}
+		close(done)
+		u.count.Add(-1)
+	}
+}
+
+// wait waits until the sender has no such message, or ctx ends.
+func (u *unfinished) wait(ctx context.Context, sender etf.Term) error {
+	if u.count.Load() == 0 {
+		return nil
+	}
+	from, _ := sender.(etf.Pid)
+	u.mu.Lock()
+	done := u.of[from]
+	u.mu.Unlock()
+	if done == nil {
+		return nil
+	}
+	select {
+	case <-done:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
 }
 
 func isReset(err error) bool {

@@ -212,7 +212,7 @@ func (w *writer) drain(most time.Duration) {
 		case <-room:
 		case <-time.After(min(time.Until(end), 5*time.Millisecond)):
 		}
-		if time.Now().After(end) {
+		if !time.Now().Before(end) {
 			return
 		}
 	}

@@ -137,3 +137,22 @@ func running(fn string) (count int) {
 	}
 	return count
 }
+
+// A message whose sender has given up is not overtaken by its next ones.
+func TestAbandonedSendKeepsOrder(t *testing.T) {
+	const size = 64 << 20 // far more than both systems' buffers hold
+	c := nodetest.New(t)
+	e := c.Erl("a")
+	n := c.Node(e)
+	p := process(t, n)
+	sink := eval(t, n, e.Name, `spawn(fun() -> receive {big, B} -> receive First -> receive P -> P ! {byte_size(B), First} end end;
+		First -> receive P -> P ! {overtaken_by, First} end end end)`, nil)
+	e.Stop()
+	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
+	defer cancel()
+	require.ErrorIs(t, p.Send(ctx, sink, etf.Tuple{etf.Atom("big"), make([]byte, size)}), node.ErrTimeout)
+	e.Continue()
+	require.NoError(t, p.Send(t.Context(), sink, etf.Atom("first")))
+	require.NoError(t, p.Send(t.Context(), sink, pidAt(t, p, e.Name)))
+	assert.Equal(t, etf.Tuple{int64(size), etf.Atom("first")}, receive(t, p))
+}

@@ -110,7 +110,7 @@ func (d *destination) needs(flags dist.Flags) error {
 
 // Send sends a message to a pid, an alias (a Ref), {name, node} (a Tuple of two atoms) or a name registered here. It returns when
 // the message is on its way, which is no promise that it arrives. A peer that does not read makes it wait until ctx ends; a large message
-// that was begun then is still finished, and may be overtaken by later ones.
+// that was begun then is still finished, before the process's next.
 func (p *Process) Send(ctx context.Context, to, msg etf.Term) error {
 	d, err := p.node.destination(ctx, to)
 	if err == nil {
