@@ -50,9 +50,10 @@ otp-releases: ## Unpack the OTP releases that the matrix tests, under .cache
 CONFORMANCE = CGO_ENABLED=1 go test -race -count=1 -parallel=8 -timeout=$(TEST_TIMEOUT) ./node/conformance \
 	-releases=$(CURDIR)/.cache/otp/releases
 
-test-matrix: otp-releases ## Run the conformance suite and code pushes with every supported OTP release, and all of them as one cluster
+test-matrix: otp-releases ## Run the conformance suite, code pushes and remote shells with every supported OTP release, and all of them as one cluster
 	$(CONFORMANCE)
 	CGO_ENABLED=1 go test -race -count=1 -timeout=$(TEST_TIMEOUT) ./node/codesync -releases=$(CURDIR)/.cache/otp/releases
+	CGO_ENABLED=1 go test -race -count=1 -timeout=$(TEST_TIMEOUT) ./node/remsh -releases=$(CURDIR)/.cache/otp/releases
 	go test -count=1 -tags=matrix -run='^TestMixedReleases$$' ./cmd/beamctl -releases=$(CURDIR)/.cache/otp/releases
 	go test -count=1 -tags=matrix -run='^TestReleases$$' ./checks/doctor -releases=$(CURDIR)/.cache/otp/releases
 

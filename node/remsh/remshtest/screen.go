@@ -202,6 +202,25 @@ func (s *Screen) clear(row, from int) {
 
 func line(cells []string) string { return strings.TrimRight(strings.Join(cells, ""), " ") }
 
+// Resize gives the screen another size. What does not fit is cut off, as by a terminal that does not break lines anew.
+func (s *Screen) Resize(cols, rows int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.cols, s.rows = cols, rows
+	for i, cs := range s.cells {
+		s.cells[i] = append(cs, slices.Repeat([]string{" "}, max(cols-len(cs), 0))...)[:cols]
+	}
+	for len(s.cells) > rows {
+		s.scrolled = append(s.scrolled, line(s.cells[0]))
+		s.cells = s.cells[1:]
+		s.row--
+	}
+	for len(s.cells) < rows {
+		s.cells = append(s.cells, s.blank())
+	}
+	s.row, s.col, s.pending = max(s.row, 0), min(s.col, cols-1), false
+}
+
 // Lines is what the screen shows, from the top, without empty lines at the end and spaces at the right.
 func (s *Screen) Lines() []string {
 	s.mu.Lock()
