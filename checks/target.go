@@ -18,6 +18,7 @@ type Target struct {
 	TLS    *tls.Config // how to speak with a node that has -proto_dist inet_tls; nil: it has not
 	Apps   []string    // applications that have to run on it
 	Alone  bool        // it need not see the others
+	Ours   bool        // beamctl has started it, with this cookie
 	Down   *Finding    // why it cannot be expected to answer, as whoever runs it knows; nil: it runs, or nobody knows
 }
 

@@ -46,6 +46,13 @@ var explanations = []explanation{
 		what:  "{name} rejects the cookie",
 		cause: "the node was started with another cookie, or somebody changed it (erlang:set_cookie)",
 		fix:   "use the cluster's cookie: --cookie-file, or ~/.erlang.cookie of the user that runs the node",
+		more: func(f *Finding, t Target, _ error) {
+			if t.Ours {
+				alive, _, _ := strings.Cut(t.Name, "@")
+				f.Cause = "it had the cluster's cookie when it was started: somebody has changed it since (erlang:set_cookie)"
+				f.Fix = "look who does that; beamctl restart " + alive + " gives it the right one again"
+			}
+		},
 	},
 	{
 		when:  []error{dist.ErrNoCookie},

@@ -7,21 +7,24 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
+	"time"
 
 	"github.com/beamctl/beamctl/checks"
 )
 
 // evidence is what a node that did not start left behind.
 type evidence struct {
-	name  string   // of the node, or "the build"
-	exit  *exit    // nil while it runs
-	lines []string // the end of its output
-	first int      // number of lines[0], from 1
-	file  string   // the log, as it is shown
-	seen  error    // what it was waited for in vain
-	late  bool     // its time was up
-	dump  string   // what its crash dump says, and where that is
+	name  string      // of the node, or "the build"
+	exit  *exit       // nil while it runs
+	lines []string    // the end of its output
+	times []time.Time // of the lines; zero: not known
+	first int         // number of lines[0], from 1
+	file  string      // the log, as it is shown
+	seen  error       // what it was waited for in vain
+	late  bool        // its time was up
+	dump  string      // what its crash dump says, and where that is
 }
 
 // known is one failure that beamctl understands. It matches by the output; its texts may refer to the expression's
@@ -235,8 +238,8 @@ func readEvidence(name, log, from string) evidence {
 	text := strings.TrimRight(strings.ToValidUTF8(string(b), "?"), "\n")
 	if text != "" {
 		for line := range strings.SplitSeq(text, "\n") {
-			_, words := stamped(line)
-			e.lines = append(e.lines, words)
+			at, words := stamped(line)
+			e.lines, e.times = append(e.lines, words), append(e.times, at)
 		}
 	}
 	return e
@@ -274,7 +277,8 @@ func (s *supervisor) nodeFinding(ctx context.Context, m *member, seen error) err
 // rejection explains, from the logs of the others, why they don't let m in; nil if they say nothing of that.
 func (s *supervisor) rejection(m *member) *checks.Finding {
 	for _, other := range s.all() {
-		e := s.evidence(other)
+		e := s.console(other)
+		e.since(m.began()) // before, it was a former life of m that was rejected
 		for i, line := range e.lines {
 			if other != m && strings.Contains(line, "from node '"+m.name+"' rejected") {
 				e.name, e.lines, e.first, e.dump = m.name, e.lines[i:i+1], e.first+i, ""
@@ -291,20 +295,35 @@ func (s *supervisor) crashCause(m *member, l *life) string {
 	e := s.evidence(m)
 	e.exit = &l.exit
 	cause := e.explain().Cause
-	if n := len(e.lines); cause == "" && n > 0 && l.exit.Signal == 0 { // who is shot has no last words
+	if n := len(e.lines); cause == "" && n > 0 && l.exit.Signal == 0 && e.dump == "" { // who is shot has no last words; a dump has better ones
 		cause = shorten(e.lines[n-1])
 	}
 	return strings.Trim(cause+"; "+strings.TrimSpace(e.dump), "; ")
 }
 
-// evidence is what m has left in its directory.
+// since leaves of the evidence the lines from then on: a log has those of all lives of a node.
+func (e *evidence) since(t time.Time) {
+	t = t.Truncate(time.Millisecond) // as the lines are stamped
+	first := slices.IndexFunc(e.times, func(at time.Time) bool { return !at.Before(t) })
+	if first < 0 {
+		first = len(e.lines)
+	}
+	e.lines, e.times, e.first = e.lines[first:], e.times[first:], e.first+first
+}
+
+// evidence is what m has left in its directory in its present life.
 func (s *supervisor) evidence(m *member) evidence {
-	e := readEvidence(m.name, s.Place.console(m.short), s.Spec.Dir)
+	e := s.console(m)
+	e.since(m.began())
 	dump := s.Place.crashDump(m.short)
 	if slogan := readSlogan(dump); slogan != "" {
 		e.dump = fmt.Sprintf("\ncrash dump: %s  (%s)", shorten(slogan), relative(dump, s.Spec.Dir))
 	}
 	return e
+}
+
+func (s *supervisor) console(m *member) evidence {
+	return readEvidence(m.name, s.Place.console(m.short), s.Spec.Dir)
 }
 
 // readSlogan returns what a crash dump says in its first lines about its reason, or "".

@@ -215,7 +215,7 @@ func (c *Cluster) Targets() ([]checks.Target, error) {
 			}
 		}
 		targets = append(targets, checks.Target{
-			Name: n.Name, EPMD: c.record.EPMD, Cookie: cookie, TLS: secure, Apps: spec.AppsOf(n), Alone: spec.Mesh == MeshNone,
+			Name: n.Name, EPMD: c.record.EPMD, Cookie: cookie, TLS: secure, Apps: spec.AppsOf(n), Alone: spec.Mesh == MeshNone, Ours: true,
 		})
 	}
 	return targets, nil

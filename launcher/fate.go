@@ -1,6 +1,7 @@
 package launcher
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -16,7 +17,7 @@ import (
 // fate is what the supervisor knows of a node that cannot be expected to answer. Nothing is asked of the node for it.
 type fate struct {
 	Node  string    `json:"node"`
-	State string    `json:"state"`           // NodeStarting, NodeStopped, NodeCrashed, NodeExited, or nodePaused
+	State string    `json:"state"`           // NodeStarting, NodeStopped, NodeCrashed, NodeExited, nodePaused or nodeAway
 	Since time.Time `json:"since,omitzero"`  // when its process ended, or was started; zero: it never was
 	Pid   int       `json:"pid,omitempty"`   // of a process that lives
 	Exit  exit      `json:"exit,omitzero"`   // how it ended
@@ -24,8 +25,11 @@ type fate struct {
 	Again bool      `json:"again,omitempty"` // its restart policy starts it again
 }
 
-// nodePaused is the state of a node whose process is stopped by a signal.
-const nodePaused = "paused"
+// Further states: its process is stopped by a signal; it runs, and has left distribution.
+const (
+	nodePaused = "paused"
+	nodeAway   = "away"
+)
 
 // fates are those of all nodes that are not up.
 func (s *supervisor) fates(ctx context.Context) []fate {
@@ -48,6 +52,11 @@ func (s *supervisor) fates(ctx context.Context) []fate {
 			}
 		case proc.Stopped(f.Pid):
 			f.State, f.Cause = nodePaused, ""
+		case l.away.Load():
+			f.State, f.Cause = nodeAway, ""
+			if l.asked.Load() {
+				f.Cause = "beamctl is just stopping it"
+			}
 		case !closed(l.joined):
 			f.State, f.Cause = NodeStarting, ""
 		default:
@@ -119,6 +128,11 @@ func (f *fate) finding() *checks.Finding {
 		found.What = f.Node + " is not up yet"
 		found.Saw = fmt.Sprintf("starting since %s (pid %d)", at, f.Pid)
 		found.Cause, found.Fix = "it boots, and has not joined the cluster yet", "wait for it; beamctl logs -f "+short+" shows what it does"
+	case nodeAway:
+		found.What = f.Node + " is no node any more"
+		found.Saw = fmt.Sprintf("its process %d runs, and has told EPMD that it leaves", f.Pid)
+		found.Cause = cmp.Or(f.Cause, "its distribution has ended: somebody called net_kernel:stop/0, or net_kernel has crashed")
+		found.Fix = "start it anew: beamctl restart " + short
 	case nodePaused:
 		found.What = f.Node + " stands still"
 		found.Saw = fmt.Sprintf("it does not answer: its process %d is stopped (state T)", f.Pid)

@@ -42,6 +42,7 @@ type life struct {
 	exit    exit        // set before exited is closed
 	ended   time.Time   // likewise; zero: it never ran
 	asked   atomic.Bool // its end is our doing
+	away    atomic.Bool // it has left distribution, and may still run
 }
 
 func newLife() *life {
@@ -74,6 +75,13 @@ func (m *member) process(l *life) proc.ID {
 	return l.process
 }
 
+// began is when the member's present life, or its last, did.
+func (m *member) began() time.Time {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.since
+}
+
 // runs tells whether the process lives.
 func (l *life) runs() bool { return !closed(l.exited) }
 
@@ -96,7 +104,7 @@ func (m *member) catchUp(ctx context.Context) {
 }
 
 // up tells whether it lives and is a node of the cluster.
-func (l *life) up() bool { return l.runs() && closed(l.joined) }
+func (l *life) up() bool { return l.runs() && closed(l.joined) && !l.away.Load() }
 
 func closed(ch <-chan struct{}) bool {
 	select {
@@ -128,6 +136,7 @@ func (s *supervisor) registered(n epmd.Node, asker string) {
 		s.events.emit(n.Name, StageRegistered, fmt.Sprintf("port %d, a guest", n.Port))
 		return
 	}
+	m.now().away.Store(false)
 	closeOnce(m.now().registered)
 	if l := s.Spec.launch(m.spec); l.ownDistribution() { // it has read its cookie before
 		m.mu.Lock()
@@ -139,6 +148,7 @@ func (s *supervisor) registered(n epmd.Node, asker string) {
 
 func (s *supervisor) gone(n epmd.Node, asker string) {
 	if m := s.member(asker); m != nil && n.Name == asker {
+		m.now().away.Store(true)
 		s.events.emit(m.name, StageLeft, "")
 	} else {
 		s.events.emit(n.Name, StageLeft, "a guest")

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -265,4 +266,20 @@ func TestEvidenceOfALongLog(t *testing.T) {
 	assert.Less(t, len(e.lines), 50_000)
 	assert.Equal(t, "the end?", e.lines[len(e.lines)-1])
 	assert.Equal(t, 100_001, e.first+len(e.lines)-1, "lines are counted from the beginning")
+}
+
+// What a former life has said is no evidence of this one.
+func TestEvidenceOfThisLife(t *testing.T) {
+	log := filepath.Join(t.TempDir(), "log")
+	write(t, log, "2026-11-23T03:32:45.100Z old\n2026-11-23T03:32:46.200Z new\nwithout a time\n")
+	at := time.Date(2026, 11, 23, 3, 32, 46, 200_900_000, time.UTC)
+	e := readEvidence("n", log, "/")
+	e.since(at)
+	assert.Equal(t, []string{"new", "without a time"}, e.lines)
+	assert.Equal(t, 2, e.first)
+	e.since(at.Add(time.Second))
+	assert.Empty(t, e.lines)
+	e = readEvidence("n", log, "/")
+	e.since(time.Time{})
+	assert.Len(t, e.lines, 3)
 }

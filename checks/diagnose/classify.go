@@ -83,7 +83,7 @@ var rules = []struct {
 		return class{title: m[1] + " is not responding; the connection was ended (net_ticktime)", peers: m[1:2]}
 	}},
 	{KindCookie, []string{"Connection attempt"}, lazy(`(?m)Connection attempt (?:from|to) (?:disallowed )?node '?([^\s']+?)'?(?: rejected\. Invalid challenge|\s)`), func(m []string, _ string) class {
-		return class{title: "connection attempt of " + m[1] + " rejected: another cookie"}
+		return class{title: "connection attempt of " + m[1] + " rejected: another cookie", peers: m[1:2]}
 	}},
 	{KindConflict, []string{"Name conflict"}, lazy(`global: Name conflict terminating.*`), nil},
 	{KindBusy, []string{"busy_"}, lazy(`(?m)^.*\b(?:busy_dist_port|busy_port)\b.*$`), nil},

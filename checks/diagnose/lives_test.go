@@ -33,6 +33,7 @@ func TestDue(t *testing.T) {
 	}
 	assert.True(t, r.due(overlap("a@h", "guest@h"), at(50)), "it is no node of the cluster")
 	assert.False(t, r.due(class{kind: KindServer}, at(105)), "it is about no connection")
+	assert.False(t, r.due(class{kind: KindCookie, peers: []string{"guest@h"}}, at(105)))
 	assert.Equal(t, at(110), r.since("b@h"))
 }
 

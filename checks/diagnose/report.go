@@ -3,6 +3,7 @@ package diagnose
 import (
 	"cmp"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/beamctl/beamctl/checks"
@@ -110,6 +111,16 @@ func (r *Report) add(area Area, level Level, node string, f *checks.Finding) {
 // has tells whether there is a finding in an area that is of this node, or of the cluster if it is "".
 func (r *Report) has(area Area, node string) bool {
 	return slices.ContainsFunc(r.Findings, func(f Finding) bool { return f.Area == area && f.Node == node })
+}
+
+// Fate says in two words what has become of a node that is known to be down: "does not run".
+func (r *Report) Fate(node string) string {
+	for _, f := range r.Findings {
+		if f.Area == AreaReach && f.Node == node {
+			return strings.TrimPrefix(f.What, node+" ")
+		}
+	}
+	return "down"
 }
 
 // node returns what is known of a node of the cluster, nil if it is none.

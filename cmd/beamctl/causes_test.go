@@ -112,6 +112,33 @@ func TestCauses(t *testing.T) {
 		assert.Contains(t, cell(t, rep, node2, "ping").Fix, "kill -CONT")
 		require.NoError(t, syscall.Kill(pid, syscall.SIGCONT))
 	})
+	t.Run("left", func(t *testing.T) {
+		w.inNode(`erpc:call('node2@127.0.0.1', fun() -> spawn(fun() -> net_kernel:stop() end) end)`)
+		var ping *health.Cell
+		eventually(t, "it is no node any more", func() bool {
+			_, rep, _ := w.health("--only", "ping")
+			ping = cell(t, rep, node2, "ping")
+			return ping.Status == health.Fail
+		})
+		assert.Contains(t, ping.Saw, "has told EPMD that it leaves")
+		assert.Contains(t, ping.Fix, "beamctl restart node2")
+		w.ok("restart", "node2", "-q")
+	})
+	t.Run("another cookie, in a former life", func(t *testing.T) {
+		const node3 = "node3@127.0.0.1"
+		w.inNode(`erpc:call('node3@127.0.0.1', erlang, set_cookie, [other])`)
+		r, code := w.diagnose()
+		assert.Equal(t, exitFailed, code)
+		assert.Contains(t, about(r, diagnose.AreaReach, node3), "beamctl restart node3")
+		assert.Empty(t, about(r, diagnose.AreaLog, node3), "who was rejected are we")
+		w.ok("restart", "node3", "-q")
+		w.inNode(`erpc:cast('node3@127.0.0.1', erlang, halt, ["sick of it"]), timer:sleep(100)`)
+		eventually(t, "it is gone", func() bool { return state(2) == launcher.NodeCrashed })
+		_, rep, _ := w.health("--only", "ping")
+		assert.Contains(t, cell(t, rep, node3, "ping").Cause, "crash dump: sick of it")
+		assert.NotContains(t, cell(t, rep, node3, "ping").Cause, "cookie")
+		w.ok("start", "node3", "-q")
+	})
 	t.Run("a server that hangs", func(t *testing.T) {
 		w.inNode(`erpc:call('node3@127.0.0.1', sys, suspend, [kv_store])`)
 		w.write("beamctl.yaml", "health: {probes: [{name: number, call: \"erlang:abs(-7)\", expect: {range: \">8\"}}, {name: word, call: \":erlang.node()\", expect: {equals: \":nowhere\"}, on: once}]}\n")

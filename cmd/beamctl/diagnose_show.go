@@ -65,7 +65,7 @@ func (p *diagnosisPrinter) nodes() error {
 		state := paint(p.on, green, "reached")
 		for _, rung := range n.Ladder {
 			if n.Down != "" {
-				state = paint(p.on, red, "down")
+				state = paint(p.on, red, p.r.Fate(n.Node))
 			} else if rung.Status == diagnose.RungFail {
 				state = paint(p.on, red, "FAIL at "+rung.Name)
 			}
