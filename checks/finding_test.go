@@ -28,3 +28,11 @@ func TestFindingText(t *testing.T) {
 	f := &checks.Finding{What: "what", Saw: "one\ntwo", Cause: "why", Fix: "do"}
 	assert.Equal(t, "what\n  saw   one\n        two\n  cause why\n  fix   do", f.Error())
 }
+
+func TestIsGuest(t *testing.T) {
+	for name, want := range map[string]bool{
+		"3FNZ0JN5QDBJS@127.0.0.1": true, "ABC123@h": true, "ABC12@h": false, "rabbit@h": false, "3FNZ0JN5QDBJS0@h": false, "ABC123": false, "NODE-1@h": false,
+	} {
+		assert.Equal(t, want, checks.IsGuest(name), name)
+	}
+}

@@ -1,6 +1,10 @@
 package diagnose
 
-import "time"
+import (
+	"time"
+
+	"github.com/beamctl/beamctl/checks"
+)
 
 // life is one run of a node, as whoever runs the cluster has recorded it; zero times are of what has not happened.
 type life struct {
@@ -65,14 +69,11 @@ func (all lives) down(at time.Time) bool {
 	return true
 }
 
-// guestName is how a name looks that a node itself has given to one that came without: beamctl, erl_call.
-var guestName = lazy(`^[0-9A-Z]{6,13}@`)
-
 // due tells whether what was logged about a connection was to be expected at that time: one of its ends was down, or no node of the
 // cluster but a guest, who may come and go, as beamctl itself does. (Whether that is let in, the ladder tells.)
 func (r *Report) due(c class, at time.Time) bool {
 	for _, peer := range c.peers {
-		if guestName().MatchString(peer) {
+		if checks.IsGuest(peer) {
 			return true
 		}
 		if len(r.lives) == 0 || c.kind == KindCookie {

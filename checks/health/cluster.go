@@ -4,10 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
 
+	"github.com/beamctl/beamctl/checks"
 	"github.com/beamctl/beamctl/dist"
 	"github.com/beamctl/beamctl/dist/etf"
 	"github.com/beamctl/beamctl/node"
@@ -100,9 +100,6 @@ var hidden = &fact[[]etf.Atom]{func(ctx context.Context, x *exam) ([]etf.Atom, e
 // ourselves is the group leader of each call: it has the name that the node knows us by.
 var ourselves = result[etf.Pid]("erlang", "group_leader")
 
-// dynamic is how a name looks that the node itself has given to a guest (erlang:nodes(hidden) has them, of other runs of beamctl too).
-var dynamic = regexp.MustCompile(`^[0-9A-Z]{6,13}@`)
-
 func mesh(ctx context.Context, x *exam) (Cell, error) {
 	have, err := visible.of(ctx, x)
 	if err != nil {
@@ -135,7 +132,7 @@ func mesh(ctx context.Context, x *exam) (Cell, error) {
 	if len(silent) > 0 {
 		c.Saw += "; " + unanswered(silent)
 	}
-	if named := slices.DeleteFunc(texts(veiled), dynamic.MatchString); len(named) > 0 {
+	if named := slices.DeleteFunc(texts(veiled), checks.IsGuest); len(named) > 0 {
 		c.Saw += "; hidden: " + listed(named)
 	}
 	if len(missing) == 0 {
