@@ -154,7 +154,7 @@ func (l *link) call(ctx context.Context, r *Request) (etf.Term, error) {
 	if err := l.send(ctx, &ctl, payload); err != nil {
 		return nil, err
 	}
-	if rex && l.mayPoll() && !l.conn.Poll(func() bool { return len(p.done)+len(p.prints) > 0 || l.out.owed.Load() > 0 }) {
+	if rex && l.mayPoll() && !l.conn.Poll(func() bool { return len(p.done)+len(p.prints) > 0 || l.out.owed.Load() > 0 }) { //nolint:contextcheck // what it hands on is not the caller's
 		l.polledInVain()
 	}
 	for {
