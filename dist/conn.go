@@ -270,22 +270,28 @@ func (c *Conn) goLoop(f func()) bool {
 	return !c.over
 }
 
-// tickLoop keeps the peer convinced of us and notices when it is silent for too long.
+// tickLoop keeps the peer convinced of us and notices when it is silent for too long. One that ticks more slowly than that, having a long net_ticktime,
+// is asked half-way whether it is there.
 func (c *Conn) tickLoop() {
 	t := time.NewTicker(min(tickPace, c.tickTime/4))
 	defer t.Stop()
-	seen, since := c.in.reads.Load(), time.Now()
+	seen, since, asked := c.in.reads.Load(), time.Now(), false
 	for {
 		select {
 		case <-c.done:
 			return
 		case now := <-t.C:
 			c.w.tick()
-			if n := c.in.reads.Load(); n != seen {
-				seen, since = n, now
-			} else if now.Sub(since) >= c.tickTime {
+			silence := now.Sub(since)
+			switch n := c.in.reads.Load(); {
+			case n != seen:
+				seen, since, asked = n, now, false
+			case silence >= c.tickTime:
 				c.end(fmt.Errorf("%w for %v", ErrTickTimeout, c.tickTime))
 				return
+			case silence >= c.tickTime/2 && !asked:
+				asked = true
+				c.ask()
 			}
 		}
 	}

@@ -85,6 +85,13 @@ func (p *pacer) wait(ctx context.Context, c *Conn) error {
 	return nil
 }
 
+// next is the number of a probe sent now.
+func (p *pacer) next() uint32 {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return uint32(p.sent) //nolint:gosec // cut on purpose
+}
+
 // answered takes the answer to a probe.
 func (p *pacer) answered(number uint32) {
 	p.mu.Lock()

@@ -103,3 +103,22 @@ func TestNoAnswers(t *testing.T) {
 		require.NoError(t, c.Close())
 	})
 }
+
+// A peer whose ticks are too rare to believe in it, but that is there, keeps the connection; one that does not answer loses it in time.
+func TestSlowTicks(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, p, in := connected(t, dist.Config{TickTime: 8 * time.Second})
+		r := readingPeer(t, p)
+		for range 5 {
+			begun := time.Now()
+			probe := <-r.probes
+			assert.InDelta(t, 4.5, time.Since(begun).Seconds(), 1, "half of the time")
+			r.answer(probe)
+		}
+		begun := time.Now()
+		require.ErrorIs(t, <-in.closed, dist.ErrTickTimeout)
+		assert.InDelta(t, 8.5, time.Since(begun).Seconds(), 1)
+		assert.Len(t, r.probes, 1)
+		require.NoError(t, c.Close())
+	})
+}

@@ -1,13 +1,14 @@
 package dist
 
 import (
+	"context"
 	"encoding/binary"
 	"math"
 
 	"github.com/beamctl/beamctl/dist/etf"
 )
 
-// A probe asks the peer whether it has read all that was sent before. It is a monitor of the name undefined, which no process can have
+// A probe asks the peer whether it is there, and has read all that was sent before. It is a monitor of the name undefined, which no process can have
 // (erlang:register/2): the peer's reader says at once that there is none, and nothing is left of it on either side.
 
 // refOfProbe is the third word of a probe's reference. References that a Receiver makes must have another one there.
@@ -31,6 +32,18 @@ func (c *Conn) appendProbe(dst []byte, number uint32) ([]byte, error) {
 	}
 	binary.BigEndian.PutUint32(dst[start:], uint32(len(dst)-start-frameLen)) //nolint:gosec // some hundred bytes
 	return dst, nil
+}
+
+// ask sends a probe for a sign of life, if that can be done at once.
+func (c *Conn) ask() {
+	if !c.answersProbes() {
+		return
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	if b, err := c.appendProbe(nil, c.pacer.next()); err == nil {
+		_ = c.write(ctx, b, nil, inlineFirst)
+	}
 }
 
 // probed tells whether a message answers a probe, and which.

@@ -15,7 +15,7 @@ import (
 var connectionCases = []Case{
 	{"the node pings us, monitors and links what we do not have", erlangSide},
 	{"idle connections stay, with a `net_ticktime` of 4 s, and of 1 s", ticks},
-	{"a node that falls silent is given up", silentNode},
+	{"a node that falls silent is given up, one that only ticks slowly is not", silentNode},
 	{"node killed: its callers know", nodeKilled},
 	{"node stopped (`init:stop/0`): its callers know", nodeStopped},
 	{"our node closed: the node knows", weClose},
@@ -53,6 +53,10 @@ func silentNode(t *testing.T, e *Env) {
 	p := e.Peer()
 	n := e.Start(node.Config{TickTime: 2 * time.Second}, p.Erl)
 	require.NoError(t, n.Connect(t.Context(), p.Name))
+	events, stop := n.Events()
+	defer stop()
+	time.Sleep(5 * time.Second) // its net_ticktime is 60
+	require.Empty(t, events)
 	p.Stop()
 	defer p.Continue()
 	begun := time.Now()
