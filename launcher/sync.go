@@ -233,7 +233,7 @@ func (g *syncGroup) read(ctx context.Context) error {
 		}
 	}
 	beams, err := codesync.ReadFiles(ctx, slices.Sorted(maps.Values(g.code.Beams))...)
-	g.set = codesync.Set{Beams: beams, Dirs: g.code.Dirs}
+	g.set = codesync.Set{Beams: beams, Dirs: g.code.Dirs, Here: true}
 	if err != nil && errors.Is(err, codesync.ErrNotBeam) {
 		return &checks.Finding{
 			What: "a compiled module cannot be read; nothing was pushed", Saw: err.Error(), Cause: "it is damaged, or still being written", Fix: "build again", Err: err,

@@ -44,6 +44,37 @@ func TestSlowPromise(t *testing.T) {
 	})
 }
 
+// The pusher is lost when a has promised, and so is b, without a word: those who are left are the larger part, and give up.
+func TestLostWithoutAWord(t *testing.T) {
+	t.Parallel()
+	f := newFaults(t, releases(t)[0])
+	f.loseAt(func() { f.erls[1].Stop() })
+	f.erls[1].Kill()
+	f.check([]int{0, 2}, Old)
+}
+
+// Node b has promised, and is cut off from the pusher and from all others at once, when that is decided. It hears nothing of it: alone, it is the
+// smaller part, and does what it has promised, as the others do.
+func TestCutOffAlone(t *testing.T) {
+	t.Parallel()
+	f := newFaults(t, releases(t)[0])
+	p := newProxy(t, f.c.EPMD.Addr, f.nodes[1])
+	report, err := f.push(moment{At: step{1, Committing}, Hold: []step{{0, Committing}, {2, Committing}}}, p.addr, func() {
+		for _, i := range []int{0, 2} {
+			f.call(f.nodes[1], "erlang", "disconnect_node", etf.Atom(f.nodes[i]))
+		}
+		f.eventually(func() string {
+			if left := f.call(f.nodes[1], "erlang", "nodes"); etf.Format(left) != "[]" {
+				return "connected with " + etf.Format(left)
+			}
+			return ""
+		})
+		p.cut()
+	})
+	f.check([]int{0, 1, 2}, New)
+	f.judge(report, err, New)
+}
+
 // loseAt lets the pusher vanish when a has promised, before which something is done to b, which has not.
 func (f *faults) loseAt(slow func()) {
 	f.t.Helper()

@@ -81,7 +81,7 @@ func TestRolledBack(t *testing.T) {
 			b.compile(foreign, map[string]string{"one": source("7")})
 			b.compile("", map[string]string{"one": source("2"), "two": source("2"), "new": source("2")})
 			set := b.set()
-			set.Dirs = append(set.Dirs, old)
+			set.Dirs, set.Here = append(set.Dirs, old), false
 			for _, beam := range set.Beams {
 				beam.file = FileID{}
 			}

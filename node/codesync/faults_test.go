@@ -163,7 +163,7 @@ func newFaults(t *testing.T, r nodetest.Release, args ...string) *faults {
 	for v := range f.sets {
 		set, err := ReadDirs(f.ctx, f.dirs[v])
 		require.NoError(t, err)
-		set.Dirs = f.dirs[:]
+		set.Dirs, set.Here = f.dirs[:], false
 		f.sets[v] = set
 	}
 	f.pids, f.servers = make([]etf.Term, len(f.nodes)), make([]etf.Term, len(f.nodes))
@@ -349,7 +349,7 @@ func pusher() error {
 	if err != nil {
 		return err
 	}
-	set.Dirs = j.Dirs
+	set.Dirs, set.Here = j.Dirs, false
 	die := func() {
 		_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
 		select {}

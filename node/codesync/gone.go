@@ -14,7 +14,7 @@ import (
 // gone plans to delete what the node has loaded from the set's folders, and is in them no more.
 func (c *comparison) gone(ctx context.Context, have map[etf.Atom]*loaded) error {
 	for name, l := range have {
-		if c.by[name] == nil && !isThere(l.file) {
+		if c.by[name] == nil && !c.set.has(l.file) {
 			sum := l.sum
 			c.plan.Delete = append(c.plan.Delete, Change{Module: name, Old: &sum, File: l.file})
 		}
@@ -22,8 +22,11 @@ func (c *comparison) gone(ctx context.Context, have map[etf.Atom]*loaded) error 
 	return c.goneCovered(ctx)
 }
 
-// isThere says whether this machine has a file: one of the set's folders may have got it since the set was read.
-func isThere(file string) bool {
+// has says whether a file is among those of the set's folders now.
+func (s *Set) has(file string) bool {
+	if !s.Here {
+		return false
+	}
 	_, err := os.Stat(file)
 	return !errors.Is(err, fs.ErrNotExist)
 }
@@ -49,7 +52,7 @@ func (c *comparison) goneCovered(ctx context.Context) error {
 		var source string
 		s, _ := infos[i].Lookup("source")
 		_ = etf.Assign(s, &source) // it may have none
-		there := slices.ContainsFunc(c.set.Dirs, func(dir string) bool { return isThere(filepath.Join(dir, string(name)+".beam")) })
+		there := slices.ContainsFunc(c.set.Dirs, func(dir string) bool { return c.set.has(filepath.Join(dir, string(name)+".beam")) })
 		if source != "" && sources[filepath.Dir(source)] && !there {
 			c.refuse(name, WhyCover, "its file is gone, and it is cover-compiled there, which deleting it would end: cover:stop() first")
 		}

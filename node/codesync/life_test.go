@@ -143,7 +143,7 @@ func TestPersist(t *testing.T) {
 	for _, beam := range set.Beams { // what is to lie there
 		beam.Path = filepath.Join(b.dir, string(beam.Module)+".beam")
 	}
-	set.Dirs = []string{b.dir}
+	set.Dirs, set.Here = []string{b.dir}, false
 	plan, err := Compare(b.ctx, b.n, b.nodes, set, Options{Persist: true})
 	require.NoError(t, err)
 	for _, ch := range plan.Nodes[0].Push {
