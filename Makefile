@@ -67,7 +67,7 @@ lint: $(GOLANGCI_LINT) ## Lint, check formatting, and that all compiles on macOS
 	$(GOLANGCI_LINT) run ./...
 	GOOS=darwin GOARCH=arm64 CGO_ENABLED=0 go vet ./...
 	for os in freebsd windows; do \
-		GOOS=$$os go build ./dist ./dist/etf ./epmd ./node ./node/codesync && \
+		GOOS=$$os go build ./dist ./dist/etf ./epmd ./node ./node/codesync ./node/remsh && \
 		GOOS=$$os go vet ./dist ./dist/etf ./epmd ./node || exit; done
 
 fmt: $(GOLANGCI_LINT) ## Format with gofumpt

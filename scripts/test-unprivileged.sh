@@ -25,7 +25,7 @@ go test -c -race -o "$room/bin/" "${packages[@]}"
 chown -R "$uid:$uid" "$room"
 
 # What takes long and has nothing to do with who runs it is left to the run as root.
-skip='^Test(InterruptedStart|RabbitMQ|Releases|Rebar3|Soak|EightClustersAtOnce|MixedCluster|LogsAreRotated|RunExitCodes|SupervisorIsSmall|FailuresAsTheyAreRead|RestartOnCrash|RunKilled|MeshModes|ForeignBrokers|Diagnose.*|Sync.*|Health.*|DoctorFaultsOfTheMachine|DoctorThreads)$'
+skip='^Test(InterruptedStart|RabbitMQ|Releases|Rebar3|Soak|EightClustersAtOnce|MixedCluster|LogsAreRotated|RunExitCodes|SupervisorIsSmall|FailuresAsTheyAreRead|RestartOnCrash|RunKilled|MeshModes|ForeignBrokers|Diagnose.*|Sync.*|Health.*|Shell.*|DoctorFaultsOfTheMachine|DoctorThreads)$'
 
 # A clean environment: what root's says of HOME, XDG_RUNTIME_DIR or caches is not for others.
 as_nobody=(setpriv "--reuid=$uid" "--regid=$uid" --clear-groups env -i "PATH=$PATH" LC_ALL=C.UTF-8 USER=nobody
