@@ -132,8 +132,8 @@ func appendHex(dst, b []byte) []byte {
 	return bytes.TrimSuffix(dst, []byte(","))
 }
 
-// maxRun bounds one run in a text: nobody writes larger ones.
-const maxRun = dist.MaxFrame
+// maxBytes bounds a message in a text: no connection takes a larger one.
+const maxBytes = dist.MaxFrame
 
 func parseHex(s string) ([]byte, error) {
 	var b []byte
@@ -143,7 +143,7 @@ func parseHex(s string) ([]byte, error) {
 			inside, rest, ok := strings.Cut(s[1:], ")*")
 			count, after, _ := strings.Cut(rest, ",")
 			var err error
-			if n, err = strconv.Atoi(count); !ok || err != nil || n < 0 || n > maxRun {
+			if n, err = strconv.Atoi(count); !ok || err != nil || n < 0 || n > maxBytes-len(b) {
 				return nil, fmt.Errorf("disttest: run %q", s[:min(len(s), 20)])
 			}
 			two, s = inside, after

@@ -30,7 +30,7 @@ func TestTraceText(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, want, got)
 	})
-	for _, bad := range []string{"? message 00", "> ", "> message", "> message 0", "> message zz", "> message (00)*-1", "> message (00"} {
+	for _, bad := range []string{"? message 00", "> ", "> message", "> message 0", "> message zz", "> message (00)*-1", "> message (00", "> message (00)*1,(00)*134217728"} {
 		_, err := disttest.ParseTrace(bad)
 		require.Error(t, err, bad)
 	}
