@@ -65,7 +65,8 @@ func retry(ctx context.Context, try func(context.Context) error) error {
 		if last == nil || ctx.Err() == nil {
 			last = err
 		}
-		if errors.Is(err, node.ErrWrongCookie) || errors.Is(err, dist.ErrNoCookie) || errors.Is(err, node.ErrUnresolved) || errors.Is(err, node.ErrClosed) {
+		if errors.Is(err, node.ErrWrongCookie) || errors.Is(err, dist.ErrNoCookie) || errors.Is(err, node.ErrUnresolved) || errors.Is(err, node.ErrClosed) ||
+			errors.Is(err, dist.ErrSpeaksTLS) {
 			return err
 		}
 		select {

@@ -45,7 +45,7 @@ func TestTLSFindings(t *testing.T) {
 		"we have no certificate": {
 			target(secure.Name, &tls.Config{RootCAs: ca.Pool, MinVersion: tls.VersionTLS12}), "does not accept our certificate", "--tls-cert",
 		},
-		"we have no TLS":  {target(secure.Name, nil), "does not speak a protocol that fits", "--tls-optfile"},
+		"we have no TLS":  {target(secure.Name, nil), "it wants TLS", "--tls-optfile"},
 		"another host's":  {target(elsewhere.Name, good), "its certificate is for another host", "127.0.0.1"},
 		"it has no TLS":   {target(plain.Name, good), "does not speak TLS", "--tls"},
 		"all is well now": {target: target(secure.Name, good)},

@@ -73,6 +73,12 @@ var explanations = []explanation{
 		fix:   "ask from a node that is on the list, or put the list aside: net_kernel:allow/1 on the node",
 	},
 	{
+		when:  []error{dist.ErrSpeaksTLS},
+		what:  "{name} cannot be reached: it wants TLS",
+		cause: "the node runs with -proto_dist inet_tls, and was spoken to without",
+		fix:   "give the files that it has: --tls-optfile, or --tls-ca, --tls-cert and --tls-key",
+	},
+	{
 		when:  []error{dist.ErrProtocol, dist.ErrMissingFlags, dist.ErrClosedInHandshake},
 		what:  "{name} cannot be reached: what listens there does not speak a protocol that fits",
 		cause: "something else has the port, or its OTP is older than 23",

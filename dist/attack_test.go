@@ -114,6 +114,25 @@ func TestHandshakeTooLong(t *testing.T) {
 	}
 }
 
+// A peer that speaks TLS is told from one that speaks nonsense, by what it answers a plain handshake and by how it begins its own.
+func TestHandshakeWithTLS(t *testing.T) {
+	for _, c := range []struct {
+		record []byte
+		tls    bool
+	}{
+		{[]byte{22, 3, 1, 0, 5}, true},        // a hello
+		{[]byte{21, 3, 3, 0, 2, 2, 10}, true}, // a fatal alert: unexpected_message
+		{[]byte{22, 4, 1, 0, 5}, false},       // there is no such version
+	} {
+		nc, p := disttest.Pipe(t)
+		go func() { _, _ = io.Copy(io.Discard, p) }()
+		go func() { _, _ = p.Write(c.record) }()
+		_, err := dist.Dial(t.Context(), nc, dist.Config{Local: us, Peer: them.Name, Cookie: cookie, Receiver: nobody{}})
+		require.ErrorIs(t, err, dist.ErrProtocol)
+		assert.Equal(t, c.tls, errors.Is(err, dist.ErrSpeaksTLS))
+	}
+}
+
 // A peer that falls silent at any point of the handshake costs the acceptor its deadline, to the moment, and nothing after it.
 func TestAcceptSilence(t *testing.T) {
 	for step, want := range []string{"name", "challenge reply"} {

@@ -178,6 +178,13 @@ func shakeError(ctx context.Context, h handshake, err error) error {
 	return &HandshakeError{Step: h.Step(), Err: err}
 }
 
+// The first two bytes of a TLS record (RFC 8446, 5.1): its type, alert or handshake, and the major version, which is always 3. As lengths of
+// a message of ours both are far above MaxHandshakeFrame.
+const (
+	tlsAlert = 21<<8 | 3
+	tlsHello = 22<<8 | 3
+)
+
 // handshakeConn frames the handshake's messages: by 2 bytes of length, over TLS by 4 (inet_tls_dist has {packet, 4} from the first one on).
 type handshakeConn struct {
 	net.Conn
@@ -205,6 +212,9 @@ func (c handshakeConn) read() ([]byte, error) {
 	n := uint64(0)
 	for _, b := range head {
 		n = n<<8 | uint64(b)
+	}
+	if !c.long && (n == tlsAlert || n == tlsHello) {
+		return nil, ErrSpeaksTLS
 	}
 	if n > MaxHandshakeFrame {
 		return nil, protocolErrorf("handshake message of %d bytes", n)

@@ -21,6 +21,8 @@ var (
 	ErrMissingFlags = errors.New("the node lacks required distribution flags")
 	// ErrProtocol: bytes that no Erlang node sends. It is wrapped with what was seen.
 	ErrProtocol = errors.New("not the Erlang distribution protocol")
+	// ErrSpeaksTLS: a TLS record came, an alert or a hello, where a message of the handshake was expected. It is an ErrProtocol.
+	ErrSpeaksTLS = fmt.Errorf("%w: a TLS record came", ErrProtocol)
 	// ErrWrongName: the node that answered has another name than the one dialled.
 	ErrWrongName = errors.New("another node answered")
 	// ErrClosedInHandshake: the peer closed the connection before it had an opinion on us.

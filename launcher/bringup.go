@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/beamctl/beamctl/checks"
+	"github.com/beamctl/beamctl/dist"
 )
 
 // startNodes starts nodes at once and waits until every one of them is ready. The first failure ends the waiting, unless
@@ -227,6 +228,9 @@ func (s *supervisor) await(ctx context.Context, m *member, mesh *mesh) error {
 		case <-time.After(lastBreath):
 		case <-ctx.Done():
 		}
+		if errors.Is(err, dist.ErrSpeaksTLS) && ctx.Err() == nil {
+			return ownTLSFinding(m.name, err)
+		}
 		if f, ok := errors.AsType[*checks.Finding](err); ok && ctx.Err() == nil { // it is explained already
 			return f
 		}
@@ -238,16 +242,20 @@ func (s *supervisor) await(ctx context.Context, m *member, mesh *mesh) error {
 // lookAgain is how soon it is noticed that a peer that was waited for is gone.
 const lookAgain = time.Second
 
+// tlsPatience is for how many looks a node that does not see its peers is not asked what TLS has said: its application may have trouble with
+// other peers.
+const tlsPatience = 3
+
 // awaitPeers waits until m sees all others that are up. Who dies meanwhile is not waited for.
 func (s *supervisor) awaitPeers(ctx context.Context, m *member, mesh *mesh) error {
-	for {
+	for look := 1; ; look++ {
 		try, cancel := context.WithTimeout(ctx, lookAgain)
 		err := checks.WaitReady(try, s.node, s.target(m), mesh.peers(m), func(string) {})
 		cancel()
 		if err == nil || ctx.Err() != nil || !errors.Is(try.Err(), context.DeadlineExceeded) {
 			return err
 		}
-		if f := s.rejection(m); f != nil {
+		if f := s.rejection(m, look >= tlsPatience && s.Spec.secure()); f != nil {
 			return f
 		}
 	}

@@ -134,6 +134,12 @@ var catalogue = []known{
 		cause: "$2",
 	},
 	{
+		match: lazy(`(?:generated|received) (?:CLIENT|SERVER) ALERT: Fatal - (.+)`),
+		what:  "TLS between the nodes fails: $1",
+		cause: "this node, or one that it speaks with, does not accept the other's certificate, or was shown none",
+		fix:   "see that the certificates are valid, for the nodes' hosts, and of one authority; or let beamctl make them: `tls: auto`",
+	},
+	{
 		match: lazy(`\{cookie_file,`),
 		what:  "it could not read the cluster's cookie",
 		cause: "the state directory was removed or changed while the cluster started",
@@ -274,13 +280,16 @@ func (s *supervisor) nodeFinding(ctx context.Context, m *member, seen error) err
 	return e.explain()
 }
 
-// rejection explains, from the logs of the others, why they don't let m in; nil if they say nothing of that.
-func (s *supervisor) rejection(m *member) *checks.Finding {
+// rejection explains, from what the nodes have logged since they were started, why the others don't let m in; nil if they say nothing of
+// that. withTLS: what m says of TLS counts, too.
+func (s *supervisor) rejection(m *member, withTLS bool) *checks.Finding {
 	for _, other := range s.all() {
 		e := s.console(other)
 		e.since(m.began()) // before, it was a former life of m that was rejected
 		for i, line := range e.lines {
-			if other != m && strings.Contains(line, "from node '"+m.name+"' rejected") {
+			rejected := other != m && strings.Contains(line, "from node '"+m.name+"' rejected")
+			refused := other == m && withTLS && strings.Contains(line, tlsAlert)
+			if rejected || refused {
 				e.name, e.lines, e.first, e.dump = m.name, e.lines[i:i+1], e.first+i, ""
 				return e.explain()
 			}
@@ -288,6 +297,9 @@ func (s *supervisor) rejection(m *member) *checks.Finding {
 	}
 	return nil
 }
+
+// tlsAlert is what ssl logs when one side ends a handshake.
+const tlsAlert = " ALERT: Fatal - "
 
 // crashCause says in a line why m, which had been started, is down: what the catalogue knows, else its last words; and where the
 // crash dump is.

@@ -87,6 +87,15 @@ func tlsFinding(n *NodeSpec, err error) error {
 	}
 }
 
+// ownTLSFinding explains that a node speaks TLS in a cluster without.
+func ownTLSFinding(name string, err error) error {
+	return &checks.Finding{
+		What: name + " did not start: it speaks TLS, and the cluster does not", Saw: err.Error(),
+		Cause: "its own flags (vm.args of a release, vm_args, ERL_FLAGS) have -proto_dist inet_tls, while `tls` is not set: beamctl speaks without",
+		Fix:   "take -proto_dist and -ssl_dist_optfile out of its flags, and say `tls: FILE` with that optfile, or `tls: auto`, in beamctl.yaml", Err: err,
+	}
+}
+
 // distFlags choose the protocol of distribution: that of the address, over TLS if there is an optfile. A BEAM may see them only
 // once: of two -proto_dist net_kernel takes none.
 func distFlags(ip, optFile string) string {
