@@ -6,6 +6,9 @@ import (
 	"io"
 	"os"
 	"strings"
+	"unicode/utf8"
+
+	"github.com/beamctl/beamctl/dist/etf"
 )
 
 // Cookie is the secret that the nodes of one cluster share. It prints, formats and marshals as
@@ -32,6 +35,9 @@ func ReadCookieFile(path string) (Cookie, error) {
 	line, _, _ := strings.Cut(string(b), "\n")
 	if line = strings.TrimRight(line, "\r"); line == "" {
 		return Cookie{}, fmt.Errorf("cookie file %s: %w", path, ErrNoCookie)
+	}
+	if utf8.RuneCountInString(line) > etf.MaxAtomRunes {
+		return Cookie{}, fmt.Errorf("cookie file %s: %w: its first line is longer than an atom's %d characters", path, ErrNoCookie, etf.MaxAtomRunes)
 	}
 	return Cookie{line}, nil
 }

@@ -2,6 +2,7 @@ package node_test
 
 import (
 	"context"
+	"encoding/binary"
 	"io"
 	"net"
 	"testing"
@@ -80,4 +81,78 @@ func TestHostileMessages(t *testing.T) {
 		}
 	}
 	require.Empty(t, n.Nodes())
+}
+
+// Links and monitors are what a peer can have us remember; one that sets no end to them loses the connection.
+func TestTooManyRelations(t *testing.T) {
+	const most = 1 << 16
+	c := nodetest.New(t)
+	n, addr := open(t, c, node.Config{Name: "go@127.0.0.1"})
+	events, stop := n.Events()
+	defer stop()
+	for _, op := range []dist.Op{dist.OpMonitor, dist.OpLink} {
+		p := process(t, n)
+		x := rawPeer(t, c, addr)
+		require.True(t, next(t, events).Up)
+		relation := func(dst []byte, i uint32) []byte {
+			them := etf.Pid{Node: "raw@127.0.0.1", ID: i & 0x7fff, Serial: i >> 15, Creation: 1}
+			b, err := dist.AppendControl([]byte{131, 68, 0}, &dist.Control{
+				Op: op, From: them, To: p.Self(), Ref: etf.Ref{Node: them.Node, Creation: 1, Len: 3, ID: [5]uint32{0, i}},
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			return append(binary.BigEndian.AppendUint32(dst, uint32(len(b))), b...)
+		}
+		var all []byte
+		for i := range uint32(most) {
+			all = relation(all, i)
+		}
+		_, err := x.Write(all)
+		require.NoError(t, err)
+		require.NoError(t, x.send(dist.Control{Op: dist.OpSend, To: p.Self()}, etf.Atom("still_here")))
+		require.Equal(t, etf.Atom("still_here"), receive(t, p))
+		_, err = x.Write(relation(nil, most))
+		require.NoError(t, err)
+		require.ErrorIs(t, next(t, events).Err, dist.ErrProtocol)
+	}
+}
+
+// A call's processes print more than is taken from it: what waits is bounded, the others are refused.
+func TestTooManyPrint(t *testing.T) {
+	const places, printing = 256, 400
+	c := nodetest.New(t)
+	n, addr := open(t, c, node.Config{Name: "go@127.0.0.1"})
+	events, stop := n.Events()
+	defer stop()
+	x := rawPeer(t, c, addr)
+	require.True(t, next(t, events).Up)
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	out, taken := io.Pipe() // which nobody reads
+	done := make(chan error, 1)
+	go func() {
+		_, err := n.Do(ctx, "raw@127.0.0.1", node.Request{Module: "m", Function: "f", Stdout: taken})
+		done <- err
+	}()
+	call := x.receive()
+	require.Equal(t, dist.OpSpawnRequest, call.Op)
+	print := func(i int) {
+		them := etf.Pid{Node: "raw@127.0.0.1", ID: uint32(i), Creation: 1}
+		require.NoError(t, x.send(dist.Control{Op: dist.OpSend, To: call.GroupLeader}, etf.Tuple{
+			etf.Atom("io_request"), them, int64(i), etf.Tuple{etf.Atom("put_chars"), etf.Atom("unicode"), []byte("x")},
+		}))
+	}
+	for i := range printing {
+		print(i)
+	}
+	for range printing - places - 2 { // one or two may have been taken on
+		require.Equal(t, dist.OpSend, x.receive().Op, "refused")
+	}
+	require.NoError(t, out.Close())
+	for range places { // the others, now that it can be told that nobody takes it
+		require.Equal(t, dist.OpSend, x.receive().Op)
+	}
+	cancel()
+	require.ErrorIs(t, <-done, context.Canceled)
 }

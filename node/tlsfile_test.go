@@ -80,6 +80,7 @@ func TestTLSFiles(t *testing.T) {
 		"a certificate as key": {Cert: files.Cert},
 		"a key as authority":   {CA: files.Key},
 		"no such file":         {CA: files.CA + ".old"},
+		"an endless file":      {CA: "/dev/zero"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := f.Config()
