@@ -8,7 +8,7 @@
 %% would not do: since OTP 28 a group that loses its driver ends as if all were well, and what its shell evaluates goes on for ever.
 %%
 %% The group leader of a group, ours, is what group:whereis_shell/0 goes by, of which completion asks for variables: as in any remote shell it
-%% asks our node. (On a node without a terminal it would find nothing, and since Elixir 1.19 IEx would end by that.)
+%% asks our node. (A node without a terminal would find none, of which the completion of Elixir 1.20 crashes.)
 erlang:process_flag(trap_exit, true),
 erlang:group_leader(Us, erlang:self()),
 %% erlang:monitor/2 would connect, and we may be gone.

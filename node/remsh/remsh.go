@@ -2,6 +2,7 @@ package remsh
 
 import (
 	"context"
+	"errors"
 	"strconv"
 	"strings"
 
@@ -51,7 +52,8 @@ func Open(ctx context.Context, n *node.Node, name string, language Language) (*S
 		return nil, &node.OpError{Op: "shell", Node: name, Err: err}
 	}
 	var running []application
-	if err := n.CallInto(ctx, name, &running, "application", "which_applications", whichTimeout); err != nil {
+	err = n.CallInto(ctx, name, &running, "application", "which_applications", whichTimeout)
+	if _, raised := errors.AsType[*node.ErlangError](err); err != nil && !raised { // an ill node's shell is wanted, too
 		return nil, err
 	}
 	for _, a := range running {

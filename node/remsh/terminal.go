@@ -1,6 +1,7 @@
 package remsh
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"io"
@@ -231,10 +232,11 @@ func (x *session) asked(ctx context.Context, args etf.Tuple) error {
 		return x.answer(ctx, name, etf.Atom("true"))
 	case "get_terminal_state":
 		return x.answer(ctx, name, terminalState(x.shell.OTP))
-	case "open_editor": // the line as it was: there is no editor here
+	case "open_editor": // the line as it was, without the newline at its end: there is no editor here
 		if len(more) == 1 {
 			x.canvas.screen.beep()
-			return x.send(ctx, etf.Tuple{x.us, etf.Tuple{etf.Atom("editor_data"), more[0]}})
+			text := bytes.TrimSuffix(chars(more[0]), []byte("\n"))
+			return x.send(ctx, etf.Tuple{x.us, etf.Tuple{etf.Atom("editor_data"), etf.Charlist(text)}})
 		}
 	case "put_chars_sync":
 		if len(more) == 3 {
