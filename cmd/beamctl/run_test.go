@@ -2,7 +2,6 @@ package main
 
 import (
 	"bytes"
-	"io"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -170,32 +169,6 @@ func TestRunInterrupted(t *testing.T) {
 	assert.NoDirExists(t, filepath.Join(w.dir, ".beamctl"))
 }
 
-// remoteShell runs a remote shell on node1 on a terminal, which script(1) makes, and looks from within it who sees whom.
-func (w *world) remoteShell(command, guest string) {
-	w.t.Helper()
-	cmd := w.cmd()
-	cmd.Path, cmd.Args = "/usr/bin/script", []string{"script", "-qefc", binary + " " + command, "/dev/null"}
-	cmd.Env = append(w.env, "TERM=xterm")
-	screen := filepath.Join(filepath.Dir(w.dir), "screen")
-	out, err := os.Create(screen)
-	require.NoError(w.t, err)
-	defer out.Close()
-	cmd.Stdout = out
-	keys, err := cmd.StdinPipe()
-	require.NoError(w.t, err)
-	require.NoError(w.t, cmd.Start())
-	for _, step := range []struct{ prompt, keys string }{
-		{")1> ", "lists:member('" + guest + "', nodes()) andalso {from, node()}.\n"},
-		{"{from,'node1@127.0.0.1'}", "\a"}, // Ctrl-G
-		{"--> ", "q\n"},
-	} {
-		eventually(w.t, "there is "+step.prompt, func() bool { b, _ := os.ReadFile(screen); return bytes.Contains(b, []byte(step.prompt)) })
-		_, err = io.WriteString(keys, step.keys)
-		require.NoError(w.t, err)
-	}
-	require.NoError(w.t, cmd.Wait())
-}
-
 // TestExecAsNode tries each kind of command that can be a node.
 func TestExecAsNode(t *testing.T) {
 	w := newWorld(t, "erlang-kv")
@@ -229,7 +202,18 @@ alive(_) -> 'barrer@127.0.0.1' = node(), [_, _, _] = nodes().
 	assert.Contains(t, w.ok("exec", "--as-node", "mixer", "--", "sh", "-c", "cd mixed && mix test"), "1 test, 0 failures")
 	assert.Contains(t, w.ok("exec", "--as-node", "barrer", "--", "sh", "-c", "cd bar && rebar3 ct"), "All 1 tests passed")
 
-	w.remoteShell("exec --as-node remote -- erl -remsh node1@127.0.0.1", "remote@127.0.0.1")
+	// A remote shell connects before any -eval, and wants a terminal.
+	w.env = append(w.env, "TERM=xterm")
+	seat := w.sit(t, "exec", "--as-node", "remote", "--", "erl", "-remsh", "node1@127.0.0.1")
+	for _, step := range []struct{ prompt, keys string }{
+		{")1> ", "lists:member('remote@127.0.0.1', nodes()) andalso {from, node()}.\r"},
+		{"{from,'node1@127.0.0.1'}", "\a"}, // Ctrl-G
+		{"--> ", "q\r"},
+	} {
+		eventually(t, "there is "+step.prompt, func() bool { return strings.Contains(seat.Raw(), step.prompt) })
+		seat.types(step.keys)
+	}
+	require.NoError(t, seat.cmd.Wait())
 
 	cmd := w.cmd("exec", "--as-node", "shell", "--", "erl", "-noinput", "-eval", "file:write_file(pid, os:getpid()).")
 	require.NoError(t, cmd.Start())
