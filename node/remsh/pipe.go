@@ -26,7 +26,7 @@ func (s *Shell) Pipe(ctx context.Context, in io.Reader, out io.Writer) error {
 		return cause(ctx, err)
 	}
 	defer r.close()
-	p := &pipe{remote: r, out: out, wanted: make(chan struct{}, 1), lines: make(chan lineRead)}
+	p := &pipe{remote: r, out: out, tellEOF: s.Language == Elixir, wanted: make(chan struct{}, 1), lines: make(chan lineRead)}
 	go guarded(cancel, func() { readLines(in, p.wanted, p.lines, ctx.Done()) })
 	messages, wait := r.messages(ctx, cancel)
 	defer wait()
@@ -99,6 +99,7 @@ const maxWaiting = 1000
 type pipe struct {
 	*remote
 	out     io.Writer
+	tellEOF bool // the shell ends well at the end of its input; an Erlang shell would halt the node
 	wanted  chan struct{}
 	lines   chan lineRead
 	reading bool // a line is wanted and has not come
@@ -197,8 +198,8 @@ func (p *pipe) collect(ctx context.Context) error {
 			in.state = result
 			continue
 		}
-		if end := stop[1]; p.eof && isEOF(end) {
-			return errEnd // never told: a shell of OTP 25 and before would halt the node
+		if p.eof && !p.tellEOF && isEOF(stop[1]) {
+			return errEnd
 		}
 		p.left = nil
 		if rest := chars(stop[2]); len(rest) > 0 {

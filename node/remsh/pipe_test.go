@@ -67,6 +67,7 @@ func TestPipeElixir(t *testing.T) {
 			assert.Equal(t, "3\n6\n", x.pipe("", "x = 1 +\n2\nx * 2"))
 			assert.Equal(t, "日本ö\n:ok\n", x.pipe("", "IO.puts(\"日本ö\")\n"))
 			assert.Equal(t, "2\n", x.pipe(Erlang, "1 + 1.\n"))
+			assert.Equal(t, ":eof\n:eof\n", x.pipe("", "IO.inspect(IO.gets(\"? \"))"))
 			assert.Contains(t, x.pipe("", "1 / 0\n:more\n"), "** (ArithmeticError)")
 			assert.True(t, strings.HasSuffix(x.pipe("", "raise \"no\"\n:more\n"), ":more\n"))
 			x.eventually("no process is left", func() bool { return x.count("process_count") <= processes })
