@@ -156,3 +156,28 @@ func TestTooManyPrint(t *testing.T) {
 	cancel()
 	require.ErrorIs(t, <-done, context.Canceled)
 }
+
+// A monitor is its connection's: another peer that names its reference neither takes it back nor takes its place.
+func TestMonitorsOfOthers(t *testing.T) {
+	c := nodetest.New(t)
+	n, addr := open(t, c, node.Config{Name: "go@127.0.0.1"})
+	p := process(t, n)
+	watcher, other := rawPeer(t, c, addr), rawPeerAs(t, c, addr, "other@127.0.0.1")
+	ref := etf.Ref{Node: "raw@127.0.0.1", Creation: 1, Len: 3, ID: [5]uint32{1}}
+	them := etf.Pid{Node: "raw@127.0.0.1", ID: 1, Creation: 1}
+	monitor := dist.Control{Op: dist.OpMonitor, From: them, To: p.Self(), Ref: ref}
+	heard := func(x raw) { // what was sent before it has been taken, too
+		require.NoError(t, x.send(dist.Control{Op: dist.OpSend, To: p.Self()}, etf.Atom("heard")))
+		require.Equal(t, etf.Atom("heard"), receive(t, p))
+	}
+	require.NoError(t, watcher.send(monitor, nil))
+	heard(watcher)
+	require.NoError(t, other.send(monitor, nil))
+	monitor.Op = dist.OpDemonitor
+	require.NoError(t, other.send(monitor, nil))
+	heard(other)
+	p.Exit(etf.Atom("over"))
+	down := watcher.receive()
+	assert.Equal(t, dist.OpPayloadMonitorExit, down.Op)
+	assert.Equal(t, ref, down.Ref)
+}

@@ -148,7 +148,7 @@ func (l *link) spawnRequest(ctl *dist.Control, payload []byte) error {
 	}
 	if monitor && !ended {
 		reply.Flags |= spawnedMonitored
-		p.watchers[ctl.Ref] = watcher{remote{l, from}, pid}
+		p.watchers[watching{l, ctl.Ref}] = watcher{from, pid}
 	}
 	p.mu.Unlock()
 	if ended {

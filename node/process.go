@@ -40,7 +40,7 @@ type Process struct {
 	leader   etf.Term
 	links    map[remote]uint64 // 0, or the id of the unlink that waits to be acknowledged
 	monitors map[etf.Ref]monitor
-	watchers map[etf.Ref]watcher
+	watchers map[watching]watcher
 	aliases  map[uint64]struct{}
 }
 
@@ -56,10 +56,16 @@ type monitor struct {
 	target etf.Term // Pid, or Atom
 }
 
-// watcher is one that another has of a process.
+// watching is a monitor that another process has of one: its reference means nothing on another connection.
+type watching struct {
+	via *link
+	ref etf.Ref
+}
+
+// watcher is who has it.
 type watcher struct {
-	remote
-	as etf.Term // what it monitors: Pid, or Atom
+	pid etf.Pid
+	as  etf.Term // what it monitors: Pid, or Atom
 }
 
 // mail is a message in the mailbox: raw, as it came, or one of the node's own (Down, Exit).
@@ -110,7 +116,7 @@ func exitReason(err error) etf.Term {
 func (n *Node) NewProcess() (*Process, error) {
 	p := &Process{
 		node: n, done: make(chan struct{}), wake: make(chan struct{}, 1), cancel: func(error) {},
-		links: map[remote]uint64{}, monitors: map[etf.Ref]monitor{}, watchers: map[etf.Ref]watcher{}, aliases: map[uint64]struct{}{},
+		links: map[remote]uint64{}, monitors: map[etf.Ref]monitor{}, watchers: map[watching]watcher{}, aliases: map[uint64]struct{}{},
 	}
 	if err := n.procs.add(p); err != nil {
 		return nil, err
@@ -325,8 +331,8 @@ func (p *Process) finish(reason etf.Term, tell func(via *link, ctl dist.Control,
 			tell(r.via, dist.Control{Op: dist.OpPayloadExit, From: p.pid(r.via), To: r.pid}, raw)
 		}
 	}
-	for ref, w := range watchers {
-		tell(w.via, dist.Control{Op: dist.OpPayloadMonitorExit, From: w.as, To: w.pid, Ref: ref}, raw)
+	for m, w := range watchers {
+		tell(m.via, dist.Control{Op: dist.OpPayloadMonitorExit, From: w.as, To: w.pid, Ref: m.ref}, raw)
 	}
 }
 

@@ -65,7 +65,7 @@ func (n *Node) signal(via *link, ctl *dist.Control, payload []byte) error {
 	case dist.OpDemonitor:
 		if p := n.find(via, ctl.To); p != nil {
 			p.mu.Lock()
-			delete(p.watchers, ctl.Ref)
+			delete(p.watchers, watching{via, ctl.Ref})
 			p.mu.Unlock()
 		}
 	case dist.OpLink:
@@ -109,7 +109,7 @@ func (n *Node) monitored(via *link, ctl *dist.Control) error {
 	if p == nil && via != nil && via.serves(ctl.To) {
 		return nil
 	}
-	alive, full := p.relate(func() int { p.watchers[ctl.Ref] = watcher{from, ctl.To}; return len(p.watchers) })
+	alive, full := p.relate(func() int { p.watchers[watching{via, ctl.Ref}] = watcher{from.pid, ctl.To}; return len(p.watchers) })
 	if !alive {
 		return n.owe(via, dist.Control{Op: dist.OpPayloadMonitorExit, From: ctl.To, To: ctl.From, Ref: ctl.Ref}, noproc)
 	}
@@ -263,9 +263,9 @@ func (p *Process) lost(via *link) {
 			down = append(down, ref)
 		}
 	}
-	for ref, w := range p.watchers {
-		if w.via == via {
-			delete(p.watchers, ref)
+	for m := range p.watchers {
+		if m.via == via {
+			delete(p.watchers, m)
 		}
 	}
 	p.mu.Unlock()
