@@ -16,7 +16,20 @@ import (
 const maxUnsent = 2 * fragmentSize
 
 // socket reads and writes without waiting.
-type socket struct{ raw syscall.RawConn }
+type socket struct {
+	raw syscall.RawConn
+	got attempt
+	try func(fd uintptr) // got.now, made once: Poll tries often
+}
+
+// attempt is one to read.
+type attempt struct {
+	p   []byte
+	n   int
+	err error
+}
+
+func (a *attempt) now(fd uintptr) { a.n, a.err = readNow(fd, a.p) }
 
 // newSocket returns nil for a connection that is no socket.
 func newSocket(nc net.Conn) *socket {
@@ -32,7 +45,9 @@ func newSocket(nc net.Conn) *socket {
 		_ = unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_NOTSENT_LOWAT, maxUnsent)
 		boundUnread(int(fd))
 	})
-	return &socket{raw}
+	s := &socket{raw: raw}
+	s.try = s.got.now
+	return s
 }
 
 // write writes what the socket takes at once of head and body.
@@ -52,10 +67,11 @@ func (s *socket) write(head, body []byte) (n int, err error) {
 	return result(n, err, rawErr)
 }
 
-// read reads what has come; 0: nothing has.
-func (s *socket) read(p []byte) (n int, err error) {
-	rawErr := s.raw.Control(func(fd uintptr) { n, err = readNow(fd, p) })
-	return result(n, err, rawErr)
+// read reads what has come; 0: nothing has. One reads at a time.
+func (s *socket) read(p []byte) (int, error) {
+	s.got = attempt{p: p}
+	rawErr := s.raw.Control(s.try)
+	return result(s.got.n, s.got.err, rawErr)
 }
 
 // await waits until something has come and reads it into room. It holds mu while it reads, and when it returns, but not while it waits: who

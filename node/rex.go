@@ -53,8 +53,9 @@ func (l *link) polledInVain() {
 
 // rexRequest asks rex to call erpc:execute_call/4: that it exits with the result keeps the classes of exceptions apart, which rpc:call mixes up.
 func rexRequest(self etf.Pid, ref etf.Ref, call etf.List) (dist.Control, etf.Term) {
-	return dist.Control{Op: dist.OpRegSend, From: self, To: etf.Atom("rex")},
-		etf.Tuple{etf.Atom("$gen_call"), etf.Tuple{self, ref}, etf.Tuple{etf.Atom("call"), etf.Atom("erpc"), etf.Atom("execute_call"), call, self}}
+	var pid etf.Term = self
+	return dist.Control{Op: dist.OpRegSend, From: pid, To: etf.Atom("rex")},
+		etf.Tuple{etf.Atom("$gen_call"), etf.Tuple{pid, ref}, etf.Tuple{etf.Atom("call"), etf.Atom("erpc"), etf.Atom("execute_call"), call, pid}}
 }
 
 // rexReason takes the exit reason out of rex's {badrpc, {'EXIT', Reason}}.
