@@ -127,6 +127,7 @@ func (s *supervisor) bringUpNode(ctx context.Context, m *member, mesh *mesh) err
 	for try := 1; ; try++ {
 		err := s.await(ctx, m, mesh)
 		if err == nil {
+			m.now().ready.Store(true)
 			s.events.emit(m.name, StageReady, "")
 			mesh.settle(m)
 			err = s.hold(ctx, m, mesh)

@@ -7,7 +7,6 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"time"
 
@@ -300,28 +299,6 @@ func (s *supervisor) rejection(m *member, withTLS bool) *checks.Finding {
 
 // tlsAlert is what ssl logs when one side ends a handshake.
 const tlsAlert = " ALERT: Fatal - "
-
-// crashCause says in a line why m, which had been started, is down: what the catalogue knows, else its last words; and where the
-// crash dump is.
-func (s *supervisor) crashCause(m *member, l *life) string {
-	e := s.evidence(m)
-	e.exit = &l.exit
-	cause := e.explain().Cause
-	if n := len(e.lines); cause == "" && n > 0 && l.exit.Signal == 0 && e.dump == "" { // who is shot has no last words; a dump has better ones
-		cause = shorten(e.lines[n-1])
-	}
-	return strings.Trim(cause+"; "+strings.TrimSpace(e.dump), "; ")
-}
-
-// since leaves of the evidence the lines from then on: a log has those of all lives of a node.
-func (e *evidence) since(t time.Time) {
-	t = t.Truncate(time.Millisecond) // as the lines are stamped
-	first := slices.IndexFunc(e.times, func(at time.Time) bool { return !at.Before(t) })
-	if first < 0 {
-		first = len(e.lines)
-	}
-	e.lines, e.times, e.first = e.lines[first:], e.times[first:], e.first+first
-}
 
 // evidence is what m has left in its directory in its present life.
 func (s *supervisor) evidence(m *member) evidence {

@@ -42,6 +42,7 @@ type life struct {
 	exit    exit        // set before exited is closed
 	ended   time.Time   // likewise; zero: it never ran
 	asked   atomic.Bool // its end is our doing
+	ready   atomic.Bool // it was; what was wrong before did not end it
 	away    atomic.Bool // it has left distribution, and may still run
 }
 

@@ -151,6 +151,16 @@ func TestCrashesAreExplained(t *testing.T) {
 	assert.NotContains(t, r.err, "node1@127.0.0.1 crashed")
 	assert.Empty(t, w.run("restart", "-q", "node3").err)
 	w.meshed(3)
+
+	// What does not tell of the end is no cause of it.
+	w.inNode(`erpc:call('node2@127.0.0.1', fun() -> spawn(fun() ->
+		group_leader(whereis(user), self()), % what is logged stays there
+		logger:warning("just a note"), logger_std_h:filesync(default), halt(3) end) end)`)
+	eventually(t, "it has crashed", func() bool { return w.status().Nodes[1].State == launcher.NodeCrashed })
+	assert.Contains(t, w.ok("logs", "node2"), "just a note")
+	assert.Equal(t, "exit status 3", w.status().Nodes[1].Exit)
+	assert.Empty(t, w.status().Nodes[1].Cause)
+	assert.NotContains(t, w.ok("status")+w.ok("events"), "just a note")
 	w.ok("stop")
 }
 
