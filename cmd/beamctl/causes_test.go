@@ -65,6 +65,10 @@ func TestCauses(t *testing.T) {
 		assert.Equal(t, exitFailed, only.code)
 		assert.Equal(t, 1, strings.Count(only.out, "crashed at"), only.out)
 
+		call := w.run("rpc", "node2", "erlang:node()")
+		assert.Equal(t, exitNoCluster, call.code)
+		assert.Contains(t, call.err, ping.Saw)
+
 		r, code := w.diagnose()
 		assert.Equal(t, exitFailed, code)
 		found := of(diagnose.Fail, r)

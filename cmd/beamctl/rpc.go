@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"runtime"
+	"slices"
 	"sync"
 	"time"
 
@@ -103,6 +104,7 @@ func (a *app) rpc(ctx context.Context, targets []checks.Target, call etf.Call, a
 		})
 	}
 	wg.Wait()
+	a.explainFailures(context.WithoutCancel(ctx), targets, results)
 	if a.output == "json" {
 		if err := a.json(results); err != nil {
 			return err
@@ -121,9 +123,22 @@ func rpcOne(ctx context.Context, n *node.Node, t checks.Target, call etf.Call, o
 			return r
 		}
 	}
-	r.err = checks.CallFailed(t, r.err)
-	r.Error = r.err.Error()
 	return r
+}
+
+// explainFailures says why calls failed; the supervisor is asked only then.
+func (a *app) explainFailures(ctx context.Context, targets []checks.Target, results []rpcResult) {
+	if slices.ContainsFunc(results, func(r rpcResult) bool { return r.err != nil }) && targets[0].Ours {
+		if c, err := a.open(); err == nil {
+			c.Explain(ctx, targets)
+		}
+	}
+	for i := range results {
+		if r := &results[i]; r.err != nil {
+			r.err = checks.CallFailed(targets[i], r.err)
+			r.Error = r.err.Error()
+		}
+	}
 }
 
 // showResults prints what the nodes returned, and returns the error of one node, or that some have failed.
