@@ -144,6 +144,9 @@ func TestShim(t *testing.T) {
 	require.NoError(t, doctor.Preflight(t.Context(), u.Subject))
 	t.Log("preflight took", time.Since(begin))
 	res := result(t, u.examine(), "erl")
+	for end := time.Now().Add(time.Minute); res.Verdict != doctor.OK && time.Now().Before(end); { // a busy machine may not boot a VM within a check's time
+		res = result(t, u.examine(), "erl")
+	}
 	assert.Equal(t, doctor.OK, res.Verdict, text(res))
 	assert.Contains(t, res.Saw, "had to be run")
 
