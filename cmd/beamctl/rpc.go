@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"runtime"
@@ -123,7 +124,20 @@ func rpcOne(ctx context.Context, n *node.Node, t checks.Target, call etf.Call, o
 			return r
 		}
 	}
+	if errors.Is(r.err, node.ErrTimeout) && slices.Contains(n.Nodes(), t.Name) {
+		r.err = tookTooLong(t, r.err)
+	}
 	return r
+}
+
+// tookTooLong is for a node that is connected: it has shaken hands a moment ago, and it is the call that takes its time.
+func tookTooLong(t checks.Target, err error) error {
+	return &checks.Finding{
+		What:  "the call on " + t.Name + " was not done in time, and was killed",
+		Cause: "it takes longer than --timeout; the node is there, and has taken it",
+		Fix:   "give it longer with --timeout",
+		Err:   err,
+	}
 }
 
 // explainFailures says why calls failed; the supervisor is asked only then.
@@ -135,7 +149,9 @@ func (a *app) explainFailures(ctx context.Context, targets []checks.Target, resu
 	}
 	for i := range results {
 		if r := &results[i]; r.err != nil {
-			r.err = checks.CallFailed(targets[i], r.err)
+			if _, told := errors.AsType[*checks.Finding](r.err); !told {
+				r.err = checks.CallFailed(targets[i], r.err)
+			}
 			r.Error = r.err.Error()
 		}
 	}
@@ -160,7 +176,7 @@ func (a *app) showResults(results []rpcResult, all bool) error {
 			fmt.Fprintf(a.out, "%s%s", label, r.Output)
 		}
 		if r.err != nil {
-			fmt.Fprintf(a.err, "%s%v\n", label, r.err)
+			fmt.Fprintln(a.err, r.err) // names the node
 			continue
 		}
 		fmt.Fprintf(a.out, "%s%s\n", label, *r.Result)

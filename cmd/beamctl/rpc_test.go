@@ -38,8 +38,8 @@ node3@127.0.0.1: {ok,#{2.5 => [x,"str"],a => <<"bin">>}}
 		says string
 	}{
 		{[]string{"node1", "nosuch:f(1)"}, exitFailed, "error: undef in nosuch:f/1"},
-		{[]string{"--all", "erlang:throw(ball)"}, exitFailed, "throw: ball"},
-		{[]string{"node1", "timer:sleep(infinity)", "--timeout", "2s"}, exitTimeout, "timed out"},
+		{[]string{"--all", "erlang:throw(ball)"}, exitFailed, "\nnode2@127.0.0.1: call erlang:throw/1: throw: ball"},
+		{[]string{"node1", "timer:sleep(infinity)", "--timeout", "2s"}, exitTimeout, "the call on node1@127.0.0.1 was not done in time"},
 		{[]string{"node9", "erlang:node()"}, exitNoCluster, "there are node1, node2, node3"},
 		{[]string{"node1", "erlang:node("}, exitUsage, "column"},
 		{[]string{"node1"}, exitUsage, "rpc needs a node and a call"},
