@@ -23,10 +23,16 @@ func (s *supervisor) planner() *planner {
 	return &planner{spec: &spec, place: s.Place, id: s.ID, base: os.Environ(), ports: &s.ports}
 }
 
+// LeftByBuild is what to do about a source that is newer than what was compiled of it, and which a build has left so nevertheless.
+const LeftByBuild = "the build has left it as it was: see what it builds, or touch the file"
+
 // build runs the build steps one after the other, in the project, under the guardian. Then it looks whether all that was changed is
 // compiled: there may be no build step, or one that overlooks something.
 func (s *supervisor) build(ctx context.Context) error {
 	steps, began := s.planner().builds(), time.Now()
+	if len(steps) > 0 {
+		s.Spec.untie()
+	}
 	for _, step := range steps {
 		if err := s.buildStep(ctx, step); err != nil {
 			return err
@@ -46,7 +52,7 @@ func (s *supervisor) build(ctx context.Context) error {
 	}
 	fix := "compile it (`build` in beamctl.yaml makes every start do so), or take the old code on purpose: --stale"
 	if len(steps) > 0 {
-		fix = "touch the file, which was changed in the second in which it was last compiled, and start again; or take the old code on purpose: --stale"
+		fix = LeftByBuild + ", and start again; or take the old code on purpose: --stale"
 	}
 	if s.Spec.Runtime == "release" {
 		fix = "make the release again, or take the old code on purpose: --stale"
@@ -80,6 +86,7 @@ func (s *Spec) Compile(ctx context.Context, out io.Writer) error {
 			Fix: "say what builds the project: `build: [make]` in beamctl.yaml; or build it yourself", Err: ErrNoBuild,
 		}
 	}
+	s.untie()
 	for _, step := range steps {
 		path, err := lookPath(step.argv[0], step.env, s.Dir)
 		if err != nil {

@@ -1,6 +1,7 @@
 package launcher
 
 import (
+	"bytes"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -11,6 +12,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/beamctl/beamctl/node/codesync"
 )
 
 // realTemp is a temporary directory without symbolic links in its path.
@@ -249,4 +252,64 @@ func TestStale(t *testing.T) {
 		require.Len(t, stale, 1)
 		assert.Equal(t, "src/b.erl", stale[0].Source)
 	})
+}
+
+// TestBuildOfTheSameSecond changes what Emakefile's projects are compiled of in the second of that. erl -make compares whole seconds.
+func TestBuildOfTheSameSecond(t *testing.T) {
+	dir := realTemp(t)
+	write(t, filepath.Join(dir, "Emakefile"), `{'src/*', [{i, "include"}, {outdir, "ebin"}]}.`)
+	write(t, filepath.Join(dir, "include/h.hrl"), "-define(X, 1).\n")
+	write(t, filepath.Join(dir, "src/a.erl"), "-module(a).\n-include(\"h.hrl\").\n-export([x/0]).\nx() -> ?X.\n")
+	write(t, filepath.Join(dir, "src/b.erl"), "-module(b).\n-export([x/0]).\nx() -> 1.\n")
+	require.NoError(t, os.Mkdir(filepath.Join(dir, "ebin"), 0o755))
+	project := func(dir string) *Spec {
+		return &Spec{Dir: dir, Launch: Launch{Runtime: "erl", Ebin: ebinDirs, Build: []string{"erl", "-make"}}, Nodes: []NodeSpec{{Name: "a@127.0.0.1"}}}
+	}
+	build := func(s *Spec) {
+		t.Helper()
+		var said bytes.Buffer
+		require.NoError(t, s.Compile(t.Context(), &said), "%s", &said)
+	}
+	second := time.Now().Truncate(time.Second).Add(-time.Minute)
+	set := func(dir string, after time.Duration, names ...string) {
+		t.Helper()
+		for _, name := range names {
+			require.NoError(t, os.Chtimes(filepath.Join(dir, name), second.Add(after), second.Add(after)))
+		}
+	}
+	md5 := func(dir, module string) codesync.Sum {
+		t.Helper()
+		b, err := codesync.Read(filepath.Join(dir, "ebin", module+".beam"))
+		require.NoError(t, err)
+		return b.Sum
+	}
+	sources := []string{"src/a.erl", "src/b.erl", "include/h.hrl"}
+	beams := []string{"ebin/a.beam", "ebin/b.beam"}
+	build(project(dir))
+	copied := filepath.Join(realTemp(t), "copied")
+	require.NoError(t, os.CopyFS(copied, os.DirFS(dir)))
+	for name, dir := range map[string]string{"in its own place": dir, "in a copy of one that is still there": copied} {
+		t.Run(name, func(t *testing.T) {
+			set(dir, -time.Hour, sources...)
+			set(dir, 100*time.Millisecond, beams...)
+			a, b := md5(dir, "a"), md5(dir, "b")
+			write(t, filepath.Join(dir, "src/b.erl"), "-module(b).\n-export([x/0]).\nx() -> 2.\n")
+			set(dir, 900*time.Millisecond, "src/b.erl")
+			build(project(dir))
+			assert.NotEqual(t, b, md5(dir, "b"))
+			st, err := os.Stat(filepath.Join(dir, "ebin/a.beam"))
+			require.NoError(t, err)
+			assert.Equal(t, second.Add(100*time.Millisecond), st.ModTime(), "what was not changed is left alone")
+
+			set(dir, 100*time.Millisecond, beams...)
+			set(dir, -time.Hour, sources...)
+			write(t, filepath.Join(dir, "include/h.hrl"), "-define(X, 2).\n")
+			set(dir, 900*time.Millisecond, "include/h.hrl")
+			build(project(dir))
+			assert.NotEqual(t, a, md5(dir, "a"))
+			stale, err := project(dir).Stale(time.Time{})
+			require.NoError(t, err)
+			assert.Empty(t, stale)
+		})
+	}
 }

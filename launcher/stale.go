@@ -34,11 +34,21 @@ func (s StaleSource) String() string {
 // or _build) have no part in it, nor has code whose sources are not there. Build tools that compare contents leave old files as they
 // are where nothing has changed; so what was changed before built, when a build that succeeded began, is not stale.
 func (s *Spec) Stale(built time.Time) ([]StaleSource, error) {
+	found := make(map[string]StaleSource)
+	err := s.products(built, func(p *product, dir string) {
+		for _, f := range append(p.stale(), p.notIn(dir)...) {
+			found[f.Source] = f
+		}
+	})
+	return slices.SortedFunc(maps.Values(found), func(a, b StaleSource) int { return cmp.Compare(a.Source, b.Source) }), err
+}
+
+// products visits what was compiled into each of the directories from which nodes take their code.
+func (s *Spec) products(built time.Time, visit func(p *product, dir string)) error {
 	codes, err := s.Code()
 	if err != nil {
-		return nil, err
+		return err
 	}
-	found := make(map[string]StaleSource)
 	seen := make(map[string]bool)
 	for _, code := range codes {
 		for _, dir := range code.Dirs {
@@ -48,12 +58,10 @@ func (s *Spec) Stale(built time.Time) ([]StaleSource, error) {
 			seen[dir] = true
 			p := product{spec: s, dir: first(buildOf(dir), dir), built: built}
 			p.read()
-			for _, f := range append(p.stale(), p.notIn(dir)...) {
-				found[f.Source] = f
-			}
+			visit(&p, dir)
 		}
 	}
-	return slices.SortedFunc(maps.Values(found), func(a, b StaleSource) int { return cmp.Compare(a.Source, b.Source) }), nil
+	return nil
 }
 
 // product is what was compiled into one directory, and from what.
@@ -183,25 +191,47 @@ const (
 	foreign              // a dependency's, or not known
 )
 
-// stale lists the sources that are newer than what was made of them.
+// pair is a source, or a header, and what was compiled of it; both are paths.
+type pair struct{ source, beam string }
+
+// outdated lists the sources and headers that are newer than what was made of them, with all of that.
+func (p *product) outdated() []pair {
+	var out []pair
+	for source, at := range p.compiled {
+		if st, err := os.Stat(source); err == nil && p.newer(st.ModTime(), at) {
+			out = append(out, pair{source, p.beam[source]})
+		}
+	}
+	for header, sources := range p.changedHeaders(p.dirs()) {
+		for _, source := range sources {
+			out = append(out, pair{header, p.beam[source]})
+		}
+	}
+	slices.SortFunc(out, func(a, b pair) int { return cmp.Or(cmp.Compare(a.source, b.source), cmp.Compare(b.beam, a.beam)) })
+	return out
+}
+
+// dirs are those of the sources.
+func (p *product) dirs() map[string]bool {
+	dirs := make(map[string]bool)
+	for source := range p.compiled {
+		dirs[filepath.Dir(source)] = true
+	}
+	return dirs
+}
+
+// stale lists the sources that are newer than what was made of them, and those of which nothing was.
 func (p *product) stale() []StaleSource {
 	var out []StaleSource
 	add := func(source, beam string, at time.Time) {
 		out = append(out, StaleSource{Source: relative(source, p.spec.Dir), Beam: relative(beam, p.spec.Dir), Changed: at.UTC()})
 	}
-	dirs := make(map[string]bool)
-	for source, at := range p.compiled {
-		dirs[filepath.Dir(source)] = true
-		if st, err := os.Stat(source); err == nil && p.newer(st.ModTime(), at) {
-			add(source, p.beam[source], st.ModTime())
+	for _, o := range p.outdated() {
+		if st, err := os.Stat(o.source); err == nil {
+			add(o.source, o.beam, st.ModTime())
 		}
 	}
-	for header, source := range p.changedHeaders(dirs) {
-		if st, err := os.Stat(header); err == nil {
-			add(header, p.beam[source], st.ModTime())
-		}
-	}
-	for dir := range dirs { // what is there and was never compiled
+	for dir := range p.dirs() { // what is there and was never compiled
 		entries, err := os.ReadDir(dir)
 		if err != nil {
 			continue
@@ -240,9 +270,9 @@ func (p *product) newer(changed, compiled time.Time) bool {
 // includes matches -include("a.hrl") and -include_lib("app/include/a.hrl").
 var includes = lazy(`(?m)^\s*-include(?:_lib)?\(\s*"([^"]+)"`)
 
-// changedHeaders returns the .hrl files that were changed after a source that includes them was compiled, and one such source of each.
+// changedHeaders returns the .hrl files that were changed after a source that includes them was compiled, with all such sources.
 // Which file an include means is decided by its name alone.
-func (p *product) changedHeaders(dirs map[string]bool) map[string]string {
+func (p *product) changedHeaders(dirs map[string]bool) map[string][]string {
 	changed := make(map[string]string) // name → path
 	for dir := range dirs {
 		for _, f := range append(glob(dir, "*.hrl"), glob(filepath.Dir(dir), "include/*.hrl")...) {
@@ -251,7 +281,7 @@ func (p *product) changedHeaders(dirs map[string]bool) map[string]string {
 			}
 		}
 	}
-	out := make(map[string]string)
+	out := make(map[string][]string)
 	if len(changed) == 0 { // nearly always
 		return out
 	}
@@ -267,7 +297,7 @@ func (p *product) changedHeaders(dirs map[string]bool) map[string]string {
 				seen[name] = true
 				header := changed[name]
 				if st, err := os.Stat(header); err == nil && st.ModTime().After(compiled) {
-					out[header] = source
+					out[header] = append(out[header], source)
 				}
 				for dir := range dirs {
 					visit(filepath.Join(dir, name))

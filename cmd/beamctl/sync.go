@@ -236,7 +236,7 @@ func (a *app) sync(parent context.Context, n *node.Node, p *syncPlan, flags *syn
 	if errors.Is(err, launcher.ErrNoModule) {
 		err = usageError{err}
 	}
-	if show := a.showSync(rep); show != nil {
+	if show := a.showSync(rep, flags.compile); show != nil {
 		return show
 	}
 	if err == nil && len(rep.Stale) > 0 { // the nodes run what is compiled, and that is not what was written

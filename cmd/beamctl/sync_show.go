@@ -7,8 +7,8 @@ import (
 	"github.com/beamctl/beamctl/launcher"
 )
 
-// showSync shows what a sync has done.
-func (a *app) showSync(rep *launcher.SyncReport) error {
+// showSync shows what a sync has done, after a build or without.
+func (a *app) showSync(rep *launcher.SyncReport, built bool) error {
 	if a.output == "json" {
 		return a.json(rep)
 	}
@@ -41,8 +41,12 @@ func (a *app) showSync(rep *launcher.SyncReport) error {
 	if rep.Error == "" {
 		a.say("%s", syncText(rep))
 	}
+	fix := "--compile builds first"
+	if built {
+		fix = launcher.LeftByBuild
+	}
 	for _, s := range rep.Stale {
-		a.say("%s: %s; --compile builds first", paint(a.color(a.errTTY), yellow, "but"), s)
+		a.say("%s: %s; %s", paint(a.color(a.errTTY), yellow, "but"), s, fix)
 	}
 	return nil
 }
