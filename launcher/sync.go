@@ -65,7 +65,9 @@ func Sync(ctx context.Context, n *node.Node, cfg SyncConfig) (*SyncReport, error
 	if err != nil {
 		rep.Error = err.Error()
 	}
-	cfg.note(ctx, rep, err)
+	if len(rep.Nodes) > 0 && !errors.Is(err, ErrNoModule) { // else it was a slip of the pen, of which nodes know nothing
+		cfg.note(ctx, rep, err)
+	}
 	return rep, err
 }
 
@@ -97,6 +99,11 @@ func (cfg *SyncConfig) sync(ctx context.Context, n *node.Node) (*SyncReport, err
 			return rep, err
 		}
 		rep.Stale = append(rep.Stale, stale...)
+		for _, ns := range rep.Nodes {
+			if ns.State == Synced && len(stale) > 0 {
+				ns.State = AsBuilt
+			}
+		}
 	}
 	return rep, nil
 }
@@ -183,6 +190,7 @@ func (cfg *SyncConfig) groups(ctx context.Context, n *node.Node, rep *SyncReport
 	codes, codeErr := cfg.Code()
 	wg.Wait()
 	if codeErr != nil {
+		rep.Nodes = []*NodeSync{} // of which nothing is to be said
 		return nil, codeErr
 	}
 	var groups []*syncGroup
@@ -193,13 +201,17 @@ func (cfg *SyncConfig) groups(ctx context.Context, n *node.Node, rep *SyncReport
 		if code == nil {
 			code = codes[""]
 		}
+		down := errors.Is(err, node.ErrNoSuchName) || errors.Is(err, node.ErrRefused)
 		switch {
-		case cfg.MayBeDown && (errors.Is(err, node.ErrNoSuchName) || errors.Is(err, node.ErrRefused)):
+		case cfg.MayBeDown && down:
 			ns.State, errs[i] = Down, nil
 			continue
 		case err != nil:
 			f := checks.Unreachable(t, err)
-			ns.State, ns.Problem, errs[i] = Down, f.What, f
+			if ns.State = Unreachable; down {
+				ns.State = Down
+			}
+			ns.Problem, errs[i] = f.What, f
 			continue
 		case code == nil || len(code.Dirs)+len(code.Beams) == 0:
 			ns.State = NoCode
@@ -273,7 +285,7 @@ func (g *syncGroup) compare(ctx context.Context, n *node.Node, opts codesync.Opt
 		for _, c := range np.Delete {
 			ns.Deleted = append(ns.Deleted, string(c.Module))
 		}
-		if len(np.Push)+len(np.Delete)+len(np.Refuse) == 0 {
+		if ns.State = Outdated; len(np.Push)+len(np.Delete)+len(np.Refuse) == 0 {
 			ns.State = Synced
 		}
 	}
@@ -292,7 +304,7 @@ func (g *syncGroup) push(ctx context.Context, n *node.Node, rep *SyncReport) err
 	rep.Took.Total += done.Took.Total
 	for i, r := range done.Nodes {
 		ns := g.nodes[i]
-		ns.State = map[codesync.State]SyncState{codesync.New: Synced, codesync.Old: Outdated, codesync.Mix: Mixed, codesync.Lost: Unknown}[r.State]
+		ns.State = map[codesync.State]SyncState{codesync.New: Synced, codesync.Old: Outdated, codesync.Mix: Mixed, codesync.Lost: Lost}[r.State]
 		if r.State == codesync.New && len(r.Refused) > 0 {
 			ns.State = Outdated
 		}

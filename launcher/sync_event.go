@@ -62,7 +62,7 @@ func (r *SyncReport) events(err error) []Event {
 		if len(n.Killed) > 0 {
 			did = append(did, fmt.Sprintf("killed %d of the processes in old code", len(n.Killed)))
 		}
-		if len(did) > 0 && (n.State == Synced || n.State == Outdated) {
+		if len(did) > 0 && (n.State == Synced || n.State == AsBuilt || n.State == Outdated) {
 			all = append(all, Event{Node: n.Node, Stage: StageSynced, Detail: strings.Join(did, ", ")})
 		}
 	}

@@ -65,7 +65,7 @@ type NodeSync struct {
 }
 
 func newNodeSync(name string) NodeSync {
-	return NodeSync{Node: name, State: Outdated, Pushed: []string{}, Deleted: []string{}, Refused: []codesync.Refusal{}, Apps: []AppChange{}}
+	return NodeSync{Node: name, State: Unknown, Pushed: []string{}, Deleted: []string{}, Refused: []codesync.Refusal{}, Apps: []AppChange{}}
 }
 
 // SyncState is what a node runs.
@@ -73,12 +73,15 @@ type SyncState string
 
 // The states of a NodeSync.
 const (
-	Synced   SyncState = "synced"  // all of the code, since before or since now
-	Outdated SyncState = "old"     // what it ran before, which is not all of the code
-	Mixed    SyncState = "mixed"   // some old and some new modules
-	Unknown  SyncState = "lost"    // it was lost while it changed
-	Down     SyncState = "down"    // it does not run
-	NoCode   SyncState = "no code" // nothing of the project
+	Synced      SyncState = "synced"      // all of the code, since before or since now
+	AsBuilt     SyncState = "as built"    // so, but the sources say something else
+	Outdated    SyncState = "old"         // what it ran before, which is not all of the code
+	Mixed       SyncState = "mixed"       // some old and some new modules
+	Lost        SyncState = "lost"        // it was lost while it changed
+	Down        SyncState = "down"        // it does not run
+	Unreachable SyncState = "unreachable" // it cannot be asked; whether it runs is not known
+	Unknown     SyncState = "unknown"     // what it runs was not found out
+	NoCode      SyncState = "no code"     // nothing of the project
 )
 
 // Notes are what there is to say of nodes besides what a table shows of them, a line each. Why a sync has failed is its error's to tell.

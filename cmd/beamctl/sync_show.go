@@ -22,9 +22,9 @@ func (a *app) showSync(rep *launcher.SyncReport, built bool) error {
 		switch n.State {
 		case launcher.Synced:
 			state = paint(on, green, state)
-		case launcher.Mixed, launcher.Unknown:
+		case launcher.Mixed, launcher.Lost, launcher.Unreachable:
 			state = paint(on, red, state)
-		case launcher.Outdated, launcher.Down, launcher.NoCode:
+		case launcher.AsBuilt, launcher.Outdated, launcher.Down, launcher.Unknown, launcher.NoCode:
 			state = paint(on, yellow, state)
 		}
 		rows = append(rows, []string{n.Node, state, orDash(launcher.SomeNames(n.Pushed)), orDash(launcher.SomeNames(n.Deleted)), orDash(refusedNames(n)), orDash(fmt.Sprint(n.Same)), orDash(size(n.Bytes))})
@@ -92,6 +92,9 @@ func syncText(rep *launcher.SyncReport) string {
 	}
 	pushed, deleted := rep.Pushed(), rep.Deleted()
 	if len(pushed)+len(deleted) == 0 {
+		if n := states[launcher.AsBuilt]; n > 0 {
+			return fmt.Sprintf("what is built runs on %s%s, found in %.0f ms", plural(n, "node"), rest, rep.Millis)
+		}
 		return fmt.Sprintf("%s in sync%s, found in %.0f ms", plural(states[launcher.Synced], "node"), rest, rep.Millis)
 	}
 	push, remove, where := "pushed", "deleted", "on"

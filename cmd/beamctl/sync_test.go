@@ -118,6 +118,14 @@ func TestSync(t *testing.T) {
 		assert.Empty(t, rep.Changes())
 		assert.Equal(t, 4, rep.Nodes[0].Same)
 	})
+	t.Run("a node that does not answer", func(t *testing.T) {
+		pid := w.status().Nodes[2].Pid
+		w.stopProcess(pid)
+		rep, r := w.sync("--timeout", "5s")
+		require.NoError(t, syscall.Kill(pid, syscall.SIGCONT))
+		assert.Equal(t, exitTimeout, r.code, r.err)
+		assert.Equal(t, []launcher.SyncState{launcher.Unknown, launcher.Unknown, launcher.Unreachable}, states(rep))
+	})
 	t.Run("a source that is not compiled", func(t *testing.T) {
 		w.edit("src/kv.erl", "-export([put/2,", "-export([version/0, put/2,")
 		w.edit("src/kv.erl", "put(Key, Value) ->", "put(Key, Value) when Key =/= undefined ->")
@@ -127,6 +135,7 @@ func TestSync(t *testing.T) {
 		assert.Equal(t, exitFailed, r.code)
 		require.Len(t, rep.Stale, 1)
 		assert.Equal(t, "src/kv.erl", rep.Stale[0].Source)
+		assert.Equal(t, all(launcher.AsBuilt), states(rep))
 		r = w.run("exec", "--", "true")
 		assert.Equal(t, launcher.ExecFailed, r.code)
 		assert.Contains(t, r.err, "src/kv.erl is newer than ebin/kv.beam")
@@ -157,7 +166,9 @@ func TestSync(t *testing.T) {
 	t.Run("push", func(t *testing.T) {
 		out := w.ok("sync", "-q")
 		assert.Regexp(t, `(?m)^node1@127.0.0.1 +synced +kv +- +- +3 +\d+B$`, out)
-		assert.Equal(t, three("synced pushed kv"), w.syncEvents())
+		said := w.syncEvents()
+		assert.Contains(t, said[0], "unsynced node3@127.0.0.1 does not answer")
+		assert.Equal(t, three("synced pushed kv"), said[1:])
 		assert.Equal(t, three("2"), w.calls("kv:version()"))
 		assert.Equal(t, pids, w.calls("erlang:whereis(kv_store)"), "the processes go on")
 		assert.Equal(t, three(`{ok,<<"red">>}`), w.calls("kv:get(colour)"))
@@ -322,6 +333,7 @@ func TestSync(t *testing.T) {
 		}
 		assert.Equal(t, files, w.beams(), "--persist removes no file, either")
 	})
+	said := w.syncEvents()
 	for name, c := range map[string]struct {
 		args []string
 		code int
@@ -342,6 +354,8 @@ func TestSync(t *testing.T) {
 			assert.Contains(t, r.err, c.says)
 		})
 	}
+	assert.Equal(t, said, w.syncEvents(), "slips of the pen are no events")
+	assert.Empty(t, w.run("sync", "nowhere").out, "and tell of no node")
 	w.ok("stop")
 }
 
@@ -605,7 +619,8 @@ func TestSyncText(t *testing.T) {
 		"pushed 1 module (a) to 2 nodes (1 not running) in 8 ms: 20B sent, staged in 3, loaded in 1": {Nodes: []*launcher.NodeSync{
 			node(launcher.Synced, []string{"a"}, nil, 10), node(launcher.Synced, []string{"a"}, nil, 10), node(launcher.Down, nil, nil, 0),
 		}},
-		"deleted 1 module (b) on 1 node in 8 ms": {Nodes: []*launcher.NodeSync{node(launcher.Synced, nil, []string{"b"}, 0)}},
+		"what is built runs on 2 nodes, found in 8 ms": {Nodes: []*launcher.NodeSync{node(launcher.AsBuilt, nil, nil, 0), node(launcher.AsBuilt, nil, nil, 0)}},
+		"deleted 1 module (b) on 1 node in 8 ms":       {Nodes: []*launcher.NodeSync{node(launcher.Synced, nil, []string{"b"}, 0)}},
 		"pushed 2 modules (a c), deleted 1 module (b) on 1 node in 8 ms: 10B sent, staged in 3, loaded in 1": {
 			Nodes: []*launcher.NodeSync{node(launcher.Synced, []string{"c", "a"}, []string{"b"}, 10)},
 		},
