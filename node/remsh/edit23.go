@@ -18,12 +18,17 @@ type edit23 struct{ *canvas }
 
 func (e edit23) request(req etf.Term) {
 	if list := requests(req); list != nil {
-		// What begins a line (edlin:start/1), or draws it again after it was erased (redraw_line/1), begins with the prompt.
-		fresh := len(e.before)+len(e.after) == 0
-		for i, r := range list {
+		// What begins a line (edlin:start/1), or draws it again (redraw_line/1, and edit/5 for Ctrl-L, also below a list of completions),
+		// has the prompt for its first text. What erases what was there may come before, in the same list.
+		first := true
+		for _, r := range list {
+			bare := len(e.before)+len(e.after) == 0
 			e.one(r)
-			if name, _ := split1(r); fresh && i == 0 && name == "put_chars" && len(e.before) > 0 {
-				e.prompt = counted(e.before)
+			if name, _ := split1(r); name == "put_chars" {
+				if first && bare && len(e.before) > 0 {
+					e.prompt = counted(e.before)
+				}
+				first = false
 			}
 		}
 	} else {

@@ -83,6 +83,10 @@ func TestEdit23(t *testing.T) {
 	d.request(t, `{put_chars,unicode,<<"\nmap/2\n">>}`) // completion, and the line again
 	d.request(t, `{requests,[{delete_chars,-9},{delete_chars,0},{put_chars,unicode,"1> "},{put_chars,unicode,"lists:"},{move_rel,0}]}`)
 	d.shows(t, "1> lists:\nmap/2\n1> lists:|")
+	assert.False(t, d.blank())
+	d.request(t, `{requests,[{delete_chars,-6}]}`)
+	assert.True(t, d.blank(), "emptied after the list")
+	d.request(t, `{requests,[{put_chars,unicode,"lists:"}]}`)
 	d.request(t, `{requests,[{move_rel,0},{put_chars,unicode,"\n"}]}`)
 	assert.False(t, d.blank())
 	d.print([]byte("partial"))

@@ -1,6 +1,7 @@
 package remsh
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
@@ -93,6 +94,13 @@ func TestErlang(t *testing.T) {
 			u.types("c")
 			u.ready()
 
+			// The prompt that comes again below a list of completions is one that Ctrl-D leaves at, once it is empty.
+			u.types("lists:key\t")
+			u.Until(t, "the list, and the line again", func(lines []string) bool {
+				return strings.Contains(strings.Join(lines, "\n"), "keymerge") && slices.Contains(lines, u.ps("lists:key"))
+			})
+			u.types(ctrlA + ctrlK)
+			u.ready()
 			u.types(ctrlD)
 			require.NoError(t, u.left())
 			x.eventually("no process is left", func() bool { return x.count("process_count") < processes })
