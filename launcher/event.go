@@ -36,6 +36,7 @@ type Event struct {
 	Node   string    `json:"node,omitempty"` // full name; of a node that isn't the cluster's own, what EPMD knows: the part before the @
 	Stage  Stage     `json:"stage"`
 	Detail string    `json:"detail,omitempty"`
+	Cause  string    `json:"cause,omitempty"` // of a crash: why, if that is known, else what such an end is usually due to
 }
 
 // eventLog keeps a cluster's events in a file and hands them to followers.
@@ -68,9 +69,14 @@ func (l *eventLog) open(path string) error {
 	return nil
 }
 
-// emit records an event. A full disk doesn't keep followers from hearing of it.
+// emit records an event.
 func (l *eventLog) emit(node string, stage Stage, detail string) {
-	e := Event{Time: time.Now().UTC(), Node: node, Stage: stage, Detail: detail}
+	l.record(Event{Node: node, Stage: stage, Detail: detail})
+}
+
+// record adds an event of now. A full disk doesn't keep followers from hearing of it.
+func (l *eventLog) record(e Event) {
+	e.Time = time.Now().UTC()
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if b, err := json.Marshal(e); err == nil && l.file != nil {

@@ -21,7 +21,7 @@ type fate struct {
 	Since time.Time `json:"since,omitzero"`  // when its process ended, or was started; zero: it never was
 	Pid   int       `json:"pid,omitempty"`   // of a process that lives
 	Exit  exit      `json:"exit,omitzero"`   // how it ended
-	Cause string    `json:"cause,omitempty"` // why it crashed, if that is known
+	Cause string    `json:"cause,omitempty"` // why it crashed
 	Again bool      `json:"again,omitempty"` // its restart policy starts it again
 }
 
@@ -110,9 +110,6 @@ func (f *fate) finding() *checks.Finding {
 	switch f.State {
 	case NodeCrashed:
 		found.Saw = fmt.Sprintf("crashed at %s: %s", at, f.Exit)
-		if found.Cause == "" {
-			found.Cause = f.Exit.cause()
-		}
 		if f.Again {
 			found.Fix = "nothing: its restart policy starts it again in a moment; what it said last: beamctl logs " + short
 		}

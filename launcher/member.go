@@ -26,7 +26,7 @@ type member struct {
 	mu       sync.Mutex
 	tls      *tls.Config // how we speak with it; nil: without TLS
 	life     *life       // the present or last; never nil
-	crash    string      // what is known of why it crashed last
+	crash    string      // why it crashed last: as far as that is known, else what such an end is usually due to
 	failures int         // crashes in a row, for the back-off
 	restarts int         // by the restart policy
 	since    time.Time   // of the present life

@@ -1,6 +1,7 @@
 package launcher
 
 import (
+	"cmp"
 	"context"
 	"os"
 	"time"
@@ -28,24 +29,25 @@ const (
 
 // exited is what happens when a member's process has ended.
 func (s *supervisor) exited(m *member, l *life) {
-	stage, detail := StageExited, l.exit.String()
+	e := Event{Node: m.name, Stage: StageExited, Detail: l.exit.String()}
 	switch {
 	case l.asked.Load(), s.up.Err() != nil:
-		stage = StageStopped
+		e.Stage = StageStopped
 	case l.exit != exit{}:
-		stage = StageCrashed
+		e.Stage = StageCrashed
 		cause := s.crashCause(m, l)
 		m.mu.Lock()
-		m.crash = cause
+		m.crash = cmp.Or(cause, l.exit.cause())
+		e.Cause = m.crash
 		m.mu.Unlock()
 		if cause != "" {
-			detail += ": " + cause
+			e.Detail += ": " + cause
 		}
 	}
 	l.ended = time.Now().UTC()
 	close(l.exited)
-	s.events.emit(m.name, stage, detail)
-	if stage != StageCrashed || s.Spec.launch(m.spec).Restart != RestartOnCrash || !closed(s.started) {
+	s.events.record(e)
+	if e.Stage != StageCrashed || s.Spec.launch(m.spec).Restart != RestartOnCrash || !closed(s.started) {
 		return
 	}
 	s.membersMu.Lock() // so that it is seen by who waits for wg

@@ -45,7 +45,7 @@ type NodeStatus struct {
 	Peers   []string `json:"peers"`           // nodes(visible)
 	Drift   []string `json:"drift"`           // modules that it runs in another version than the disk has
 	Exit    string   `json:"exit,omitempty"`  // how its process ended
-	Cause   string   `json:"cause,omitempty"` // why it crashed, if that is known
+	Cause   string   `json:"cause,omitempty"` // why it crashed: if that is not known, what such an end is usually due to
 	Restart int      `json:"restarts"`        // how often its restart policy has started it again
 	Problem string   `json:"problem,omitempty"`
 }

@@ -82,8 +82,8 @@ func (e *evidence) dropMild() {
 // lastWords returns the last line, or the beginning of the log entry that it belongs to; "": there is none.
 func (e *evidence) lastWords() string {
 	of, _ := e.heads()
-	for i := len(e.lines) - 1; i >= 0; i-- {
-		if strings.TrimSpace(e.lines[i]) == "" {
+	for i, line := range slices.Backward(e.lines) {
+		if strings.TrimSpace(line) == "" {
 			continue
 		}
 		head := of[i]

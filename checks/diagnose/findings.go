@@ -1,6 +1,7 @@
 package diagnose
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -97,6 +98,7 @@ const (
 // events makes findings of nodes that have ended by themselves: one for each node, with the last.
 func (r *Report) events(events []Event, since time.Time, hide *Redactor) {
 	for _, e := range events {
+		e.Cause = hide.Text(e.Cause)
 		if e.Detail = hide.Text(e.Detail); !e.Time.Before(since) {
 			r.Events = append(r.Events, e)
 		}
@@ -120,33 +122,64 @@ func (r *Report) events(events []Event, since time.Time, hide *Redactor) {
 // crashed makes a finding of all crashes of a node, unless the ladder to it has told of the only one.
 func (r *Report) crashed(node string, all []Event) {
 	last := all[len(all)-1]
-	saw := strings.TrimSuffix(checks.Clock(last.Time)+": "+last.Detail, ": ")
-	f := &checks.Finding{What: node + " has crashed", Saw: saw, Cause: "its process has ended without being asked to", Fix: "look at its log, which this report has"}
+	alive, _, _ := strings.Cut(node, "@")
+	f := &checks.Finding{
+		What:  node + " has crashed" + times(len(all)),
+		Cause: cmp.Or(last.Cause, "its process has ended without being asked to"), Fix: strings.TrimSpace("what it said: beamctl logs " + alive),
+	}
+	if slices.ContainsFunc(all, func(e Event) bool { return e.Cause != last.Cause }) {
+		f.Saw, f.Cause = ends(all, ""), "of the last: "+f.Cause
+	} else {
+		f.Saw = ends(all, last.Cause)
+	}
 	if node == "" {
 		f.What = "the cluster has crashed"
 	}
-	if slices.ContainsFunc(r.Dumps, func(d Dump) bool { return d.Node == node }) {
-		f.Fix = "look at its log and its crash dump, which this report has"
+	if i := slices.IndexFunc(r.Dumps, func(d Dump) bool { return d.Node == node }); i >= 0 {
+		f.Fix += "; its crash dump, " + r.Dumps[i].Name + ", is told of here, too"
 	}
 	level := Fail
-	nr, again := r.node(node), r.since(node)
+	nr, again := r.node(node), r.lives[node].after(last.Time)
 	switch {
-	case nr != nil && nr.Down != "":
+	case again.IsZero() && nr != nil && nr.Down != "":
 		if len(all) == 1 {
 			return
 		}
-		f.What = fmt.Sprintf("%s has crashed %d times", node, len(all))
-		f.Saw = fmt.Sprintf("from %s to %s", checks.Clock(all[0].Time), saw)
 	case again.IsZero() && nr == nil && len(r.Nodes) > 0:
 		level, f.What = Past, node+" had crashed, and was removed"
+	case !again.IsZero() && (nr == nil || nr.Down != ""): // it, or the whole cluster, has ended since in another way
+		level, f.What = Past, fmt.Sprintf("%s had crashed%s, and was started again at %s", node, times(len(all)), checks.Clock(again))
 	case !again.IsZero() && len(all) >= oftenCrashed && time.Since(last.Time) < justCrashed:
 		f.What = fmt.Sprintf("%s crashes again and again: %d times since %s", node, len(all), checks.Clock(all[0].Time))
 	case !again.IsZero():
 		level, f.What = Past, fmt.Sprintf("%s had crashed%s, and runs again since %s", node, times(len(all)), checks.Clock(again))
-	case len(all) > 1:
-		f.What += times(len(all))
 	}
 	r.add(AreaCrash, level, node, f)
+}
+
+// maxEnds is how many ends of a node that differ are told of; of a node that crashes all the time the last say enough.
+const maxEnds = 5
+
+// ends tells when and how a node has crashed, and why, unless that is said of all: a line for those alike that came one after the other.
+func ends(all []Event, said string) string {
+	var lines []string
+	for first := 0; first < len(all); {
+		last := first
+		for last+1 < len(all) && all[last+1].Detail == all[first].Detail {
+			last++
+		}
+		line := checks.Clock(all[last].Time)
+		if n := last - first + 1; n > 1 {
+			line = fmt.Sprintf("%d times, from %s to %s", n, checks.Clock(all[first].Time), line)
+		}
+		how := strings.TrimSuffix(all[first].Detail, ": "+said)
+		lines = append(lines, strings.TrimSuffix(line+": "+how, ": "))
+		first = last + 1
+	}
+	if more := len(lines) - maxEnds; more > 0 {
+		lines = append([]string{fmt.Sprintf("(%d more before)", more)}, lines[more:]...)
+	}
+	return strings.Join(lines, "\n")
 }
 
 // times says how often, if more than once.

@@ -56,6 +56,16 @@ func (r *Report) since(node string) time.Time {
 	return all[len(all)-1].started
 }
 
+// after is when the node was first started again after a time; zero: it was not.
+func (all lives) after(at time.Time) time.Time {
+	for _, l := range all {
+		if l.started.After(at) {
+			return l.started
+		}
+	}
+	return time.Time{}
+}
+
 // notice is how long others may take to notice that a node has gone, or has come.
 const notice = 2 * time.Second
 

@@ -6,6 +6,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/beamctl/beamctl/checks"
 )
 
 // What a log says of a connection is due where one of its ends was down, or was a guest.
@@ -75,6 +77,35 @@ func TestPast(t *testing.T) {
 			assert.Equal(t, c.level == Past, r.OK)
 		})
 	}
+	t.Run("each end has its reason", func(t *testing.T) {
+		t.Parallel()
+		started := func(m int) Event { return Event{Time: at(m), Node: "a@h", Change: Started} }
+		crash := func(m int, how, why string) Event {
+			return Event{Time: at(m), Node: "a@h", Change: Left, Bad: true, Detail: how, Cause: why}
+		}
+		events := []Event{started(1), crash(2, "signal 9", "shot"), started(3), crash(4, "status 3: oops", "oops"), started(5), crash(6, "status 3: oops", "oops")}
+		r := &Report{Nodes: []NodeReport{{Node: "a@h", Down: "crashed"}}}
+		r.recall(events)
+		r.events(events, time.Time{}, NewRedactor())
+		require.Len(t, r.Findings, 1)
+		assert.Equal(t, "a@h has crashed 3 times", r.Findings[0].What)
+		assert.Regexp(t, `^[\d: -]+: signal 9\n2 times, from [\d: -]+ to [\d: -]+: status 3: oops$`, r.Findings[0].Saw)
+		assert.Equal(t, "of the last: oops", r.Findings[0].Cause)
+
+		// Stopped since, or with all others: it does not run, and not because of that.
+		events = append(events[2:], started(7), started(8), Event{Time: at(9), Node: "a@h", Change: Left})
+		for _, nodes := range [][]NodeReport{{{Node: "a@h", Down: "stopped"}}, {}} {
+			r = &Report{Nodes: nodes}
+			r.recall(events)
+			r.events(events, time.Time{}, NewRedactor())
+			require.Len(t, r.Findings, 1)
+			assert.Equal(t, Past, r.Findings[0].Level)
+			assert.Equal(t, "a@h had crashed 2 times, and was started again at "+checks.Clock(at(7)), r.Findings[0].What)
+			assert.Equal(t, "oops", r.Findings[0].Cause)
+			assert.NotContains(t, r.Findings[0].Saw, "oops", "it is said once")
+			assert.Contains(t, r.Findings[0].Fix, "beamctl logs a")
+		}
+	})
 	t.Run("a log", func(t *testing.T) {
 		t.Parallel()
 		r := &Report{}

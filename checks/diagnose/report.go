@@ -61,7 +61,8 @@ type Event struct {
 	Node   string    `json:"node,omitempty"`
 	What   string    `json:"what"`
 	Detail string    `json:"detail,omitempty"`
-	Bad    bool      `json:"bad"` // it is what a diagnosis looks for: a crash
+	Cause  string    `json:"cause,omitempty"` // of a crash, as far as that can be said
+	Bad    bool      `json:"bad"`             // it is what a diagnosis looks for: a crash
 
 	Change Change `json:"-"` // of the node's life
 }

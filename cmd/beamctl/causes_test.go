@@ -90,6 +90,11 @@ func TestCauses(t *testing.T) {
 		require.Len(t, past, 1, "%+v", r.Findings)
 		assert.Contains(t, past[0].What, node2+" had crashed, and runs again since")
 		assert.NotContains(t, past[0].Fix, "dump")
+		assert.Contains(t, past[0].Cause, "SIGKILL", "as before it was started again")
+		assert.Contains(t, past[0].Fix, "beamctl logs node2")
+		w.ok("restart", "node2", "-q")
+		r, _ = w.diagnose()
+		assert.Equal(t, past[0].What, of(diagnose.Past, r)[0].What, "it ran again before it was restarted")
 		text := w.run("diagnose", "--sample", "50ms")
 		assert.Equal(t, exitOK, text.code)
 		assert.Contains(t, text.err, "nothing is wrong now")
@@ -117,7 +122,7 @@ func TestCauses(t *testing.T) {
 		require.NoError(t, syscall.Kill(pid, syscall.SIGCONT))
 	})
 	t.Run("left", func(t *testing.T) {
-		w.inNode(`erpc:call('node2@127.0.0.1', fun() -> spawn(fun() -> net_kernel:stop() end) end)`)
+		w.inNode(`catch erpc:call('node2@127.0.0.1', fun() -> spawn(fun() -> net_kernel:stop() end) end)`) // which may be faster than the reply
 		var ping *health.Cell
 		eventually(t, "it is no node any more", func() bool {
 			_, rep, _ := w.health("--only", "ping")

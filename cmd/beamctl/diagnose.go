@@ -177,7 +177,7 @@ func (p *diagnosis) cluster(ctx context.Context, a *app) error {
 	}
 	r := c.Record()
 	switch r.State {
-	case launcher.Ready, launcher.Starting, launcher.Dead:
+	case launcher.Ready, launcher.Starting:
 		if p.targets, err = c.Targets(); err != nil {
 			return err
 		}
@@ -185,7 +185,7 @@ func (p *diagnosis) cluster(ctx context.Context, a *app) error {
 	case launcher.Skewed: // its nodes are not known
 		_, err = launcher.Open(a.where())
 		return err
-	case launcher.Failed, launcher.Stopped:
+	case launcher.Dead, launcher.Failed, launcher.Stopped: // there are no nodes to ask
 	}
 	p.opts.Known = stateFindings(&r)
 	for _, f := range c.Files() {
@@ -204,7 +204,7 @@ func (p *diagnosis) cluster(ctx context.Context, a *app) error {
 	p.secrets = c.Secrets()
 	return c.Events(ctx, launcher.EventConfig{}, func(e launcher.Event) error {
 		p.opts.Events = append(p.opts.Events, diagnose.Event{
-			Time: e.Time, Node: e.Node, What: string(e.Stage), Detail: e.Detail, Bad: e.Stage == launcher.StageCrashed, Change: changes[e.Stage],
+			Time: e.Time, Node: e.Node, What: string(e.Stage), Detail: e.Detail, Cause: e.Cause, Bad: e.Stage == launcher.StageCrashed, Change: changes[e.Stage],
 		})
 		return nil
 	})
