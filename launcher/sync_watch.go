@@ -35,7 +35,7 @@ type SyncWatch struct {
 	Targets func() ([]checks.Target, error)
 	// Compile builds the project; nil: somebody else does. With it, sources are watched.
 	Compile func(context.Context) error
-	// Told is called, from one goroutine, when something was pushed or could not be, and when a node comes or goes.
+	// Told is called, from one goroutine, when something was pushed or could not be, after each build of ours, and when a node comes or goes.
 	Told func(SyncEvent)
 }
 
@@ -96,6 +96,7 @@ func Watch(ctx context.Context, n *node.Node, cfg SyncWatch) error {
 			return err
 		case <-sources:
 			if w.build(ctx) == nil {
+				w.built = true
 				w.sync(ctx, SyncChanged)
 			}
 		case <-changed:
@@ -126,6 +127,7 @@ type syncWatch struct {
 	failed  chan error                    // what makes watching impossible
 	last    string                        // the failure that was told of, "" if all is well
 	again   bool                          // it has to be tried again
+	built   bool                          // we have built, and not told yet what became of it
 	gap     time.Time                     // since when a build is not complete; zero: it is
 	dirs    []string                      // of code; the code watcher's own
 }
@@ -320,9 +322,9 @@ func (w *syncWatch) sync(ctx context.Context, what string) {
 	default:
 		w.note(ctx, rep, nil)
 		w.Options.Known = rep.beams // to go back to, when the disk has others
-		healed := w.last != ""
-		w.last, w.again, w.gap = "", false, time.Time{}
-		if what == SyncStart || healed || len(rep.Changes()) > 0 {
+		due := what == SyncStart || w.built || w.last != ""
+		w.last, w.again, w.built, w.gap = "", false, false, time.Time{}
+		if due || len(rep.Changes()) > 0 {
 			w.tell(SyncEvent{What: what, Report: rep})
 		}
 	}

@@ -596,6 +596,13 @@ func TestSyncWatchCompiles(t *testing.T) {
 		w.write("src/kv.erl", w.read("src/kv.erl")+"version() -> 1.\n")
 		s.next(launcher.SyncChanged)
 		assert.Equal(t, []string{"1"}, w.calls("kv:version()"))
+		// What changes nothing on any node has its answer, too: a module that nobody has loaded, a failure that is over.
+		w.write("src/later.erl", "-module(later).\n")
+		assert.Empty(t, s.next(launcher.SyncChanged).Report.Changes())
+		w.write("src/broken.erl", "-module(")
+		assert.Contains(t, s.next(launcher.SyncFailed).Error, "the project does not build")
+		require.NoError(t, os.Remove(filepath.Join(w.dir, "src/broken.erl")))
+		assert.Empty(t, s.next(launcher.SyncChanged).Report.Changes())
 	})
 
 	one := w.watch(t, "ebin/kv_sup.beam") // the file alone
