@@ -59,7 +59,7 @@ func (r *Report) since(node string) time.Time {
 // after is when the node was first started again after a time; zero: it was not.
 func (all lives) after(at time.Time) time.Time {
 	for _, l := range all {
-		if l.started.After(at) {
+		if !l.started.Before(at) {
 			return l.started
 		}
 	}
