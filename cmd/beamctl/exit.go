@@ -10,12 +10,13 @@ import (
 	"github.com/beamctl/beamctl/dist"
 	"github.com/beamctl/beamctl/launcher"
 	"github.com/beamctl/beamctl/node"
+	"github.com/beamctl/beamctl/node/remsh"
 )
 
 // The exit codes. run and exec return their command's own code instead, and launcher.ExecTimedOut and so on where they have none.
 const (
 	exitOK          = 0
-	exitFailed      = 1 // checks failed; a called function raised an exception; something is left after stop
+	exitFailed      = 1 // checks failed; a called function raised an exception; a shell's input broke off, or has too long a line; something is left after stop
 	exitUsage       = 2
 	exitNoCluster   = 3 // no such cluster, or it doesn't run; no such node
 	exitNoStart     = 4
@@ -94,7 +95,7 @@ func exitCode(err error) int {
 		return exitRefused
 	case is(node.ErrUnresolved, node.ErrNoEPMD, node.ErrNoSuchName, node.ErrRefused, node.ErrNodeDown), errors.As(err, &handshake):
 		return exitNoCluster
-	case errors.As(err, &erl), is(errFailed, launcher.ErrLeftovers), isFinding(err):
+	case errors.As(err, &erl), is(errFailed, launcher.ErrLeftovers, remsh.ErrUnfinished, remsh.ErrLineTooLong), isFinding(err):
 		return exitFailed
 	default:
 		return exitBug

@@ -43,7 +43,8 @@ Leaving ends the shell and what it evaluates, and nothing else; the node goes on
 q(), init:stop() and System.halt() stop the node, as they do in any remote shell.
 
 Without a terminal, in a pipe, it evaluates its input line by line and prints what that prints, results included. Such a
-shell ends with its input. What is wrong in a line is printed, too, and is no error of beamctl.
+shell ends with its input. What is wrong in a line is printed, too, and is no error of beamctl;
+but an input that ends in the middle of an expression of Elixir is one.
 
 --timeout is for getting in; what comes then takes as long as it takes.`,
 		Example: `  beamctl shell
@@ -133,7 +134,7 @@ func (a *app) shell(ctx context.Context, t checks.Target, language remsh.Languag
 			err = s.Pipe(ctx, a.in, a.out)
 		}
 	}
-	if err == nil || ctx.Err() != nil || errors.Is(err, remsh.ErrLineTooLong) {
+	if err == nil || ctx.Err() != nil || errors.Is(err, remsh.ErrLineTooLong) || errors.Is(err, remsh.ErrUnfinished) {
 		return err
 	}
 	return shellFailed(t, err)

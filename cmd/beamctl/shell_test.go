@@ -199,6 +199,7 @@ func TestShellIEx(t *testing.T) {
 	defer w.ok("stop", "-q")
 	assert.Equal(t, result{0, "5\n6\n", ""}, w.piped("x = Counter.increment(5)\nx + 1\n", "shell"))
 	assert.Equal(t, result{0, "'node1@127.0.0.1'\n", ""}, w.piped("node().\n", "shell", "--lang", "erlang"))
+	assert.Equal(t, result{exitFailed, "", "beamctl: the input ended in the middle of an expression\n"}, w.piped("node().\n", "shell"))
 
 	s := w.sit(t, "shell", "-q")
 	s.Wait(t, "iex(node1@127.0.0.1)1>")

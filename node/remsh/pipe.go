@@ -2,6 +2,7 @@ package remsh
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -16,8 +17,9 @@ const MaxLine = 1 << 20
 
 // Pipe starts the shell, has it evaluate the lines of in as if they were typed, and writes to out what is printed meanwhile: results and
 // output, but neither prompts nor what was typed. It ends, with a nil error, when all of in is evaluated, or the shell has ended. A mistake
-// in a line is told in out, as at a terminal, and ends nothing. For other errors, and what is left on the node (nothing), see Terminal. in is
-// read line by line when the shell wants one, and perhaps once more after a Pipe that ended before in did.
+// in a line is told in out, as at a terminal, and ends nothing; IEx is silent on an expression that in breaks off: ErrUnfinished. For other
+// errors, and what is left on the node (nothing), see Terminal. in is read line by line when the shell wants one, and perhaps once more after
+// a Pipe that ended before in did.
 func (s *Shell) Pipe(ctx context.Context, in io.Reader, out io.Writer) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -107,6 +109,7 @@ type pipe struct {
 	unread  []byte   // of the input; nil: nothing
 	left    etf.Term // what the last to be served has left over: characters, nil for none
 	eof     bool     // the input has ended
+	midway  bool     // who was last told so was IEx within an expression
 	binary  bool     // input is wanted as binaries
 	waiting []*input // the first is being served
 }
@@ -116,6 +119,7 @@ type input struct {
 	ioRequest
 	collect  etf.Atom // the function of io_lib that takes characters until it has enough
 	argument etf.Term
+	more     bool // see morePrompt
 	encoding etf.Atom
 	state    etf.Term // collect's
 }
@@ -129,7 +133,11 @@ type ioRequest struct {
 func (p *pipe) message(ctx context.Context, msg any) error {
 	switch msg := msg.(type) {
 	case node.Down:
-		return p.ended(msg.Reason)
+		err := p.ended(msg.Reason)
+		if p.midway && errors.Is(err, errEnd) {
+			return ErrUnfinished
+		}
+		return err
 	case etf.Tuple:
 		if len(msg) != 4 || msg[0] != etf.Term(etf.Atom("io_request")) {
 			return nil
@@ -161,10 +169,17 @@ func (p *pipe) request(ctx context.Context, r ioRequest, req etf.Term) error {
 	return p.reply(ctx, r, result)
 }
 
+// start is the state of a collecting function that has taken nothing yet.
+const start = etf.Atom("start")
+
+// morePrompt is what IEx's continuation prompt begins with, unless the node has configured another (IEx.configure/1). It is what tells that
+// more of an expression is wanted up to Elixir 1.19. Later the function that collects, IEx's parser, keeps what is not complete.
+const morePrompt = "...("
+
 // inputRequest reads a request for input: {get_line, Encoding, Prompt}, {get_chars, Encoding, Prompt, N} or {get_until, Encoding, Prompt, M, F, Args}.
 func inputRequest(r ioRequest, req etf.Term) *input {
 	name, args := split1(req)
-	in := &input{ioRequest: r, state: etf.Atom("start")}
+	in := &input{ioRequest: r, state: start}
 	switch {
 	case name == "get_line" && len(args) == 2:
 		in.collect, in.argument = "collect_line", etf.List{}
@@ -176,6 +191,7 @@ func inputRequest(r ioRequest, req etf.Term) *input {
 		return nil
 	}
 	in.encoding, _ = args[0].(etf.Atom)
+	in.more = bytes.HasPrefix(chars(args[1]), []byte(morePrompt))
 	return in
 }
 
@@ -198,8 +214,11 @@ func (p *pipe) collect(ctx context.Context) error {
 			in.state = result
 			continue
 		}
-		if p.eof && !p.tellEOF && isEOF(stop[1]) {
-			return errEnd
+		if p.eof && isEOF(stop[1]) {
+			if !p.tellEOF {
+				return errEnd
+			}
+			p.midway = in.more || in.state != etf.Term(start)
 		}
 		p.left = nil
 		if rest := chars(stop[2]); len(rest) > 0 {

@@ -70,6 +70,15 @@ func TestPipeElixir(t *testing.T) {
 			assert.Equal(t, ":eof\n:eof\n", x.pipe("", "IO.inspect(IO.gets(\"? \"))"))
 			assert.Contains(t, x.pipe("", "1 / 0\n:more\n"), "** (ArithmeticError)")
 			assert.True(t, strings.HasSuffix(x.pipe("", "raise \"no\"\n:more\n"), ":more\n"))
+			for _, in := range []string{"node().\n", "1 +", "IO.puts(\n1\n"} {
+				var out bytes.Buffer
+				require.ErrorIs(t, x.open("").Pipe(x.ctx, strings.NewReader("2\n"+in), &out), ErrUnfinished, in)
+				assert.Equal(t, "2\n", out.String(), in)
+			}
+			for _, in := range []string{"2\n\n \n", "2 # two\n# none\n", "(\n2\n)\n\n", "1 +\n1 # two"} {
+				assert.Equal(t, "2\n", strings.ReplaceAll(x.pipe("", in), "nil\n", ""), "an empty line is nil, and complete: %q", in)
+			}
+			assert.Equal(t, ":eof\n", x.pipe("", "IO.gets(\"...(\")"), "it was not IEx that wanted more")
 			x.eventually("no process is left", func() bool { return x.count("process_count") <= processes })
 		})
 	}
