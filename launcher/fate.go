@@ -36,55 +36,68 @@ func (s *supervisor) fates(ctx context.Context) []fate {
 	out := []fate{}
 	for _, m := range s.all() {
 		m.catchUp(ctx)
-		m.mu.Lock()
-		l, f := m.life, fate{Node: m.name, Since: m.since, Pid: m.life.process.Pid, Cause: m.crash}
-		m.mu.Unlock()
-		switch {
-		case closed(l.exited):
-			f.Pid, f.Since, f.Exit = 0, l.ended, l.exit
-			switch {
-			case l.asked.Load():
-				f.State, f.Cause = NodeStopped, ""
-			case l.exit == exit{}:
-				f.State, f.Cause = NodeExited, ""
-			default:
-				f.State, f.Again = NodeCrashed, s.Spec.launch(m.spec).Restart == RestartOnCrash
-			}
-		case proc.Stopped(f.Pid):
-			f.State, f.Cause = nodePaused, ""
-		case l.away.Load():
-			f.State, f.Cause = nodeAway, ""
-			if l.asked.Load() {
-				f.Cause = "beamctl is just stopping it"
-			}
-		case !closed(l.joined):
-			f.State, f.Cause = NodeStarting, ""
-		default:
-			continue
+		if f := s.fate(m); f != nil {
+			out = append(out, *f)
 		}
-		out = append(out, f)
 	}
 	return out
+}
+
+// fate is what is known of m, nil: it is up.
+func (s *supervisor) fate(m *member) *fate {
+	m.mu.Lock()
+	l, f := m.life, fate{Node: m.name, Since: m.since, Pid: m.life.process.Pid, Cause: m.crash}
+	m.mu.Unlock()
+	switch {
+	case closed(l.exited):
+		f.Pid, f.Since, f.Exit = 0, l.ended, l.exit
+		switch {
+		case l.asked.Load():
+			f.State, f.Cause = NodeStopped, ""
+		case l.exit == exit{}:
+			f.State, f.Cause = NodeExited, ""
+		default:
+			f.State, f.Again = NodeCrashed, s.Spec.launch(m.spec).Restart == RestartOnCrash
+		}
+	case proc.Stopped(f.Pid):
+		f.State, f.Cause = nodePaused, ""
+	case l.away.Load():
+		f.State, f.Cause = nodeAway, ""
+		if l.asked.Load() {
+			f.Cause = "beamctl is just stopping it"
+		}
+	case !closed(l.joined):
+		f.State, f.Cause = NodeStarting, ""
+	default:
+		return nil
+	}
+	return &f
 }
 
 // fatesTimeout is how long the supervisor may take to tell what it knows: it comes at once, or what is known has to do.
 const fatesTimeout = time.Second
 
-// Explain adds to targets of this cluster's why they do not run, as far as its supervisor knows.
-func (c *Cluster) Explain(ctx context.Context, targets []checks.Target) {
+// Fates says of the nodes that are not up why, by their names, as far as the supervisor of the cluster knows.
+func (c *Cluster) Fates(ctx context.Context) map[string]*checks.Finding {
 	ctx, cancel := context.WithTimeout(ctx, fatesTimeout)
 	defer cancel()
 	raw, err := c.call(ctx, opFates, nil, nil)
 	var all []fate
 	if err != nil || json.Unmarshal(raw, &all) != nil {
-		return // it hangs, or is of another version: what is seen from outside is told
+		return nil // it hangs, or is of another version: what is seen from outside is told
 	}
+	out := make(map[string]*checks.Finding, len(all))
 	for _, f := range all {
-		for i := range targets {
-			if targets[i].Name == f.Node {
-				targets[i].Down = f.finding()
-			}
-		}
+		out[f.Node] = f.finding()
+	}
+	return out
+}
+
+// Explain adds the Fates to targets of this cluster's.
+func (c *Cluster) Explain(ctx context.Context, targets []checks.Target) {
+	fates := c.Fates(ctx)
+	for i := range targets {
+		targets[i].Down = fates[targets[i].Name]
 	}
 }
 
@@ -101,6 +114,9 @@ func (e exit) cause() string {
 	return "somebody has sent it this signal"
 }
 
+// exitedCause is what ends a node with status 0.
+const exitedCause = "its own code, or somebody in its shell, has ended it (init:stop/0, halt/0); or its command came to its end"
+
 // finding tells it.
 func (f *fate) finding() *checks.Finding {
 	short, _, _ := strings.Cut(f.Node, "@")
@@ -115,7 +131,7 @@ func (f *fate) finding() *checks.Finding {
 		}
 	case NodeExited:
 		found.Saw = fmt.Sprintf("ended by itself at %s, with exit status 0", at)
-		found.Cause = "its own code, or somebody in its shell, has ended it (init:stop/0, halt/0); or its command came to its end"
+		found.Cause = exitedCause
 	case NodeStopped:
 		found.Saw, found.Cause, found.Fix = "stopped at "+at, "beamctl was asked to stop it (beamctl stop "+short+")", start
 		if f.Since.IsZero() {

@@ -45,9 +45,11 @@ type NodeStatus struct {
 	Peers   []string `json:"peers"`           // nodes(visible)
 	Drift   []string `json:"drift"`           // modules that it runs in another version than the disk has
 	Exit    string   `json:"exit,omitempty"`  // how its process ended
-	Cause   string   `json:"cause,omitempty"` // why it crashed: if that is not known, what such an end is usually due to
+	Cause   string   `json:"cause,omitempty"` // why it crashed or ended: if that is not known, what such an end is usually due to
 	Restart int      `json:"restarts"`        // how often its restart policy has started it again
 	Problem string   `json:"problem,omitempty"`
+
+	Down *checks.Finding `json:"down,omitempty"` // of a node that runs and does not answer: what the supervisor knows of that
 }
 
 // The states of a NodeStatus.
@@ -122,11 +124,11 @@ func (s *supervisor) measureNode(ctx context.Context, m *member, port int, code 
 		if l.asked.Load() {
 			n.State, n.Cause = NodeStopped, ""
 		} else if l.exit == (exit{}) {
-			n.State = NodeExited
+			n.State, n.Cause = NodeExited, exitedCause
 		}
 		return n
 	case process.Pid != 0 && !process.Alive(): // and the guardian has not told us yet
-		n.State, n.Pid = NodeCrashed, 0
+		n.State, n.Pid, n.Cause = NodeCrashed, 0, ""
 		return n
 	case !closed(l.joined):
 		n.State = NodeStarting
@@ -135,7 +137,12 @@ func (s *supervisor) measureNode(ctx context.Context, m *member, port int, code 
 	n.Cause = ""
 	begin := time.Now()
 	if err := s.node.Ping(ctx, m.name); err != nil {
-		n.State, n.Problem = NodeUnreachable, inWords(s.target(m), err)
+		t := s.target(m)
+		if f := s.fate(m); f != nil {
+			n.Down = f.finding()
+			t.Down = n.Down
+		}
+		n.State, n.Problem = NodeUnreachable, inWords(t, err)
 		return n
 	}
 	n.State = NodeUp

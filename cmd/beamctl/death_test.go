@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -119,6 +120,15 @@ func TestNodeKilled(t *testing.T) {
 	eventually(t, "status shows it", func() bool { return w.status().Nodes[1].State == launcher.NodeCrashed })
 	st := w.status()
 	assert.Contains(t, st.Nodes[1].Exit, "signal 9")
+	assert.Contains(t, st.Nodes[1].Cause, "SIGKILL")
+	for _, args := range [][]string{{"rpc", "node2", "erlang:node()"}, {"shell", "node2"}} {
+		r := w.run(args...)
+		assert.Equal(t, exitNoCluster, r.code)
+		assert.Regexp(t, `node2@127.0.0.1 does not run\n  saw   crashed at [0-9: -]+: killed by signal 9`, r.err, "%v", args)
+		assert.Contains(t, r.err, "beamctl start node2", "%v", args)
+	}
+	assert.Contains(t, w.run("exec", "--", "true").err, "SIGKILL")
+	assert.Regexp(t, `kv +ready +2 of 3 up`, w.ok("list"))
 	assert.Zero(t, st.Nodes[1].Port)
 	assert.Equal(t, launcher.NodeUp, st.Nodes[0].State, "the others go on")
 	assert.Equal(t, launcher.NodeUp, st.Nodes[2].State)
@@ -132,8 +142,16 @@ func TestNodeThatHangs(t *testing.T) {
 	w.stopProcess(node2)
 	st := w.status()
 	assert.Equal(t, launcher.NodeUnreachable, st.Nodes[1].State)
-	assert.Equal(t, "does not answer: the node is stopped (SIGSTOP), overloaded, or packets are dropped on the way", st.Nodes[1].Problem)
-	assert.Contains(t, w.ok("status"), "node2@127.0.0.1 does not answer\n  cause the node is stopped (SIGSTOP)")
+	assert.Equal(t, "stands still: somebody has sent it SIGSTOP, or a debugger holds it", st.Nodes[1].Problem)
+	diagnosis := w.run("diagnose", "--sample", "50ms")
+	for _, r := range []result{
+		w.run("status"), w.run("rpc", "node2", "erlang:node()", "--timeout", "1s"), w.run("shell", "node2", "--timeout", "1s"),
+		w.run("exec", "--", "true"), diagnosis,
+	} {
+		assert.Contains(t, r.out+r.err, "node2@127.0.0.1 stands still\n  saw   it does not answer: its process", "whoever is asked says the same")
+		assert.Contains(t, r.out+r.err, fmt.Sprintf("kill -CONT %d", node2))
+	}
+	assert.Regexp(t, `node2@127.0.0.1 +stands still`, diagnosis.out, "it is not down")
 	begin := time.Now()
 	w.ok("stop")
 	assert.Less(t, time.Since(begin), time.Minute)

@@ -105,7 +105,7 @@ func (a *app) rpc(ctx context.Context, targets []checks.Target, call etf.Call, a
 		})
 	}
 	wg.Wait()
-	a.explainFailures(context.WithoutCancel(ctx), targets, results)
+	a.explainFailures(ctx, targets, results)
 	if a.output == "json" {
 		if err := a.json(results); err != nil {
 			return err
@@ -142,10 +142,8 @@ func tookTooLong(t checks.Target, err error) error {
 
 // explainFailures says why calls failed; the supervisor is asked only then.
 func (a *app) explainFailures(ctx context.Context, targets []checks.Target, results []rpcResult) {
-	if slices.ContainsFunc(results, func(r rpcResult) bool { return r.err != nil }) && targets[0].Ours {
-		if c, err := a.open(); err == nil {
-			c.Explain(ctx, targets)
-		}
+	if slices.ContainsFunc(results, func(r rpcResult) bool { return r.err != nil }) {
+		targets = a.explained(ctx, targets...)
 	}
 	for i := range results {
 		if r := &results[i]; r.err != nil {

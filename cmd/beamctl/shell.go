@@ -137,7 +137,7 @@ func (a *app) shell(ctx context.Context, t checks.Target, language remsh.Languag
 	if err == nil || ctx.Err() != nil || errors.Is(err, remsh.ErrLineTooLong) || errors.Is(err, remsh.ErrUnfinished) {
 		return err
 	}
-	return shellFailed(t, err)
+	return shellFailed(a.explained(ctx, t)[0], err)
 }
 
 // shellFailed explains what has ended a shell, or kept it from starting.
@@ -147,8 +147,11 @@ func shellFailed(t checks.Target, err error) error {
 	case errors.Is(err, remsh.ErrNoElixir):
 		f.What, f.Fix = t.Name+" has no IEx: Elixir does not run there", "take the Erlang shell: --lang erlang"
 	case errors.Is(err, node.ErrNodeDown):
-		f.What, f.Cause = "the connection to "+t.Name+" is lost", "the node has stopped or crashed, or stood still or was cut off for longer than its ticks allow"
-		f.Fix = "see whether it runs, and look at its log: beamctl status, beamctl logs"
+		f.What = "the connection to " + t.Name + " is lost"
+		if t.Down == nil {
+			f.Cause = "the node has stopped or crashed, or stood still or was cut off for longer than its ticks allow"
+			f.Fix = "see whether it runs, and look at its log: beamctl status, beamctl logs"
+		}
 	}
 	return f
 }

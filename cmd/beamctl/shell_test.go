@@ -188,7 +188,8 @@ func TestShell(t *testing.T) {
 		require.NoError(t, syscall.Kill(pid, syscall.SIGKILL))
 		assert.Equal(t, exitNoCluster, s.left())
 		s.Until(t, "the cause", func(lines []string) bool {
-			return strings.Contains(strings.Join(lines, "\n"), "beamctl: the connection to node2@127.0.0.1 is lost")
+			text := strings.Join(lines, "\n")
+			return strings.Contains(text, "beamctl: the connection to node2@127.0.0.1 is lost") && strings.Contains(text, "crashed at")
 		})
 	})
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -174,6 +175,7 @@ type listed struct {
 	ID       string         `json:"id"`
 	State    launcher.State `json:"state"`
 	Nodes    int            `json:"nodes"`
+	Down     int            `json:"down"` // how many of them are not up, of a cluster that is ready
 	Since    time.Time      `json:"since"`
 	Dir      string         `json:"dir"`
 	StateDir string         `json:"state_dir"`
@@ -184,16 +186,30 @@ func (a *app) listCmd() *cobra.Command {
 		Use:   "list",
 		Short: "List all of your clusters, wherever they were started",
 		Long: `List shows all clusters of this user: starting, ready, skewed (another version of beamctl has started it), dead (the
-supervisor was killed), failed, or stopped with --keep. All but the first three are only files, which "beamctl clean" removes.`,
+supervisor was killed), failed, or stopped with --keep. Of a ready one it says how many nodes are up, unless all are. All but the first three are only files, which "beamctl clean" removes.`,
 		Example: "  beamctl list\n  beamctl list -o json",
 		Args:    noArgs,
-		RunE: func(*cobra.Command, []string) error {
+		RunE: func(cmd *cobra.Command, _ []string) error {
 			out := []listed{}
 			var rows [][]string
-			for _, c := range launcher.All() {
-				r := c.Record()
-				out = append(out, listed{c.Name(), r.ID, r.State, len(r.Spec.Nodes), r.Since, c.Dir(), c.StateDir()})
-				rows = append(rows, []string{c.Name(), string(r.State), fmt.Sprint(len(r.Spec.Nodes)), ago(time.Since(r.Since)), c.Dir()})
+			clusters := launcher.All()
+			downs := make([]int, len(clusters))
+			var wg sync.WaitGroup
+			for i, c := range clusters {
+				if c.Record().State == launcher.Ready {
+					wg.Go(func() { downs[i] = len(c.Fates(cmd.Context())) })
+				}
+			}
+			wg.Wait()
+			for i, c := range clusters {
+				r, down := c.Record(), downs[i]
+				nodes := len(r.Spec.Nodes)
+				out = append(out, listed{c.Name(), r.ID, r.State, nodes, down, r.Since, c.Dir(), c.StateDir()})
+				up := fmt.Sprint(nodes)
+				if down > 0 {
+					up = paint(a.color(a.outTTY), red, fmt.Sprintf("%d of %d up", nodes-down, nodes))
+				}
+				rows = append(rows, []string{c.Name(), string(r.State), up, ago(time.Since(r.Since)), c.Dir()})
 			}
 			if a.output == "json" {
 				return a.json(out)

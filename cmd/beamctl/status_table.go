@@ -102,6 +102,12 @@ func troubles(st *launcher.Status) []*trouble {
 		case launcher.NodeExited:
 			add(n, yellow, checks.Finding{What: "ended by itself", Saw: n.Exit, Cause: n.Cause, Fix: "beamctl start %s; what it printed: beamctl logs %[1]s"})
 		case launcher.NodeUnreachable:
+			if n.Down != nil {
+				f := *n.Down
+				f.What = strings.TrimPrefix(f.What, n.Name+" ")
+				add(n, red, f)
+				break
+			}
 			what, cause, _ := strings.Cut(n.Problem, ": ")
 			add(n, red, checks.Finding{What: what, Cause: cause, Fix: "beamctl diagnose says more; beamctl restart %s starts it anew"})
 		case launcher.NodeUp:

@@ -150,6 +150,17 @@ func (a *app) explainedTargets(ctx context.Context) ([]checks.Target, error) {
 	return targets, err
 }
 
+// explained are targets, all of one cluster or none of ours, after they could not be asked: with what the supervisor knows of those that do not run.
+func (a *app) explained(ctx context.Context, targets ...checks.Target) []checks.Target {
+	if len(targets) == 0 || !targets[0].Ours {
+		return targets
+	}
+	if c, err := a.open(); err == nil {
+		c.Explain(context.WithoutCancel(ctx), targets) // the time may be up; this has its own
+	}
+	return targets
+}
+
 // target finds one node by what the user calls it: a node of the cluster by its full name or by what stands before the @,
 // any other by its full name and a cookie file.
 func (a *app) target(name string, at attachment) (checks.Target, error) {
