@@ -77,7 +77,11 @@ func Find(w Where) (*Cluster, error) {
 	for _, c := range found {
 		names = append(names, fmt.Sprintf("%s (%s)", c.Name(), c.Dir()))
 	}
-	return nil, fmt.Errorf("%w: %s", ErrAmbiguous, strings.Join(names, ", "))
+	choose := "--cluster NAME"
+	if w.Cluster != "" { // they are in several projects
+		choose = "--state-dir DIR"
+	}
+	return nil, fmt.Errorf("%w: %s; choose one with %s", ErrAmbiguous, strings.Join(names, ", "), choose)
 }
 
 // Open is Find for a cluster that has to be running.

@@ -257,6 +257,9 @@ func (a *app) diagnose(ctx context.Context, n *node.Node, p *diagnosis) error {
 	if err := ctx.Err(); err != nil {
 		return context.Cause(ctx)
 	}
+	for i := range r.Findings {
+		r.Findings[i].Fix = a.advise(r.Findings[i].Fix)
+	}
 	var err error
 	switch a.output {
 	case "json":

@@ -176,6 +176,11 @@ func (a *app) examine(ctx context.Context, n *node.Node, h *healthFlags, opts he
 	if errors.Is(ctx.Err(), context.Canceled) { // a deadline is no error: the report tells who has not answered
 		return nil, context.Cause(ctx)
 	}
+	for _, row := range report.Rows {
+		for i := range row.Cells {
+			row.Cells[i].Fix = a.advise(row.Cells[i].Fix)
+		}
+	}
 	return report, nil
 }
 

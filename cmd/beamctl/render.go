@@ -166,12 +166,14 @@ func wrap(text string, width int) string {
 // firstColumns is where the text of a line that has columns begins at the latest.
 const firstColumns = 26
 
+// fieldIndent is where the text of a finding's fields begins.
+const fieldIndent = len("  cause ")
+
 // hanging is where a line's text begins: behind the name of a finding's field ("  cause …"), in the last of a few columns, or else
 // two characters further in than the line.
 func hanging(line string) int {
-	const field = len("  cause ")
-	if strings.HasPrefix(line, "  cause ") || strings.HasPrefix(line, "  saw   ") || strings.HasPrefix(line, "  fix   ") || strings.HasPrefix(line, strings.Repeat(" ", field)) {
-		return field
+	if strings.HasPrefix(line, "  cause ") || strings.HasPrefix(line, "  saw   ") || strings.HasPrefix(line, "  fix   ") || strings.HasPrefix(line, strings.Repeat(" ", fieldIndent)) {
+		return fieldIndent
 	}
 	plain := []rune(uncolored(line))
 	start := 0

@@ -108,7 +108,11 @@ node4@127.0.0.1 ended by itself
 		many.Nodes = append(many.Nodes, launcher.NodeStatus{Name: fmt.Sprintf("node%d@h", i+1), State: launcher.NodeCrashed, Exit: "killed"})
 	}
 	assert.Equal(t, "\nnode1@h, node2@h, node3@h and 3 more crashed\n  saw   killed\n  fix   beamctl start NODE…; what it printed: beamctl logs NODE…\n",
-		troubleText(many, false, 0), "what is alike is said once")
+		uncolored(a.troubleText(many)), "what is alike is said once")
+	a.cluster = "five"
+	assert.Contains(t, a.troubleText(many), "\n  fix   beamctl start --cluster five NODE…; what it printed: beamctl logs --cluster five NODE…\n", "advice is for the same cluster")
+	assert.Equal(t, "gone\n  saw   beamctl stop\n        beamctl stop\n  fix   beamctl start --cluster five;\n        beamctl epmd names, beamctl stop --cluster five",
+		a.advise("gone\n  saw   beamctl stop\n        beamctl stop\n  fix   beamctl start;\n        beamctl epmd names, beamctl stop"))
 }
 
 // A live view never has more lines than the window, where the cursor has one, too: it would scroll.

@@ -204,7 +204,7 @@ func (a *app) complain(cmd *cobra.Command, err error) {
 	if err == nil || errors.Is(err, errFailed) || (errors.As(err, &status) && status.err == nil) {
 		return
 	}
-	fmt.Fprintln(a.err, wrap(paint(a.color(a.errTTY), red, "beamctl:")+" "+errorText(err), a.width))
+	fmt.Fprintln(a.err, wrap(paint(a.color(a.errTTY), red, "beamctl:")+" "+a.advise(errorText(err)), a.width))
 	if _, ok := errors.AsType[usageError](err); ok {
 		fmt.Fprintf(a.err, "See \"%s --help\".\n", cmd.CommandPath())
 	}

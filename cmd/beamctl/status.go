@@ -81,7 +81,7 @@ func (a *app) showNodes(w io.Writer, st, before *launcher.Status) error {
 	if err := a.statusTable(w, st, before); err != nil {
 		return err
 	}
-	_, err := io.WriteString(w, troubleText(st, a.color(a.outTTY), a.outWidth()))
+	_, err := io.WriteString(w, a.troubleText(st))
 	return err
 }
 

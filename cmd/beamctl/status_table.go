@@ -32,7 +32,7 @@ func (a *app) warn(st *launcher.Status) {
 	}
 	for _, t := range troubles(st) {
 		colored := a.color(a.errTTY)
-		fmt.Fprintln(a.err, wrap(paint(colored, yellow, "warning:")+" "+t.text(colored), a.width))
+		fmt.Fprintln(a.err, wrap(paint(colored, yellow, "warning:")+" "+a.advise(t.text(colored)), a.width))
 	}
 }
 
@@ -149,10 +149,10 @@ func (t *trouble) text(colored bool) string {
 }
 
 // troubleText is all that is wrong, below a table.
-func troubleText(st *launcher.Status, colored bool, width int) string {
+func (a *app) troubleText(st *launcher.Status) string {
 	text := ""
 	for _, t := range troubles(st) {
-		text += "\n" + wrap(t.text(colored), width)
+		text += "\n" + wrap(a.advise(t.text(a.color(a.outTTY))), a.outWidth())
 	}
 	if text != "" {
 		text = "\n" + strings.TrimPrefix(text, "\n") + "\n"
