@@ -1,6 +1,7 @@
 package launcher
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"encoding/json"
@@ -105,7 +106,7 @@ func (c *Cluster) running() error {
 			Fix:  skewFix, Err: ErrSkew,
 		}
 	case Dead:
-		return fmt.Errorf("cluster %s %w: its supervisor is gone; `beamctl stop` or `beamctl clean` clears away what it left", c.Name(), ErrNotRunning)
+		return fmt.Errorf("cluster %s %w: %s; `beamctl stop` or `beamctl clean` clears away what it left", c.Name(), ErrNotRunning, cmp.Or(c.record.Failure, "its supervisor is gone"))
 	case Failed, Stopped:
 	}
 	why, _, _ := strings.Cut(c.record.Failure, "\n")

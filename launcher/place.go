@@ -92,12 +92,12 @@ const recordSchema = 1
 // State is where a cluster is in its life.
 type State string
 
-// The states that a Record holds. Dead is never written: it is what a reader finds when the supervisor of a
-// starting, ready or skewed cluster no longer lives.
+// The states that a Record holds. Dead is written when the guardian was killed; it is also what a reader
+// finds when the supervisor of a starting, ready or skewed cluster no longer lives.
 const (
 	Starting State = "starting"
 	Ready    State = "ready"
-	Failed   State = "failed"  // could not start, or lost its guardian; only files are left
+	Failed   State = "failed"  // could not start; only files are left
 	Stopped  State = "stopped" // with --keep; only files are left
 	Dead     State = "dead"
 	// Skewed is not written either: another version of beamctl has started the cluster, and writes records of another schema. What is

@@ -153,7 +153,7 @@ func (s *supervisor) bringUp(ctx context.Context) error {
 	}
 	go func() {
 		<-s.guard.gone
-		s.quit(&ending{reason: "the guardian process was killed; the nodes ended with it", keep: Failed})
+		s.quit(&ending{reason: "the guardian process was killed; the nodes ended with it", keep: Dead})
 	}()
 	go s.watchFiles()
 	if err := s.openDoors(ctx); err != nil {

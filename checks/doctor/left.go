@@ -36,7 +36,7 @@ func checkClusters(_ context.Context, x *exam) {
 	}
 	x.problem(Warn, checks.Finding{
 		What: "a cluster that died has left something", Saw: strings.Join(c.Dead, "\n"),
-		Cause: "its supervisor was killed, or the machine went down", Fix: "beamctl clean",
+		Cause: "its supervisor or guardian was killed, or the machine went down", Fix: "beamctl clean",
 	}, x.clean())
 }
 

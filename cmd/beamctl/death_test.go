@@ -51,8 +51,9 @@ func TestGuardianKilled(t *testing.T) {
 	killed(t, w, func(r launcher.Record) int { return r.Guardian.Pid })
 	st := w.run("status")
 	assert.Equal(t, exitNoCluster, st.code)
-	assert.Contains(t, st.err, "the guardian process was killed")
-	assert.Contains(t, w.ok("clean"), "files")
+	assert.Contains(t, st.err, "the guardian process was killed; the nodes ended with it; `beamctl stop` or `beamctl clean` clears away")
+	assert.Contains(t, w.ok("list"), "dead")
+	assert.Contains(t, w.ok("stop"), "nothing is left")
 	assert.NoDirExists(t, filepath.Join(w.dir, ".beamctl"))
 }
 

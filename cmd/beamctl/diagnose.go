@@ -245,7 +245,7 @@ func stateFindings(r *launcher.Record) []diagnose.Finding {
 		f.Saw, f.Cause = "it was stopped, and its files were kept", "somebody has stopped it"
 	case launcher.Dead:
 		f.Saw = "its supervisor is gone, and its EPMD with it"
-		f.Cause, f.Fix = "the supervisor was killed", "clear away what it left: beamctl stop, or beamctl clean"
+		f.Cause, f.Fix = cmp.Or(r.Failure, "the supervisor was killed"), "clear away what it left: beamctl stop, or beamctl clean"
 	case launcher.Failed:
 	}
 	return []diagnose.Finding{{Area: diagnose.AreaCluster, Level: diagnose.Fail, Finding: f}}

@@ -185,8 +185,9 @@ func (a *app) listCmd() *cobra.Command {
 	return &cobra.Command{
 		Use:   "list",
 		Short: "List all of your clusters, wherever they were started",
-		Long: `List shows all clusters of this user: starting, ready, skewed (another version of beamctl has started it), dead (the
-supervisor was killed), failed, or stopped with --keep. Of a ready one it says how many nodes are up, unless all are. All but the first three are only files, which "beamctl clean" removes.`,
+		Long: `List shows all clusters of this user: starting, ready, skewed (another version of beamctl has started it), dead (its
+supervisor or guardian was killed), failed, or stopped with --keep. Of a ready one it says how many nodes are up, unless all are.
+All but the first three are only files, which "beamctl clean" removes.`,
 		Example: "  beamctl list\n  beamctl list -o json",
 		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
