@@ -2,14 +2,14 @@ package checks
 
 import "strings"
 
-// typos is how many letters a slip of the fingers may change.
+// typos is how many letters a slip of the fingers may change; at most half of a name are.
 const typos = 2
 
 // Nearest returns the one of names that word is likely to be a typo of, "" if none is.
 func Nearest(word string, names []string) string {
 	best, least := "", typos+1
 	for _, n := range names {
-		if d := distance(strings.ToLower(word), strings.ToLower(n)); d < least && d < min(len(word), len(n)) {
+		if d := distance(strings.ToLower(word), strings.ToLower(n)); d < least && 2*d <= max(len(word), len(n)) {
 			best, least = n, d
 		}
 	}

@@ -15,5 +15,8 @@ func TestNearest(t *testing.T) {
 	assert.Equal(t, "ejabberd", checks.Nearest("ejabber", names))
 	assert.Empty(t, checks.Nearest("rab", names))
 	assert.Empty(t, checks.Nearest("b", names), "another letter is another name")
+	assert.Empty(t, checks.Nearest("foo", []string{"log"}), "most letters are others")
+	assert.Equal(t, "log", checks.Nearest("lo", []string{"log"}))
+	assert.Equal(t, "stop", checks.Nearest("sotp", []string{"stop"}))
 	assert.Empty(t, checks.Nearest("", nil))
 }

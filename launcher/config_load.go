@@ -26,7 +26,7 @@ type ConfigError struct {
 }
 
 func (e *ConfigError) Error() string {
-	if e.Key == "" {
+	if e.Key == "" || e.Where == "--"+e.Key { // which says it
 		return e.Where + ": " + e.Text
 	}
 	return e.Where + ": " + e.Key + ": " + e.Text

@@ -14,6 +14,8 @@ import (
 	"syscall"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/beamctl/beamctl/launcher/internal/proc"
 )
 
@@ -51,7 +53,7 @@ type exit struct {
 
 func (e exit) String() string {
 	if e.Signal != 0 {
-		return fmt.Sprintf("killed by signal %d (%s)", int(e.Signal), e.Signal)
+		return fmt.Sprintf("killed by signal %d (%s)", int(e.Signal), unix.SignalName(e.Signal))
 	}
 	return fmt.Sprintf("exit status %d", e.Code)
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"regexp"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -30,12 +31,14 @@ var ErrNoNode = errors.New("no such node")
 
 // Node returns the full name of the node that is called name, short or full.
 func (c *Cluster) Node(name string) (string, error) {
+	var there []string
 	for _, n := range c.record.Spec.Nodes {
 		if name == n.Name || name == n.Short() {
 			return n.Name, nil
 		}
+		there = append(there, n.Short())
 	}
-	return "", fmt.Errorf("%w in cluster %s: %s", ErrNoNode, c.Name(), name)
+	return "", fmt.Errorf("%w in cluster %s: %s (there are %s)", ErrNoNode, c.Name(), name, strings.Join(there, ", "))
 }
 
 // followPoll is how often a followed log is looked at: as soon as a reader notices, at no cost to speak of.

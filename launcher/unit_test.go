@@ -255,7 +255,7 @@ func TestCatalogue(t *testing.T) {
 		assert.Regexp(t, `\(log:4[234]\)$`, f.Saw)
 	}
 	f := evidence{name: "n", file: "log", first: 1, exit: &exit{Code: -1, Signal: 9}}.explain()
-	assert.Equal(t, "n did not start: its process ended (killed by signal 9 (killed))", f.What)
+	assert.Equal(t, "n did not start: its process ended (killed by signal 9 (SIGKILL))", f.What)
 	assert.Equal(t, "no output (log)", f.Saw)
 }
 

@@ -32,7 +32,13 @@ func newPeer(p Peer) *peer {
 }
 
 // errSetupTime ends an attempt to connect that takes longer than OTP allows for one.
-var errSetupTime = fmt.Errorf("no connection within %v: %w", setupTime, context.DeadlineExceeded)
+var errSetupTime error = setupTimeError{}
+
+// setupTimeError is a deadline's, and says it in its own words.
+type setupTimeError struct{}
+
+func (setupTimeError) Error() string { return fmt.Sprintf("no connection within %v", setupTime) }
+func (setupTimeError) Unwrap() error { return context.DeadlineExceeded }
 
 // errOvertaken ends our attempt to connect to a node that has meanwhile connected to us.
 var errOvertaken = errors.New("the node has connected to us")

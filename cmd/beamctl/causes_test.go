@@ -56,7 +56,7 @@ func TestCauses(t *testing.T) {
 		maps.DeleteFunc(broken, func(_ string, s health.Status) bool { return s == health.Warn })
 		assert.Equal(t, map[string]health.Status{"node2 ping": health.Fail, "node2 *": health.Blocked}, broken, "it is told once")
 		ping := cell(t, rep, node2, "ping")
-		assert.Regexp(t, `^crashed at [0-9-]* ?\d\d:\d\d:\d\d: killed by signal 9 \(killed\)$`, ping.Saw)
+		assert.Regexp(t, `^crashed at [0-9-]* ?\d\d:\d\d:\d\d: killed by signal 9 \(SIGKILL\)$`, ping.Saw)
 		assert.Contains(t, ping.Cause, "SIGKILL")
 		assert.Contains(t, ping.Fix, "beamctl start node2")
 		assert.Contains(t, cell(t, rep, "node1@127.0.0.1", "mesh").Saw, "1 of 2; node2@127.0.0.1 does not answer")

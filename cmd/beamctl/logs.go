@@ -153,7 +153,10 @@ func (a *app) eventPrinter(c *launcher.Cluster) func(launcher.Event) error {
 	shown := func(name string) string { return name }
 	if window > 0 && window < fullNames {
 		short := shortNames(full)
-		shown = func(name string) string { return cmp.Or(short[name], name) }
+		shown = func(name string) string {
+			alive, _, _ := strings.Cut(name, "@") // of one that was removed
+			return cmp.Or(short[name], alive)
+		}
 	}
 	width := 0
 	for _, name := range full {

@@ -95,7 +95,7 @@ func TestEvents(t *testing.T) {
 	w.ok("start", "node2")
 	w.ok("stop", "node1")
 	shown := w.ok("events")
-	assert.Regexp(t, `(?m)^\d\d:\d\d:\d\d\.\d{3}  node2@127.0.0.1  crashed \(killed by signal 9 \(killed\)\)$`, shown)
+	assert.Regexp(t, `(?m)^\d\d:\d\d:\d\d\.\d{3}  node2@127.0.0.1  crashed \(killed by signal 9 \(SIGKILL\)\)$`, shown)
 	assert.NotContains(t, w.ok("events", "node1"), "node2@")
 	assert.Empty(t, w.ok("events", "--since", "1ms"))
 	w.ok("stop", "--keep")

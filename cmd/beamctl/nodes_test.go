@@ -57,7 +57,7 @@ func TestStopAndStartNodes(t *testing.T) {
 	for _, verb := range []string{"start", "stop", "restart", "remove"} {
 		r := w.run(verb, "node9")
 		assert.Equal(t, exitNoCluster, r.code, verb)
-		assert.Contains(t, r.err, "no such node")
+		assert.Contains(t, r.err, "no such node in cluster kv: node9 (there are node1, node2")
 	}
 	w.ok("stop")
 	assert.Equal(t, exitNoCluster, w.run("start", "node1").code)

@@ -71,7 +71,7 @@ func TestRunExitCodes(t *testing.T) {
 		{7, []string{"--", "sh", "-c", "sleep 1; exit 7"}, "node1 | I was here"},
 		{124, []string{"--timeout", "5s", "--", "sleep", "60"}, "timed out after 5s"},
 		{124, []string{"--timeout", "1ms", "--", "touch", "ran"}, "timed out after 1ms"},
-		{125, []string{"--count", "0", "--", "touch", "ran"}, "0 nodes"},
+		{125, []string{"--count", "0", "--", "touch", "ran"}, "--count: 0 nodes"},
 		{125, []string{"-C", "test", "--", "touch", "ran"}, "no Erlang or Elixir project here"},
 		{126, []string{"--", "/"}, ""},
 		{127, []string{"--", "no-such-program"}, ""},
