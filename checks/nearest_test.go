@@ -18,5 +18,6 @@ func TestNearest(t *testing.T) {
 	assert.Empty(t, checks.Nearest("foo", []string{"log"}), "most letters are others")
 	assert.Equal(t, "log", checks.Nearest("lo", []string{"log"}))
 	assert.Equal(t, "stop", checks.Nearest("sotp", []string{"stop"}))
+	assert.Equal(t, "env", checks.Nearest("evn", []string{"ebin", "env"}))
 	assert.Empty(t, checks.Nearest("", nil))
 }

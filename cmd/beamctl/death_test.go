@@ -93,11 +93,15 @@ func TestFilesRemovedInStart(t *testing.T) {
 	nodes := filepath.Join(w.dir, ".beamctl", "kv", "nodes")
 	eventually(t, "the nodes start", func() bool { _, err := os.Stat(nodes); return err == nil })
 	id := w.ids()[0]
-	require.NoError(t, os.RemoveAll(filepath.Join(w.dir, ".beamctl")))
-	require.NoError(t, os.MkdirAll(nodes, 0o700)) // as a node does that starts in this moment
+	// A node that starts in this moment makes its directory anew. All in two system calls: the cluster may be gone in the next moment.
+	made, gone := filepath.Join(filepath.Dir(w.dir), "made"), filepath.Join(filepath.Dir(w.dir), "gone")
+	require.NoError(t, os.MkdirAll(filepath.Join(made, "kv", "nodes"), 0o700))
+	require.NoError(t, os.Rename(filepath.Join(w.dir, ".beamctl"), gone))
+	require.NoError(t, os.Rename(made, filepath.Join(w.dir, ".beamctl")))
 	_ = cmd.Wait()
 	eventually(t, "the cluster ends", func() bool { return len(marked(id)) == 0 })
 	eventually(t, "nothing is left", func() bool { _, err := os.Stat(filepath.Join(w.dir, ".beamctl")); return os.IsNotExist(err) })
+	require.NoError(t, os.RemoveAll(gone))
 }
 
 // TestFilesRemoved: who removes a project removes its cluster; one that is started in the same place meanwhile is another.
