@@ -6,7 +6,7 @@ GOLANGCI_LINT := .cache/bin/golangci-lint-$(GOLANGCI_LINT_VERSION)
 
 # A hang is a finding: the stacks of all goroutines are worth more than a killed job.
 TEST_TIMEOUT ?= 15m
-FUZZTIME ?= 5s
+FUZZTIME ?= 3s
 
 export LC_ALL := C.UTF-8
 
@@ -78,7 +78,7 @@ $(GOLANGCI_LINT):
 		go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI_LINT_VERSION)
 	mv .cache/bin/golangci-lint $@
 
-fuzz-short: ## Run every fuzz target for FUZZTIME (5s)
+fuzz-short: ## Run every fuzz target for FUZZTIME (3s)
 	scripts/fuzz.sh $(FUZZTIME)
 
 fuzz-long: ## Run every fuzz target for ten minutes
