@@ -166,7 +166,7 @@ func (l *link) call(ctx context.Context, r *Request) (etf.Term, error) {
 			l.count()
 			return outcome(rep.raw, int64(n), rex)
 		case <-p.prints:
-			for _, req := range l.takeIO(p) {
+			if req, ok := l.takeIO(p); ok {
 				if err := l.serveIO(ctx, req, r.Stdout); err != nil {
 					return nil, err
 				}
@@ -194,7 +194,7 @@ func erpcRequest(self etf.Pid, ref etf.Ref, call etf.List) (dist.Control, etf.Te
 // finish forgets a call, and answers those who still wait to print.
 func (l *link) finish(n uint32, p *pending) {
 	l.forget(n)
-	for _, req := range l.takeIO(p) {
+	for req, ok := l.takeIO(p); ok; req, ok = l.takeIO(p) {
 		_ = l.answerIO(req, ioTerminated)
 	}
 }

@@ -44,20 +44,33 @@ func (l *link) offerIO(to etf.Pid, req ioRequest) bool {
 		return false
 	}
 	p.io = append(p.io, req)
+	p.wantsToPrint()
+	return true
+}
+
+// takeIO takes the first of what a call's processes want to print, and says in p.prints that there is more: what has not been
+// taken counts against maxPrinting, and whoever takes can look for other things in between.
+func (l *link) takeIO(p *pending) (ioRequest, bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if len(p.io) == 0 {
+		return ioRequest{}, false
+	}
+	req := p.io[0]
+	p.io[0] = ioRequest{}
+	p.io = p.io[1:]
+	if len(p.io) > 0 {
+		p.wantsToPrint()
+	}
+	return req, true
+}
+
+// wantsToPrint wakes the goroutine of a call.
+func (p *pending) wantsToPrint() {
 	select {
 	case p.prints <- struct{}{}:
 	default:
 	}
-	return true
-}
-
-// takeIO returns what a call's processes want to print.
-func (l *link) takeIO(p *pending) []ioRequest {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	reqs := p.io
-	p.io = nil
-	return reqs
 }
 
 func (l *link) answerIO(req ioRequest, result etf.Term) error {
