@@ -2,6 +2,7 @@ package dist
 
 import (
 	"fmt"
+	"math/big"
 
 	"github.com/beamctl/beamctl/dist/etf"
 )
@@ -269,14 +270,11 @@ func (c *Control) set(f field, t etf.Term) error {
 
 // setBigID takes unlink ids above int64: they are unsigned 64-bit.
 func (c *Control) setBigID(t etf.Term) bool {
-	big, ok := t.(interface {
-		IsUint64() bool
-		Uint64() uint64
-	})
-	if !ok || !big.IsUint64() {
+	n, ok := t.(*big.Int)
+	if !ok || !n.IsUint64() {
 		return false
 	}
-	c.ID = big.Uint64()
+	c.ID = n.Uint64()
 	return true
 }
 

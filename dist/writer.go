@@ -34,8 +34,9 @@ type writer struct {
 	pending  []byte // queued behind what the flush loop is writing
 	flushing bool   // the flush loop owns the socket
 	err      error
-	wrote    bool          // something was written since our ticker last asked
-	said     bool          // something was written since the peer's last tick
+	sent     uint64        // frames
+	ticked   uint64        // of them, when our ticker last asked
+	answered uint64        // of them, at the peer's last tick
 	room     chan struct{} // closed when the queue has room again
 	wake     chan struct{}
 	spare    []byte
@@ -62,7 +63,7 @@ func (w *writer) send(ctx context.Context, head, body []byte, how manner) error 
 		if how != queuedOnly && !w.flushing && w.inline != nil {
 			n, err := w.inline.write(head, body)
 			if err == nil && n == len(head)+len(body) {
-				w.wrote, w.said = true, true
+				w.sent++
 				w.mu.Unlock()
 				return nil
 			}
@@ -92,7 +93,7 @@ func (w *writer) send(ctx context.Context, head, body []byte, how manner) error 
 
 func (w *writer) queueLocked(head, body []byte) {
 	w.pending = append(append(w.pending, head...), body...)
-	w.wrote, w.said = true, true
+	w.sent++
 	w.flushing = true
 	select {
 	case w.wake <- struct{}{}:
@@ -102,28 +103,27 @@ func (w *writer) queueLocked(head, body []byte) {
 
 // tick sends a tick, a frame of length 0, if nothing else was sent since the last call.
 func (w *writer) tick() {
-	w.mu.Lock()
-	quiet := !w.wrote
-	w.wrote = false
-	w.mu.Unlock()
-	if quiet {
+	if w.quietSince(&w.ticked) {
 		w.sendTick()
-		w.mu.Lock()
-		w.wrote = false // a tick is not a reason to skip the next one
-		w.mu.Unlock()
+		w.quietSince(&w.ticked) // a tick is not a reason to skip the next one
 	}
 }
 
 // answerTick sends a tick if nothing, an answer included, was sent since the peer's tick before this one: every second one of a row is answered,
 // and two of us do not answer each other's answers.
 func (w *writer) answerTick() {
-	w.mu.Lock()
-	quiet := !w.said
-	w.said = false
-	w.mu.Unlock()
-	if quiet {
+	if w.quietSince(&w.answered) {
 		w.sendTick()
 	}
+}
+
+// quietSince tells whether nothing was sent since the mark, one of w's, was moved, and moves it to now.
+func (w *writer) quietSince(mark *uint64) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	quiet := *mark == w.sent
+	*mark = w.sent
+	return quiet
 }
 
 // sendTick never waits: what is still in the queue is proof enough of life.
