@@ -126,7 +126,7 @@ func assign(dst reflect.Value, t Term) error {
 		}
 		dst.SetBytes(b)
 		return nil
-	case bigType, bigPtrType:
+	case bigType:
 		return assignBig(dst, t)
 	}
 	switch dst.Kind() {

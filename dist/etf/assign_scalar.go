@@ -9,9 +9,8 @@ import (
 )
 
 var (
-	rawType    = reflect.TypeFor[Raw]()
-	bigType    = reflect.TypeFor[big.Int]()
-	bigPtrType = reflect.TypeFor[*big.Int]()
+	rawType = reflect.TypeFor[Raw]()
+	bigType = reflect.TypeFor[big.Int]()
 )
 
 func assignInt(dst reflect.Value, t Term) error {
@@ -70,14 +69,8 @@ func assignFloat(dst reflect.Value, t Term) error {
 	return nil
 }
 
-// assignBig sets a big.Int or a pointer to one.
+// assignBig sets a big.Int.
 func assignBig(dst reflect.Value, t Term) error {
-	if dst.Kind() == reflect.Pointer {
-		if t == Term(Atom("undefined")) || t == Term(Atom("nil")) {
-			dst.SetZero()
-			return nil
-		}
-	}
 	var n *big.Int
 	switch v := t.(type) {
 	case int64:
@@ -87,11 +80,7 @@ func assignBig(dst reflect.Value, t Term) error {
 	default:
 		return mismatch(dst, t, ErrType)
 	}
-	if dst.Kind() == reflect.Pointer {
-		dst.Set(reflect.ValueOf(n))
-	} else {
-		dst.Set(reflect.ValueOf(n).Elem())
-	}
+	dst.Set(reflect.ValueOf(n).Elem())
 	return nil
 }
 

@@ -179,10 +179,8 @@ func (d *decoder) free(f *Fun, n int) bool {
 	if n > 0 {
 		f.Free = make([]Term, n)
 	}
-	for i := range f.Free {
-		if f.Free[i] = d.element(); f.Free[i] == nil {
-			return false
-		}
+	if !d.fill(f.Free) {
+		return false
 	}
 	d.depth--
 	return true

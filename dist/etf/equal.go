@@ -12,37 +12,49 @@ import (
 func Equal(a, b Term) bool {
 	switch x := a.(type) {
 	case Atom:
-		y, ok := b.(Atom)
-		return ok && x == y || !ok && equalOther(a, b)
+		if y, ok := b.(Atom); ok {
+			return x == y
+		}
 	case int64:
-		y, ok := b.(int64)
-		return ok && x == y || !ok && equalOther(a, b)
+		if y, ok := b.(int64); ok {
+			return x == y
+		}
 	case []byte:
-		y, ok := b.([]byte)
-		return ok && bytes.Equal(x, y) || !ok && equalOther(a, b)
+		if y, ok := b.([]byte); ok {
+			return bytes.Equal(x, y)
+		}
 	case float64:
-		y, ok := b.(float64)
-		return ok && math.Float64bits(x) == math.Float64bits(y) || !ok && equalOther(a, b)
+		if y, ok := b.(float64); ok {
+			return math.Float64bits(x) == math.Float64bits(y)
+		}
 	case Tuple:
-		y, ok := b.(Tuple)
-		return ok && equalAll(x, y) || !ok && equalOther(a, b)
+		if y, ok := b.(Tuple); ok {
+			return equalAll(x, y)
+		}
 	case List:
-		y, ok := b.(List)
-		return ok && equalAll(x, y) || !ok && equalOther(a, b)
-	case ImproperList:
-		y, ok := b.(ImproperList)
-		return ok && equalAll(x.Elems, y.Elems) && Equal(x.Tail, y.Tail) || equalOther(a, b)
+		if y, ok := b.(List); ok {
+			return equalAll(x, y)
+		}
 	case Map:
-		y, ok := b.(Map)
-		return ok && equalMaps(x, y) || !ok && equalOther(a, b)
-	case Pid, Port, Ref, Export:
-		return a == b || equalOther(a, b)
-	case Bitstring:
-		y, ok := b.(Bitstring)
-		return ok && x.Bits == y.Bits && bytes.Equal(x.Bytes, y.Bytes) || equalOther(a, b)
+		if y, ok := b.(Map); ok {
+			return equalMaps(x, y)
+		}
 	case Fun:
-		y, ok := b.(Fun)
-		return ok && equalFuns(x, y) || !ok && equalOther(a, b)
+		if y, ok := b.(Fun); ok {
+			return equalFuns(x, y)
+		}
+	case Pid, Port, Ref, Export:
+		if a == b {
+			return true
+		}
+	case ImproperList: // and what follows have more than one form: two that differ may still be the same term
+		if y, ok := b.(ImproperList); ok && equalAll(x.Elems, y.Elems) && Equal(x.Tail, y.Tail) {
+			return true
+		}
+	case Bitstring:
+		if y, ok := b.(Bitstring); ok && x.Bits == y.Bits && bytes.Equal(x.Bytes, y.Bytes) {
+			return true
+		}
 	}
 	return equalOther(a, b)
 }

@@ -202,32 +202,8 @@ func (p *elixirParser) segment() (g segment, err error) {
 		return g, err
 	}
 	for more := p.accept("::"); more; more = p.accept("-") {
-		p.space()
-		at := p.pos
-		if isDigit(rune(p.peek())) {
-			if g.size, err = p.size("a size"); err != nil {
-				return g, err
-			}
-			continue
-		}
-		spec := p.while(isElixirWordChar)
-		if (spec == "size" || spec == "unit") && p.accept("(") {
-			n, err := p.size("a " + spec)
-			if err != nil {
-				return g, err
-			}
-			if err := p.expect(")"); err != nil {
-				return g, err
-			}
-			if spec == "size" {
-				g.size = n
-			} else if g.unit = n; n < 1 || n > 256 {
-				return g, p.wantAt(at, "a unit from 1 to 256")
-			}
-			continue
-		}
-		if !g.set(spec) {
-			return g, p.wantAt(at, "a size or one of integer, float, binary, bitstring, utf8, utf16, utf32, little, big")
+		if err := p.specifier(&g); err != nil {
+			return g, err
 		}
 	}
 	if text, ok := g.value.(string); ok && (g.kind == "binary" || g.kind == "bitstring") {
@@ -244,6 +220,36 @@ func (p *elixirParser) segment() (g segment, err error) {
 		}
 	}
 	return g, nil
+}
+
+// specifier reads one of the types behind a segment's ::, or a size in the place of one.
+func (p *elixirParser) specifier(g *segment) (err error) {
+	p.space()
+	at := p.pos
+	if isDigit(rune(p.peek())) {
+		g.size, err = p.size("a size")
+		return err
+	}
+	spec := p.while(isElixirWordChar)
+	if (spec == "size" || spec == "unit") && p.accept("(") {
+		n, err := p.size("a " + spec)
+		if err != nil {
+			return err
+		}
+		if err := p.expect(")"); err != nil {
+			return err
+		}
+		if spec == "size" {
+			g.size = n
+		} else if g.unit = n; n < 1 || n > 256 {
+			return p.wantAt(at, "a unit from 1 to 256")
+		}
+		return nil
+	}
+	if !g.set(spec) {
+		return p.wantAt(at, "a size or one of integer, float, binary, bitstring, utf8, utf16, utf32, little, big")
+	}
+	return nil
 }
 
 // quoted reads text up to the same quote. Interpolation is not literal and refused.

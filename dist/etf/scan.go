@@ -289,3 +289,74 @@ func (s *scanner) atomOf(text string, at int) (Atom, error) {
 	}
 	return Atom(text), nil
 }
+
+// verbatim reads text up to the same quote, without escapes.
+func (s *scanner) verbatim(quote byte) (string, error) {
+	s.pos++
+	end := strings.IndexByte(s.s[s.pos:], quote)
+	if end < 0 {
+		s.pos = len(s.s)
+		return "", s.want("a closing " + string(quote))
+	}
+	text := s.s[s.pos : s.pos+end]
+	s.pos += end + 1
+	return text, nil
+}
+
+// arity reads the end of a fun's name: a slash and a number.
+func (s *scanner) arity(e Export) (Term, error) {
+	if err := s.expect("/"); err != nil {
+		return nil, err
+	}
+	s.space()
+	at := s.pos
+	digits, err := s.digits(10)
+	if err != nil {
+		return nil, s.wantAt(at, "an arity")
+	}
+	n, _ := integerOf(digits, 10).(int64)
+	if n > 255 || len(digits) > 3 {
+		return nil, s.wantAt(at, "an arity of at most 255")
+	}
+	e.Arity = uint8(n)
+	return e, nil
+}
+
+// cons returns the list of elems and then tail, which may be a list itself.
+func cons(elems List, tail Term) Term {
+	switch tail := tail.(type) {
+	case List:
+		return append(elems, tail...)
+	case ImproperList:
+		return ImproperList{Elems: append(elems, tail.Elems...), Tail: tail.Tail}
+	}
+	return ImproperList{Elems: elems, Tail: tail}
+}
+
+// charsOf returns the code points of text as a list.
+func charsOf(text string) List {
+	var chars List
+	for _, r := range text {
+		chars = append(chars, int64(r))
+	}
+	return chars
+}
+
+// lastWins drops entries whose key comes again later, as map syntax has it.
+func lastWins(m Map) Map {
+	if !hasDuplicateKey(m) {
+		return m
+	}
+	index := keyIndex{slots: make([]int32, slotsFor(len(m)))}
+	for _, e := range m {
+		index.m = append(index.m, e)
+		last := len(index.m) - 1
+		if at := index.probe(e.Key); index.slots[at] != 0 {
+			index.m[index.slots[at]-1] = e
+			index.m = index.m[:last]
+		} else {
+			index.slots[at] = int32(last + 1)
+		}
+	}
+	return index.m
+}
