@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"strings"
 	"time"
 )
 
@@ -97,11 +98,7 @@ func (c *Client) Dump(ctx context.Context) (entries []DumpEntry, err error) {
 
 // Kill ends the EPMD. ErrRefused: it does not allow that (epmd does while no name is registered).
 func (c *Client) Kill(ctx context.Context) error {
-	var answer string
-	err := c.ask(ctx, "kill", []byte{0, 1, opKill}, maxReply, whole(func(reply []byte) error {
-		answer = string(reply)
-		return nil
-	}))
+	answer, err := c.word(ctx, "kill", []byte{0, 1, opKill})
 	switch {
 	case err != nil:
 		return err
@@ -121,11 +118,7 @@ func (c *Client) Stop(ctx context.Context, alive string) error {
 	if err != nil {
 		return err
 	}
-	var answer string
-	err = c.ask(ctx, "stop", b, maxReply, whole(func(reply []byte) error {
-		answer = string(reply)
-		return nil
-	}))
+	answer, err := c.word(ctx, "stop", b)
 	switch {
 	case err != nil:
 		return err
@@ -133,11 +126,20 @@ func (c *Client) Stop(ctx context.Context, alive string) error {
 		return nil
 	case answer == "": // epmd closes the connection
 		return fmt.Errorf("epmd %s: stop %s: %w", c.Addr, alive, ErrRefused)
-	case len(answer) >= 7 && answer[:7] == "NOEXIST": // epmd sends STOPPED after it
+	case strings.HasPrefix(answer, "NOEXIST"): // epmd sends STOPPED after it
 		return fmt.Errorf("epmd %s: %w: %s", c.Addr, ErrNotRegistered, alive)
 	default:
 		return &OpError{"stop", c.Addr, fmt.Errorf("%w: reply %q", ErrProtocol, answer)}
 	}
+}
+
+// word asks for a reply that is a word.
+func (c *Client) word(ctx context.Context, op string, req []byte) (answer string, err error) {
+	err = c.ask(ctx, op, req, maxReply, whole(func(reply []byte) error {
+		answer = string(reply)
+		return nil
+	}))
+	return answer, err
 }
 
 // ask sends a request on a new connection and gives the reply to parse, as receive does.
