@@ -3,6 +3,8 @@ package health_test
 import (
 	"testing"
 
+	"github.com/stretchr/testify/require"
+
 	"github.com/beamctl/beamctl/checks/health"
 )
 
@@ -97,4 +99,19 @@ func TestProcessesThatAreNoServers(t *testing.T) {
 		|| {Id, Text} <- [{waiting, "proc_lib:init_ack({ok, self()}), receive never -> ok end."}, {working, "proc_lib:init_ack({ok, self()}), (fun F() -> F() end)()."}],
 		{ok, Tokens, _} <- [erl_scan:string("begin " ++ lists:droplast(Text) ++ " end.")], {ok, [Form]} <- [erl_parse:parse_exprs(Tokens)]]`)
 	c.waitFor(t, healthy())
+}
+
+// TestChildrenThatComeAndGo has a supervisor whose children do their work and end, under ids of their own: nobody starts them again.
+func TestChildrenThatComeAndGo(t *testing.T) {
+	c := start(t)
+	c.must(t, `{ok, Tokens, _} = erl_scan:string("begin proc_lib:init_ack({ok, self()}), timer:sleep(3) end."), {ok, [Form]} = erl_parse:parse_exprs(Tokens),
+		Child = fun(Id) -> #{id => Id, restart => temporary, start => {proc_lib, start_link, [erl_eval, expr, [Form, []]]}} end,
+		spawn(B, fun() -> register(customers, self()), (fun Next(N) -> supervisor:start_child(shop_sup, Child({customer, N})), Next(N + 1) end)(1) end)`)
+	var err error
+	c.options.Checks, err = health.Select(health.All(), []string{"supervisors"}, nil)
+	require.NoError(t, err)
+	for range 20 {
+		m, _ := c.matrix(t)
+		require.Equal(t, fine, m["b supervisors"].Status, m["b supervisors"].Saw)
+	}
 }

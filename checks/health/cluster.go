@@ -54,13 +54,13 @@ var clusterChecks = []*Check{
 	},
 	{
 		Name: "horde", Group: Cluster,
-		What: "every Horde has the connected nodes that have one of the same name", Asks: "Horde.Cluster.members/1 of those in supervision trees, only where the application runs",
+		What: "every Horde has the connected nodes that have one of the same name", Asks: "gen_server:call/3 with members, as Horde.Cluster.members/1 does, to those in supervision trees; only where the application runs",
 		Fails: "a connected node has the Horde and is no member", Fix: "members: :auto, or Horde.Cluster.set_members/2 with all of them",
 		run: horde,
 	},
 	{
 		Name: "syn", Group: Cluster,
-		What: "every scope of syn 3 has the connected nodes that have joined it", Asks: "syn:node_scopes/0, syn:subcluster_nodes/2, only where the application runs",
+		What: "every scope of syn 3 has the connected nodes that have joined it", Asks: "syn:node_scopes/0, syn:subcluster_nodes/2, only where the application runs and has been called",
 		Fails: "a connected node has joined the scope and is not in its subcluster", Fix: "restart syn on that node; look in its log for a crash of the scope's process",
 		run: syn,
 	},

@@ -3,7 +3,6 @@ package health
 import (
 	"context"
 	"slices"
-	"strings"
 
 	"github.com/beamctl/beamctl/dist/etf"
 )
@@ -57,7 +56,8 @@ func libcluster(ctx context.Context, x *exam) (Cell, error) {
 	}
 	supervised, strategies := 0, 0
 	for _, s := range found {
-		if strings.HasSuffix(s.path, "/'Elixir.Cluster.Supervisor'") {
+		// From libcluster 3 on it is where the application has put it, under any id; before, it was the top of libcluster's own tree.
+		if s.module == "Elixir.Cluster.Supervisor" || s.path == "libcluster" {
 			supervised, strategies = supervised+1, strategies+len(s.children)
 		}
 	}
@@ -137,7 +137,8 @@ func whole(ctx context.Context, x *exam, of *fact[subclusters], library string) 
 	return c, nil
 }
 
-// hordes are found in supervision trees, each by the process that answers for its members; its name is what members call it.
+// hordes are found in supervision trees, each by the process that answers for its members; its name is what members call it. They are asked as
+// Horde.Cluster.members/1 does, which a node may not have loaded, but with a deadline.
 var hordes = &fact[subclusters]{func(ctx context.Context, x *exam) (subclusters, error) {
 	if is, err := runs(ctx, x, "horde"); err != nil || !is {
 		return nil, err
@@ -149,30 +150,58 @@ var hordes = &fact[subclusters]{func(ctx context.Context, x *exam) (subclusters,
 	out := subclusters{}
 	for _, s := range found {
 		for _, c := range s.children {
-			modules, _ := c.Modules.(etf.List)
-			if len(modules) != 1 || modules[0] != etf.Term(etf.Atom("Elixir.Horde.RegistryImpl")) && modules[0] != etf.Term(etf.Atom("Elixir.Horde.DynamicSupervisorImpl")) {
+			if _, runs := c.Pid.(etf.Pid); !runs || !slices.Contains(hordeModules, c.module()) {
 				continue
 			}
-			var members []struct{ Name, Node etf.Atom }
-			if err := x.call(ctx, &members, "Elixir.Horde.Cluster", "members", c.Pid); err != nil {
+			var members any
+			if err := x.call(ctx, &members, "gen_server", "call", c.Pid, etf.Atom("members"), x.limits.Answer.Milliseconds()); err != nil {
 				return nil, err
 			}
-			for _, m := range members {
-				out[string(m.Name)] = append(out[string(m.Name)], string(m.Node))
+			for _, m := range hordeMembers(members) {
+				out[m.name] = append(out[m.name], m.node)
 			}
 		}
 	}
 	return out, nil
 }}
 
+// hordeModules are the processes that answer: of a registry, and of a supervisor since Horde 0.7 and before it.
+var hordeModules = []etf.Atom{"Elixir.Horde.RegistryImpl", "Elixir.Horde.DynamicSupervisorImpl", "Elixir.Horde.SupervisorImpl"}
+
+// hordeMember is a Horde on one node.
+type hordeMember struct{ name, node string }
+
+// hordeMembers reads what they answer: [{Name, Node}], and {ok, [{Name, Node}]} up to Horde 0.6. What is neither is no member.
+func hordeMembers(answer etf.Term) (members []hordeMember) {
+	if t, ok := answer.(etf.Tuple); ok && len(t) == 2 && t[0] == etf.Term(etf.Atom("ok")) {
+		answer = t[1]
+	}
+	list, _ := answer.(etf.List)
+	for _, e := range list {
+		if m, ok := e.(etf.Tuple); ok && len(m) == 2 {
+			name, isName := m[0].(etf.Atom)
+			node, isNode := m[1].(etf.Atom)
+			if isName && isNode {
+				members = append(members, hordeMember{string(name), string(node)})
+			}
+		}
+	}
+	return members
+}
+
 func horde(ctx context.Context, x *exam) (Cell, error) {
-	return whole(ctx, x, hordes, "Horde.Cluster.members/1")
+	return whole(ctx, x, hordes, "a gen_server:call with members to a Horde")
 }
 
 // synScopes is what syn 3 calls its subclusters.
 var synScopes = &fact[subclusters]{func(ctx context.Context, x *exam) (subclusters, error) {
 	if is, err := runs(ctx, x, "syn"); err != nil || !is {
 		return nil, err
+	}
+	// syn 1 and 2 have no scopes, and no such functions. Where nobody has called syn yet it need not be loaded.
+	var loaded bool
+	if err := x.call(ctx, &loaded, "erlang", "module_loaded", etf.Atom("syn")); err != nil || !loaded || !x.knows(ctx, "node_scopes", "subcluster_nodes") {
+		return subclusters{}, err
 	}
 	var scopes []etf.Atom
 	if err := x.call(ctx, &scopes, "syn", "node_scopes"); err != nil {

@@ -74,36 +74,38 @@ var clusterFaults = []fault{
 		saw:  map[string]string{"b libcluster": "dormant: 1 topology is configured and not started"},
 	},
 	{
-		name: "libcluster forming on one node",
+		name: "libcluster forming on one node", // on the others under an id of their own; and there it is the version that starts itself
 		make: erl(`[begin
 				Topologies = [{shops, [{strategy, 'Elixir.Cluster.Strategy.Epmd'}, {config, [{hosts, Hosts}]}]}],
-				ok = rpc:call(N, application, start, [libcluster]),
+				ok = rpc:call(N, application, load, [{application, libcluster, [{vsn, Version}, {applications, [kernel, stdlib]}] ++ Mod}]),
 				ok = rpc:call(N, application, set_env, [libcluster, topologies, Topologies]),
-				{ok, _} = rpc:call(N, supervisor, start_child, [shop_sup,
-					#{id => 'Elixir.Cluster.Supervisor', start => {'Elixir.Cluster.Supervisor', start_link, [[Topologies, []]]}, type => supervisor}])
-			end || {N, Hosts} <- [{A, [A, B, C]}, {B, [A, B, C, 'd@127.0.0.1']}, {C, [A, B, C]}]]`),
+				ok = rpc:call(N, application, start, [libcluster]),
+				Mod =/= [] orelse element(1, rpc:call(N, supervisor, start_child, [shop_sup,
+					#{id => uniting, start => {'Elixir.Cluster.Supervisor', start_link, [[Topologies, [{name, uniting}]]]}, type => supervisor}])) =:= ok orelse error(N)
+			end || {N, Version, Mod, Hosts} <- [{A, "3.5.0", [], [A, B, C]}, {B, "2.5.0", [{mod, {'Elixir.Cluster.App', []}}], [A, B, C, 'd@127.0.0.1']}, {C, "3.5.0", [], [A, B, C]}]]`),
 		undo: erl(`[begin
-				ok = rpc:call(N, supervisor, terminate_child, [shop_sup, 'Elixir.Cluster.Supervisor']),
-				ok = rpc:call(N, supervisor, delete_child, [shop_sup, 'Elixir.Cluster.Supervisor']),
-				ok = rpc:call(N, application, stop, [libcluster]), ok = rpc:call(N, application, unload, [libcluster])
-			end || N <- [A, B, C]]`),
-		want: map[string]health.Status{"a libcluster": fine, "b libcluster": warn, "c libcluster": fine},
-		saw:  map[string]string{"a libcluster": "formed", "b libcluster": "forming: d@127.0.0.1 not seen here"},
+				ok = rpc:call(N, supervisor, terminate_child, [shop_sup, uniting]),
+				ok = rpc:call(N, supervisor, delete_child, [shop_sup, uniting])
+			end || N <- [A, C]],
+			[begin ok = rpc:call(N, application, stop, [libcluster]), ok = rpc:call(N, application, unload, [libcluster]) end || N <- [A, B, C]]`),
+		want: map[string]health.Status{"a libcluster": fine, "b libcluster": warn, "c libcluster": fine, "b versions": warn},
+		saw:  map[string]string{"a libcluster": "formed", "b libcluster": "forming: d@127.0.0.1 not seen here", "b versions": "libcluster 2.5.0 (others 3.5.0)"},
 	},
 	{
-		name: "a Horde without one of its nodes",
+		name: "a Horde without one of its nodes", // A has a version that tells its members otherwise
 		make: erl(`[begin
+				{ok, [App]} = file:consult(rpc:call(N, code, where_is_file, ["horde.app"])),
+				ok = rpc:call(N, application, load, [setelement(3, App, lists:keystore(vsn, 1, element(3, App), {vsn, Version}))]),
 				ok = rpc:call(N, application, start, [horde]),
-				{ok, _} = rpc:call(N, supervisor, start_child, [shop_sup,
-					#{id => horde, start => {'Elixir.Horde.RegistryImpl', start_link, [carts]}, modules => ['Elixir.Horde.RegistryImpl']}])
-			end || N <- [A, B, C]],
-			ok = rpc:call(B, 'Elixir.Horde.Cluster', set_members, [carts, [{carts, B}, {carts, A}]])`),
+				{ok, _} = rpc:call(N, supervisor, start_child, [shop_sup, rpc:call(N, 'Elixir.Horde.DynamicSupervisor', child_spec, [carts])])
+			end || {N, Version} <- [{A, "0.6.1"}, {B, "0.10.0"}, {C, "0.10.0"}]],
+			ok = rpc:call(B, gen_server, call, [carts, {set_members, [{carts, B}, {carts, A}]}])`),
 		undo: erl(`[begin
-				ok = rpc:call(N, supervisor, terminate_child, [shop_sup, horde]), ok = rpc:call(N, supervisor, delete_child, [shop_sup, horde]),
-				ok = rpc:call(N, application, stop, [horde])
+				ok = rpc:call(N, supervisor, terminate_child, [shop_sup, carts]), ok = rpc:call(N, supervisor, delete_child, [shop_sup, carts]),
+				ok = rpc:call(N, application, stop, [horde]), ok = rpc:call(N, application, unload, [horde])
 			end || N <- [A, B, C]]`),
-		want: map[string]health.Status{"a horde": fine, "b horde": fail, "c horde": fine},
-		saw:  map[string]string{"b horde": "carts is without c@127.0.0.1"},
+		want: map[string]health.Status{"a horde": fine, "b horde": fail, "c horde": fine, "a versions": warn},
+		saw:  map[string]string{"b horde": "carts is without c@127.0.0.1", "a horde": "1 subcluster"},
 	},
 	{
 		name: "a scope of syn without one of its nodes",

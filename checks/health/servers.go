@@ -63,8 +63,9 @@ func (l *look) loops() bool {
 type server struct {
 	path        string
 	pid         etf.Pid
+	under       *supervisor
 	first, last look
-	static      bool // a child that its supervisor keeps, in contrast to one of many alike
+	static      bool // see child
 	gone        bool
 	behaves     bool // it follows a behaviour, so that not being in its loop means something
 }
@@ -152,7 +153,7 @@ var working = &fact[census]{func(ctx context.Context, x *exam) (census, error) {
 		for _, ch := range s.children {
 			if pid, ok := ch.Pid.(etf.Pid); ok && ch.Type != "supervisor" && string(pid.Node) == x.t.Name {
 				c.servers = append(c.servers, &server{
-					path: ch.path(s.path), pid: pid, static: ch.ID != etf.Term(etf.Atom("undefined")),
+					path: ch.path(s.path), pid: pid, under: s, static: ch.static(),
 				})
 			}
 		}

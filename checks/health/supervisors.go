@@ -77,16 +77,31 @@ func supervisors(ctx context.Context, x *exam) (Cell, error) {
 	return Cell{}, f
 }
 
-// restarted are the children with an id of their own that have ended since they were listed, a moment ago.
+// restarted are the children that have ended since they were listed, a moment ago, and that their supervisor has started again, or is about
+// to: not those that had done their work, which it lists no more.
 func (x *exam) restarted(ctx context.Context) ([]string, error) {
 	all, err := working.of(ctx, x)
+	if err != nil {
+		return nil, err
+	}
+	again := map[*supervisor]*supervisor{} // as it is now
 	var out []string
 	for _, s := range all.servers {
-		if s.gone && s.static {
+		if !s.gone || !s.static {
+			continue
+		}
+		now := again[s.under]
+		if now == nil {
+			now = &supervisor{path: s.under.path, pid: s.under.pid}
+			now.err = x.list(ctx, now)
+			again[s.under] = now
+		}
+		// A supervisor that does not answer has other things to do, such as to start a child; or it has ended with them.
+		if now.err != nil || slices.ContainsFunc(now.children, func(c child) bool { return c.path(now.path) == s.path }) {
 			out = append(out, s.path)
 		}
 	}
-	return out, err
+	return out, nil
 }
 
 // absentees are those of the children that run on more than half of the nodes that have them.

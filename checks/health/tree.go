@@ -20,7 +20,8 @@ const (
 
 // supervisor is one supervisor of a node.
 type supervisor struct {
-	path     string // kv/store_sup: its application and the ids of the children on the way to it
+	path     string   // kv/store_sup: its application and the ids of the children on the way to it
+	module   etf.Atom // its callbacks; "" if several are named, or none
 	pid      etf.Pid
 	children []child
 	large    bool  // it has more than maxChildren, which were not asked for
@@ -37,13 +38,28 @@ type child struct {
 
 // path names the child, on each node the same way unless its id has a pid or reference in it.
 func (c *child) path(parent string) string {
-	if id := c.ID; id != etf.Term(etf.Atom("undefined")) {
-		return parent + "/" + etf.FormatOptions{MaxBytes: maxID}.Format(id)
+	if c.static() {
+		return parent + "/" + etf.FormatOptions{MaxBytes: maxID}.Format(c.ID)
 	}
-	if l, ok := c.Modules.(etf.List); ok && len(l) == 1 { // one of many alike
-		return parent + "/" + etf.FormatOptions{MaxBytes: maxID}.Format(l[0])
+	if m := c.module(); m != "" { // one of many alike
+		return parent + "/" + etf.FormatOptions{MaxBytes: maxID}.Format(m)
 	}
 	return parent
+}
+
+// anonymous is the id of a child that is one of many alike.
+const anonymous etf.Atom = "undefined"
+
+// static tells a child that its supervisor keeps from one of many alike.
+func (c *child) static() bool { return c.ID != etf.Term(anonymous) }
+
+// module is what the child runs, as its specification says; "" if that are several, or not known (dynamic).
+func (c *child) module() etf.Atom {
+	if l, ok := c.Modules.(etf.List); ok && len(l) == 1 {
+		m, _ := l[0].(etf.Atom)
+		return m
+	}
+	return ""
 }
 
 // maxID is how much of an id is shown, in bytes; ids may hold whole configurations.
@@ -77,30 +93,30 @@ type walk struct {
 // application finds the application's top supervisor as application:get_supervisor/1 does, which is only there since OTP 26. Asking
 // anything else for its children would end it.
 func (w *walk) application(ctx context.Context, app etf.Atom) {
-	if pid, ok := w.top(ctx, app); ok {
-		w.visit(ctx, string(app), pid)
+	if pid, module, ok := w.top(ctx, app); ok {
+		w.visit(ctx, &supervisor{path: string(app), pid: pid, module: module})
 	}
 }
 
-func (w *walk) top(ctx context.Context, app etf.Atom) (pid etf.Pid, ok bool) {
+func (w *walk) top(ctx context.Context, app etf.Atom) (pid etf.Pid, module etf.Atom, ok bool) {
 	ctx, cancel := context.WithTimeout(ctx, w.x.limits.Answer)
 	defer cancel()
 	var master etf.Term
 	if w.x.call(ctx, &master, "application_controller", "get_master", app) != nil {
-		return pid, false
+		return pid, "", false
 	}
 	if _, ok := master.(etf.Pid); !ok { // a library has none
-		return pid, false
+		return pid, "", false
 	}
 	var top struct{ Pid, Module etf.Term }
 	if w.x.call(ctx, &top, "application_master", "get_child", master) != nil {
-		return pid, false
+		return pid, "", false
 	}
 	if pid, ok = top.Pid.(etf.Pid); !ok {
-		return pid, false
+		return pid, "", false
 	}
 	init, err := w.x.initialCall(ctx, pid)
-	return pid, err == nil && (init.Module == "supervisor" || init.Module == "Elixir.DynamicSupervisor")
+	return pid, init.Function, err == nil && (init.Module == "supervisor" || init.Module == "Elixir.DynamicSupervisor")
 }
 
 // callable is what can be called.
@@ -116,14 +132,13 @@ func (x *exam) initialCall(ctx context.Context, pid etf.Pid) (init callable, err
 }
 
 // visit asks a supervisor for its children, and then those of them that are supervisors.
-func (w *walk) visit(ctx context.Context, path string, pid etf.Pid) {
-	s := &supervisor{path: path, pid: pid}
+func (w *walk) visit(ctx context.Context, s *supervisor) {
 	w.mu.Lock()
-	if w.seen[pid] || len(w.found) == maxSupervisors || string(pid.Node) != w.x.t.Name {
+	if w.seen[s.pid] || len(w.found) == maxSupervisors || string(s.pid.Node) != w.x.t.Name {
 		w.mu.Unlock()
 		return
 	}
-	w.seen[pid] = true
+	w.seen[s.pid] = true
 	w.found = append(w.found, s)
 	w.mu.Unlock()
 	if s.err = w.children(ctx, s); s.err != nil {
@@ -132,7 +147,7 @@ func (w *walk) visit(ctx context.Context, path string, pid etf.Pid) {
 	for i := range s.children {
 		c := &s.children[i]
 		if below, ok := c.Pid.(etf.Pid); ok && c.Type == "supervisor" {
-			w.wg.Go(func() { w.visit(ctx, c.path(path), below) })
+			w.wg.Go(func() { w.visit(ctx, &supervisor{path: c.path(s.path), pid: below, module: c.module()}) })
 		}
 	}
 }
@@ -149,7 +164,12 @@ func (w *walk) children(ctx context.Context, s *supervisor) error {
 			return nil
 		}
 	}
-	return w.x.call(ctx, &s.children, "gen_server", "call", s.pid, etf.Atom("which_children"), wait)
+	return w.x.list(ctx, s)
+}
+
+// list asks a supervisor for its children.
+func (x *exam) list(ctx context.Context, s *supervisor) error {
+	return x.call(ctx, &s.children, "gen_server", "call", s.pid, etf.Atom("which_children"), x.limits.Answer.Milliseconds())
 }
 
 func tooMany(n etf.Term) bool {

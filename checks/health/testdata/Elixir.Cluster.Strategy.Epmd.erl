@@ -1,14 +1,11 @@
-%% A stand-in for libcluster's strategy of that name: it connects the nodes that it is told of, and runs on.
+%% A stand-in for libcluster's strategy of that name: it connects the nodes that it is told of, and that was all (lib/strategy/epmd.ex). Version
+%% 2 gives it a list, 3 a map.
 -module('Elixir.Cluster.Strategy.Epmd').
--behaviour(gen_server).
--export([start_link/1, init/1, handle_call/3, handle_cast/2]).
+-export([start_link/1]).
 
-start_link(Config) -> gen_server:start_link(?MODULE, proplists:get_value(hosts, Config), []).
+start_link([#{config := Config}]) -> connect(Config);
+start_link(Opts) -> connect(proplists:get_value(config, Opts, [])).
 
-init(Hosts) ->
-    [net_kernel:connect_node(H) || H <- Hosts, H =/= node()],
-    {ok, Hosts}.
-
-handle_call(_, _, Hosts) -> {reply, Hosts, Hosts}.
-
-handle_cast(_, Hosts) -> {noreply, Hosts}.
+connect(Config) ->
+    [net_kernel:connect_node(H) || H <- proplists:get_value(hosts, Config, []), H =/= node()],
+    ignore.

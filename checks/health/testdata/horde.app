@@ -1,1 +1,2 @@
-{application, horde, [{vsn, "0.10.0"}, {modules, ['Elixir.Horde.Cluster', 'Elixir.Horde.RegistryImpl']}, {registered, []}, {applications, [kernel, stdlib]}]}.
+{application, horde, [{vsn, "0.10.0"}, {modules, ['Elixir.Horde.DynamicSupervisor', 'Elixir.Horde.DynamicSupervisorImpl', 'Elixir.Horde.ProcessesSupervisor']},
+    {registered, []}, {applications, [kernel, stdlib]}]}.
