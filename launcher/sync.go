@@ -3,6 +3,7 @@ package launcher
 import (
 	"context"
 	"errors"
+	"io/fs"
 	"maps"
 	"slices"
 	"sync"
@@ -25,7 +26,9 @@ type SyncConfig struct {
 	// MayBeDown leaves out nodes that don't run: they take the code from the disk when they start.
 	MayBeDown bool
 	// Stale returns the sources that were changed since they were compiled; nil: that is not known. They are told of in the report.
-	Stale   func() ([]StaleSource, error)
+	Stale func() ([]StaleSource, error)
+	// Explain says of nodes that do not answer why, as far as somebody knows (see [Cluster.Explain]); nil: nobody does.
+	Explain func(context.Context, []checks.Target)
 	Options codesync.Options
 	DryRun  bool // look, and change nothing
 	// Note keeps what became of it among the events of the cluster; nil: there is none. See [Cluster.Note].
@@ -75,17 +78,19 @@ func (cfg *SyncConfig) sync(ctx context.Context, n *node.Node) (*SyncReport, err
 	began := time.Now()
 	rep := &SyncReport{DryRun: cfg.DryRun, Stale: []StaleSource{}}
 	defer func() { rep.Millis = float64(time.Since(began).Microseconds()) / 1000 }()
-	groups, err := cfg.groups(ctx, n, rep)
+	groups, lost, err := cfg.groups(ctx, n, rep)
 	if err != nil {
 		return rep, err
 	}
 	err = together(groups, func(g *syncGroup) error { return g.compare(ctx, n, cfg.Options) })
-	if err == nil {
+	if err == nil && lost == nil {
 		err = unknown(groups, cfg.Options.ChangeCode)
 	}
-	if err != nil {
-		nothingPushed(groups)
-		return rep, cfg.explain(err)
+	if err != nil || lost != nil {
+		if err != nil || !cfg.DryRun {
+			nothingPushed(groups)
+		}
+		return rep, joinFindings([]error{lost, cfg.explain(err)})
 	}
 	for _, g := range groups {
 		rep.beams = append(rep.beams, g.set.Beams...)
@@ -173,9 +178,18 @@ func together(groups []*syncGroup, do func(*syncGroup) error) error {
 	return joinFindings(errs)
 }
 
-// groups connects with the nodes, and reads what they are to run.
-func (cfg *SyncConfig) groups(ctx context.Context, n *node.Node, rep *SyncReport) ([]*syncGroup, error) {
+// lookShare is which part of the time, the last, is kept for a look at the nodes that answer when others do not.
+const lookShare = 4
+
+// groups connects with the nodes, and reads what they are to run. Lost is of nodes that cannot be reached, and are in no group.
+func (cfg *SyncConfig) groups(ctx context.Context, n *node.Node, rep *SyncReport) (groups []*syncGroup, lost, err error) {
 	errs := make([]error, len(cfg.Targets))
+	connecting := ctx
+	if end, ok := ctx.Deadline(); ok {
+		var cancel context.CancelFunc
+		connecting, cancel = context.WithDeadline(ctx, end.Add(-time.Until(end)/lookShare))
+		defer cancel()
+	}
 	rep.Nodes = make([]*NodeSync, len(cfg.Targets))
 	var wg sync.WaitGroup
 	for i, t := range cfg.Targets {
@@ -183,7 +197,7 @@ func (cfg *SyncConfig) groups(ctx context.Context, n *node.Node, rep *SyncReport
 		rep.Nodes[i] = &ns
 		wg.Go(func() {
 			if errs[i] = n.AddPeer(t.Peer()); errs[i] == nil {
-				errs[i] = n.Connect(ctx, t.Name)
+				errs[i] = n.Connect(connecting, t.Name)
 			}
 		})
 	}
@@ -191,11 +205,15 @@ func (cfg *SyncConfig) groups(ctx context.Context, n *node.Node, rep *SyncReport
 	wg.Wait()
 	if codeErr != nil {
 		rep.Nodes = []*NodeSync{} // of which nothing is to be said
-		return nil, codeErr
+		return nil, nil, codeErr
 	}
-	var groups []*syncGroup
+	targets := cfg.Targets
+	if cfg.Explain != nil && slices.ContainsFunc(errs, func(err error) bool { return err != nil }) {
+		targets = slices.Clone(targets)
+		cfg.Explain(ctx, targets)
+	}
 	byCode := make(map[*Code]*syncGroup)
-	for i, t := range cfg.Targets {
+	for i, t := range targets {
 		ns, err := rep.Nodes[i], errs[i]
 		code := codes[t.Name]
 		if code == nil {
@@ -225,16 +243,14 @@ func (cfg *SyncConfig) groups(ctx context.Context, n *node.Node, rep *SyncReport
 		}
 		g.nodes = append(g.nodes, ns)
 	}
-	if err := joinFindings(errs); err != nil {
-		return nil, err
-	}
-	if len(groups) == 0 && slices.ContainsFunc(rep.Nodes, func(ns *NodeSync) bool { return ns.State == NoCode }) {
-		return nil, &checks.Finding{
+	lost = joinFindings(errs)
+	if lost == nil && len(groups) == 0 && slices.ContainsFunc(rep.Nodes, func(ns *NodeSync) bool { return ns.State == NoCode }) {
+		return nil, lost, &checks.Finding{
 			What: "it is not known what code these nodes run", Cause: "they are started by a command of their own, or with bare nodes' options",
 			Fix: "name the compiled modules, or their directories: beamctl sync ebin", Err: ErrNoCode,
 		}
 	}
-	return groups, together(groups, func(g *syncGroup) error { return g.read(ctx) })
+	return groups, lost, together(groups, func(g *syncGroup) error { return g.read(ctx) })
 }
 
 // read reads the code.
@@ -246,12 +262,20 @@ func (g *syncGroup) read(ctx context.Context) error {
 	}
 	beams, err := codesync.ReadFiles(ctx, slices.Sorted(maps.Values(g.code.Beams))...)
 	g.set = codesync.Set{Beams: beams, Dirs: g.code.Dirs, Here: true}
-	if err != nil && errors.Is(err, codesync.ErrNotBeam) {
-		return &checks.Finding{
-			What: "a compiled module cannot be read; nothing was pushed", Saw: err.Error(), Cause: "it is damaged, or still being written", Fix: "build again", Err: err,
-		}
+	if err == nil || ctx.Err() != nil {
+		return err
 	}
-	return err
+	f := &checks.Finding{
+		What: "a compiled module cannot be read; nothing was pushed", Saw: some(errorLines(err)), Cause: "it is damaged, still being written, or of another name than its file",
+		Fix: "build again", Err: err,
+	}
+	switch {
+	case errors.Is(err, fs.ErrPermission):
+		f.Cause, f.Fix = "this user may not read it", "let it be read, or build as this user"
+	case errors.Is(err, fs.ErrNotExist):
+		f.Cause = "it was deleted in this moment, or is a link to what is not there"
+	}
+	return f
 }
 
 // compare makes the plan, anew if there is one, and notes in the report what it says. It is an error if the build is not complete.

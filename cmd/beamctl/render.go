@@ -11,6 +11,8 @@ import (
 	"unicode/utf8"
 
 	"github.com/hashicorp/go-multierror"
+
+	"github.com/beamctl/beamctl/checks"
 )
 
 // Widths of columns, in characters.
@@ -230,17 +232,22 @@ func uncolored(s string) string {
 	return plain
 }
 
-// errorText shows several errors one below the other, without the counting that multierror does.
+// errorText shows several errors one below the other, without the counting that multierror does. A finding has its own words for those
+// that underlie it.
 func errorText(err error) string {
-	var multi *multierror.Error
-	if !errors.As(err, &multi) {
-		return err.Error()
+	for e := err; e != nil; e = errors.Unwrap(e) {
+		switch e := e.(type) { //nolint:errorlint // what is within a finding is not to be found
+		case *checks.Finding:
+			return err.Error()
+		case *multierror.Error:
+			var parts []string
+			for _, one := range e.Errors {
+				parts = append(parts, one.Error())
+			}
+			return strings.Join(parts, "\n")
+		}
 	}
-	var parts []string
-	for _, e := range multi.Errors {
-		parts = append(parts, e.Error())
-	}
-	return strings.Join(parts, "\n")
+	return err.Error()
 }
 
 // orDash shows what is unknown or not there as a dash.

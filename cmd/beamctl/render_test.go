@@ -2,14 +2,17 @@ package main
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/hashicorp/go-multierror"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/beamctl/beamctl/checks"
 	"github.com/beamctl/beamctl/launcher"
 )
 
@@ -174,4 +177,13 @@ func TestWrap(t *testing.T) {
   ok    check          what was
         seen here`, wrap(text, 32))
 	assert.Equal(t, "  ok    check          what was seen here and\n                       there", wrap("  ok    check          what was seen here and there", 47))
+}
+
+// TestErrorText has errors of several nodes: as they are, and explained.
+func TestErrorText(t *testing.T) {
+	both := multierror.Append(nil, errors.New("a: refused"), errors.New("b: refused"))
+	assert.Equal(t, "a: refused\nb: refused", errorText(startError{both}))
+	f := &checks.Finding{What: "nothing was pushed", Fix: "build again", Err: both}
+	assert.Equal(t, f.Error(), errorText(f))
+	assert.Equal(t, "x: "+f.Error(), errorText(fmt.Errorf("x: %w", f)))
 }

@@ -149,6 +149,7 @@ func (a *app) clusterPlan(p *syncPlan, flags *syncFlags) error {
 	now.Store(c)
 	p.root, p.MayBeDown, p.compile, p.Stale = c.Dir(), true, c.Compile, c.Stale
 	p.Code = func() (map[string]*launcher.Code, error) { return now.Load().Code() }
+	p.Explain = func(ctx context.Context, targets []checks.Target) { now.Load().Explain(ctx, targets) }
 	p.Note = func(ctx context.Context, events []launcher.Event) error { return now.Load().Note(ctx, events) }
 	p.targets = func() ([]checks.Target, error) {
 		c, err := now.Load().Reload()

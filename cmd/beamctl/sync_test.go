@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -124,7 +125,8 @@ func TestSync(t *testing.T) {
 		rep, r := w.sync("--timeout", "5s")
 		require.NoError(t, syscall.Kill(pid, syscall.SIGCONT))
 		assert.Equal(t, exitTimeout, r.code, r.err)
-		assert.Equal(t, []launcher.SyncState{launcher.Unknown, launcher.Unknown, launcher.Unreachable}, states(rep))
+		assert.Equal(t, []launcher.SyncState{launcher.Synced, launcher.Synced, launcher.Unreachable}, states(rep))
+		assert.Contains(t, r.err, fmt.Sprintf("node3@127.0.0.1 stands still\n  saw   it does not answer: its process %d is stopped", pid))
 	})
 	t.Run("a source that is not compiled", func(t *testing.T) {
 		w.edit("src/kv.erl", "-export([put/2,", "-export([version/0, put/2,")
@@ -167,7 +169,7 @@ func TestSync(t *testing.T) {
 		out := w.ok("sync", "-q")
 		assert.Regexp(t, `(?m)^node1@127.0.0.1 +synced +kv +- +- +3 +\d+B$`, out)
 		said := w.syncEvents()
-		assert.Contains(t, said[0], "unsynced node3@127.0.0.1 does not answer")
+		assert.Contains(t, said[0], "unsynced node3@127.0.0.1 stands still")
 		assert.Equal(t, three("synced pushed kv"), said[1:])
 		assert.Equal(t, three("2"), w.calls("kv:version()"))
 		assert.Equal(t, pids, w.calls("erlang:whereis(kv_store)"), "the processes go on")
@@ -232,7 +234,8 @@ func TestSync(t *testing.T) {
 		rep, r := w.sync()
 		assert.Equal(t, exitFailed, r.code, r.err)
 		assert.Equal(t, all(launcher.Outdated), states(rep))
-		assert.Contains(t, r.err, "kv_sup")
+		assert.Contains(t, r.err, "nothing was pushed: there are modules that cannot be\n  saw   all: kv_sup: its loader says badfile", "as one, though all say so")
+		assert.Contains(t, r.err, "fix   build again, with the OTP that runs on node1@127.0.0.1 node2@127.0.0.1 node3@127.0.0.1")
 		assert.Empty(t, rep.Changes())
 		assert.Equal(t, three("3"), w.calls("kv:version()"), "nothing was pushed")
 
@@ -240,6 +243,12 @@ func TestSync(t *testing.T) {
 		_, r = w.sync()
 		assert.Equal(t, exitFailed, r.code)
 		assert.Contains(t, r.err, "cannot be read")
+		require.NoError(t, os.Remove(filepath.Join(w.dir, "ebin", "kv_sup.beam")))
+		require.NoError(t, os.Symlink("nowhere", filepath.Join(w.dir, "ebin", "kv_sup.beam")))
+		_, r = w.sync()
+		assert.Equal(t, exitFailed, r.code)
+		assert.Contains(t, r.err, "is a link to what is not there")
+		require.NoError(t, os.Remove(filepath.Join(w.dir, "ebin", "kv_sup.beam")))
 		w.write("ebin/kv_sup.beam", good)
 	})
 	t.Run("a build that fails", func(t *testing.T) {
