@@ -5,10 +5,8 @@ import (
 	"flag"
 	"fmt"
 	"io"
-	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -33,53 +31,39 @@ const caseTime = 2 * time.Minute
 // tick is how often a test looks whether what it waits for has come.
 const tick = 20 * time.Millisecond
 
-// release is one OTP under test; Bin is the folder of its programs, "" for PATH.
-type release struct {
-	Suite string
-	Major int
-	Bin   string
+func releases(t *testing.T) []nodetest.Release {
+	t.Helper()
+	return nodetest.Releases(t, *releasesFile)
 }
 
-func (r release) String() string { return "OTP " + strconv.Itoa(r.Major) }
-
-func releases(t *testing.T) []release {
+// onReleases runs a test against a node of each release, all at the same time; for Elixir one with Elixir running.
+func onReleases(t *testing.T, language Language, test func(t *testing.T, x *target)) {
 	t.Helper()
-	if *releasesFile == "" {
-		out, err := exec.CommandContext(t.Context(), "erl", "-noinput", "-eval", "io:put_chars(erlang:system_info(otp_release)), halt().").Output()
-		require.NoError(t, err, "an erl on PATH is needed")
-		major, err := strconv.Atoi(string(out))
-		require.NoError(t, err)
-		return []release{{"PATH", major, ""}}
+	t.Parallel()
+	for _, r := range releases(t) {
+		t.Run(r.String(), func(t *testing.T) {
+			t.Parallel()
+			test(t, boot(t, r, language))
+		})
 	}
-	text, err := os.ReadFile(*releasesFile)
-	require.NoError(t, err)
-	var rs []release
-	for line := range strings.Lines(string(text)) {
-		var r release
-		_, err := fmt.Sscanf(line, "%s %d %s", &r.Suite, &r.Major, &r.Bin)
-		require.NoError(t, err, "%s: %q", *releasesFile, line)
-		rs = append(rs, r)
-	}
-	require.Len(t, rs, 4, "the matrix is OTP 23, 25, 27 and 29 or newer")
-	return rs
 }
 
 // target is a real node, and ours.
 type target struct {
 	*nodetest.Erl
 	t   *testing.T
-	r   release
+	r   nodetest.Release
 	n   *node.Node
 	ctx context.Context
 }
 
 // boot starts a node of the release, for Elixir with Elixir running.
-func boot(t *testing.T, r release, language Language) *target {
+func boot(t *testing.T, r nodetest.Release, language Language) *target {
 	t.Helper()
 	c := nodetest.New(t)
 	var args []string
 	if language == Elixir {
-		out, err := exec.CommandContext(t.Context(), filepath.Join(r.Bin, "elixir"), "-e", "IO.write(:code.lib_dir(:elixir))").Output()
+		out, err := exec.CommandContext(t.Context(), r.Program("elixir"), "-e", "IO.write(:code.lib_dir(:elixir))").Output()
 		require.NoError(t, err)
 		dirs, err := filepath.Glob(filepath.Join(strings.TrimSpace(string(out)), "..", "*", "ebin"))
 		require.NoError(t, err)

@@ -14,98 +14,93 @@ import (
 
 // What a user does in an Erlang shell, on every release.
 func TestErlang(t *testing.T) {
-	t.Parallel()
-	for _, r := range releases(t) {
-		t.Run(r.String(), func(t *testing.T) {
-			t.Parallel()
-			x := boot(t, r, Erlang)
-			u := x.sit(x.open(""), 70, 20)
-			processes := x.count("process_count")
-			u.enter("1 + 2.", "3")
+	onReleases(t, Erlang, func(t *testing.T, x *target) {
+		u := x.sit(x.open(""), 70, 20)
+		processes := x.count("process_count")
+		u.enter("1 + 2.", "3")
 
-			// In the middle of a line, and history.
-			u.types("4 + 5." + left + left + "1")
-			u.Wait(t, u.ps("4 + 15."))
-			u.types("\r")
-			u.line++
-			u.ready("19")
-			u.types(up + up)
-			u.Wait(t, u.ps("1 + 2."))
-			u.types(down + ctrlA + right + right + right + right + ctrlK + "6." + ctrlA + "X = " + ctrlE)
-			u.Wait(t, u.ps("X = 4 + 6."))
-			u.types("\r")
-			u.line++
-			u.ready("10")
-			u.types("atom one" + ctrlW)
-			u.Wait(t, u.ps("atom"))
-			u.types("\x7f\x7f\x7f\x7f\x7f")
-			u.ready()
+		// In the middle of a line, and history.
+		u.types("4 + 5." + left + left + "1")
+		u.Wait(t, u.ps("4 + 15."))
+		u.types("\r")
+		u.line++
+		u.ready("19")
+		u.types(up + up)
+		u.Wait(t, u.ps("1 + 2."))
+		u.types(down + ctrlA + right + right + right + right + ctrlK + "6." + ctrlA + "X = " + ctrlE)
+		u.Wait(t, u.ps("X = 4 + 6."))
+		u.types("\r")
+		u.line++
+		u.ready("10")
+		u.types("atom one" + ctrlW)
+		u.Wait(t, u.ps("atom"))
+		u.types("\x7f\x7f\x7f\x7f\x7f")
+		u.ready()
 
-			// Completion, of a name and as a list.
-			u.types("lists:dropw\t")
-			u.Wait(t, u.ps("lists:dropwhile("))
-			u.types(ctrlA + ctrlK + "lists:key\t")
-			u.Until(t, "keyfind", func(lines []string) bool { return strings.Contains(strings.Join(lines, "\n"), "keyfind") })
-			u.types(ctrlA + ctrlK)
-			u.ready()
+		// Completion, of a name and as a list.
+		u.types("lists:dropw\t")
+		u.Wait(t, u.ps("lists:dropwhile("))
+		u.types(ctrlA + ctrlK + "lists:key\t")
+		u.Until(t, "keyfind", func(lines []string) bool { return strings.Contains(strings.Join(lines, "\n"), "keyfind") })
+		u.types(ctrlA + ctrlK)
+		u.ready()
 
-			// Wide characters, in the line and as a result.
-			u.types("\"日本\"." + left + left + left + "é")
-			u.Wait(t, u.ps(`"日é本".`))
-			u.types("\r")
-			u.line++
-			u.ready("[26085,233,26412]")
-			u.enter(`io:format("~ts~n", [[26085, 26412]]).`, "日本", "ok")
+		// Wide characters, in the line and as a result.
+		u.types("\"日本\"." + left + left + left + "é")
+		u.Wait(t, u.ps(`"日é本".`))
+		u.types("\r")
+		u.line++
+		u.ready("[26085,233,26412]")
+		u.enter(`io:format("~ts~n", [[26085, 26412]]).`, "日本", "ok")
 
-			// Several lines. What is printed meanwhile goes above.
-			u.types("begin\r1 +\r")
-			u.Until(t, "the third line", func(lines []string) bool { return strings.Contains(strings.Join(lines, "\n"), "1 +") })
-			u.types("1 end.\r")
-			u.line++
-			u.ready("2")
-			u.types("half a li")
-			u.Wait(t, u.ps("half a li"))
-			x.say("printed by another\n")
-			u.Wait(t, "printed by another", u.ps("half a li"))
-			u.types("ne")
-			u.Wait(t, u.ps("half a line"))
+		// Several lines. What is printed meanwhile goes above.
+		u.types("begin\r1 +\r")
+		u.Until(t, "the third line", func(lines []string) bool { return strings.Contains(strings.Join(lines, "\n"), "1 +") })
+		u.types("1 end.\r")
+		u.line++
+		u.ready("2")
+		u.types("half a li")
+		u.Wait(t, u.ps("half a li"))
+		x.say("printed by another\n")
+		u.Wait(t, "printed by another", u.ps("half a li"))
+		u.types("ne")
+		u.Wait(t, u.ps("half a line"))
 
-			// Interrupting: the line, and an endless loop.
-			u.types(ctrlC)
-			u.Until(t, "a new prompt", func(lines []string) bool {
-				return strings.Contains(strings.Join(lines, "\n"), u.ps("half a line")+"\n") && lines[len(lines)-1] == u.ps()
-			})
-			u.types("(fun F() -> F() end)().\r")
-			u.Wait(t, u.ps("(fun F() -> F() end)()."))
-			u.types(ctrlC)
-			u.line++
-			u.ready("** exception exit: killed")
-			u.enter("X.", "10")
-
-			// Pasted: tabs do not complete, control characters do nothing.
-			u.types("\x1b[200~lists:\tsum([1,\t2" + ctrlD + ctrlC + "]).\x1b[201~")
-			u.Wait(t, u.ps("lists:  sum([1,  2])."))
-			u.types("\r")
-			u.line++
-			u.ready("3")
-
-			u.types(ctrlG)
-			u.Until(t, "the menu", func(lines []string) bool { return strings.HasPrefix(lines[len(lines)-1], "(c)ontinue") })
-			u.types("c")
-			u.ready()
-
-			// The prompt that comes again below a list of completions is one that Ctrl-D leaves at, once it is empty.
-			u.types("lists:key\t")
-			u.Until(t, "the list, and the line again", func(lines []string) bool {
-				return strings.Contains(strings.Join(lines, "\n"), "keymerge") && slices.Contains(lines, u.ps("lists:key"))
-			})
-			u.types(ctrlA + ctrlK)
-			u.ready()
-			u.types(ctrlD)
-			require.NoError(t, u.left())
-			x.eventually("no process is left", func() bool { return x.count("process_count") < processes })
+		// Interrupting: the line, and an endless loop.
+		u.types(ctrlC)
+		u.Until(t, "a new prompt", func(lines []string) bool {
+			return strings.Contains(strings.Join(lines, "\n"), u.ps("half a line")+"\n") && lines[len(lines)-1] == u.ps()
 		})
-	}
+		u.types("(fun F() -> F() end)().\r")
+		u.Wait(t, u.ps("(fun F() -> F() end)()."))
+		u.types(ctrlC)
+		u.line++
+		u.ready("** exception exit: killed")
+		u.enter("X.", "10")
+
+		// Pasted: tabs do not complete, control characters do nothing.
+		u.types("\x1b[200~lists:\tsum([1,\t2" + ctrlD + ctrlC + "]).\x1b[201~")
+		u.Wait(t, u.ps("lists:  sum([1,  2])."))
+		u.types("\r")
+		u.line++
+		u.ready("3")
+
+		u.types(ctrlG)
+		u.Until(t, "the menu", func(lines []string) bool { return strings.HasPrefix(lines[len(lines)-1], "(c)ontinue") })
+		u.types("c")
+		u.ready()
+
+		// The prompt that comes again below a list of completions is one that Ctrl-D leaves at, once it is empty.
+		u.types("lists:key\t")
+		u.Until(t, "the list, and the line again", func(lines []string) bool {
+			return strings.Contains(strings.Join(lines, "\n"), "keymerge") && slices.Contains(lines, u.ps("lists:key"))
+		})
+		u.types(ctrlA + ctrlK)
+		u.ready()
+		u.types(ctrlD)
+		require.NoError(t, u.left())
+		x.eventually("no process is left", func() bool { return x.count("process_count") < processes })
+	})
 }
 
 // say prints from a process of the shell's group.
@@ -116,44 +111,39 @@ func (x *target) say(text string) {
 
 // The same with IEx, where the release has it.
 func TestIEx(t *testing.T) {
-	t.Parallel()
-	for _, r := range releases(t) {
-		t.Run(r.String(), func(t *testing.T) {
-			t.Parallel()
-			x := boot(t, r, Elixir)
-			u := x.sit(x.open(""), 70, 20)
-			processes := x.count("process_count")
-			u.enter("1 + 2", "3")
-			u.types("4 + 5" + left + "1")
-			u.Wait(t, u.ps("4 + 15"))
-			u.types("\r")
-			u.line++
-			u.ready("19")
-			u.types(up + up + ctrlA + "value = " + ctrlE)
-			u.Wait(t, u.ps("value = 1 + 2"))
-			u.types("\r")
-			u.line++
-			u.ready("3")
-			u.types("Enum.frequ\t")
-			u.Until(t, "frequencies, or a list of it", func(lines []string) bool { return strings.Contains(strings.Join(lines, "\n"), "Enum.frequencies") })
-			u.types(ctrlA + ctrlK)
-			u.ready()
-			u.enter(`"日本" <> "x"`, `"日本x"`)
-			u.types("Enum.map([1, 2], fn x ->\rx * 2\rend)\r")
-			u.line++
-			u.ready("[2, 4]")
-			u.types("Process.sleep(:infinity)\r")
-			u.Wait(t, u.ps("Process.sleep(:infinity)"))
-			u.types(ctrlC)
-			u.Until(t, "interrupted", func(lines []string) bool {
-				return strings.Contains(strings.Join(lines, "\n"), "** (EXIT) interrupted") && lines[len(lines)-1] == u.ps()
-			})
-			u.enter("6 * 7", "42") // its variables are gone with what it evaluated
-			u.types(ctrlD)
-			require.NoError(t, u.left())
-			x.eventually("no process is left", func() bool { return x.count("process_count") < processes })
+	onReleases(t, Elixir, func(t *testing.T, x *target) {
+		u := x.sit(x.open(""), 70, 20)
+		processes := x.count("process_count")
+		u.enter("1 + 2", "3")
+		u.types("4 + 5" + left + "1")
+		u.Wait(t, u.ps("4 + 15"))
+		u.types("\r")
+		u.line++
+		u.ready("19")
+		u.types(up + up + ctrlA + "value = " + ctrlE)
+		u.Wait(t, u.ps("value = 1 + 2"))
+		u.types("\r")
+		u.line++
+		u.ready("3")
+		u.types("Enum.frequ\t")
+		u.Until(t, "frequencies, or a list of it", func(lines []string) bool { return strings.Contains(strings.Join(lines, "\n"), "Enum.frequencies") })
+		u.types(ctrlA + ctrlK)
+		u.ready()
+		u.enter(`"日本" <> "x"`, `"日本x"`)
+		u.types("Enum.map([1, 2], fn x ->\rx * 2\rend)\r")
+		u.line++
+		u.ready("[2, 4]")
+		u.types("Process.sleep(:infinity)\r")
+		u.Wait(t, u.ps("Process.sleep(:infinity)"))
+		u.types(ctrlC)
+		u.Until(t, "interrupted", func(lines []string) bool {
+			return strings.Contains(strings.Join(lines, "\n"), "** (EXIT) interrupted") && lines[len(lines)-1] == u.ps()
 		})
-	}
+		u.enter("6 * 7", "42") // its variables are gone with what it evaluated
+		u.types(ctrlD)
+		require.NoError(t, u.left())
+		x.eventually("no process is left", func() bool { return x.count("process_count") < processes })
+	})
 }
 
 // However a session ends, and whatever the shell does at that moment, nothing is left on the node: no process, and after the first
