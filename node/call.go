@@ -154,8 +154,8 @@ func (l *link) call(ctx context.Context, r *Request) (etf.Term, error) {
 	if err := l.send(ctx, &ctl, payload); err != nil {
 		return nil, err
 	}
-	if rex && l.mayPoll() && !l.conn.Poll(func() bool { return len(p.done)+len(p.prints) > 0 || l.out.owed.Load() > 0 }) { //nolint:contextcheck // what it hands on is not the caller's
-		l.polledInVain()
+	if rex {
+		l.poll(p) //nolint:contextcheck // what it hands on is not the caller's
 	}
 	for {
 		select {
@@ -249,7 +249,7 @@ func outcome(raw []byte, tag int64, rex bool) (etf.Term, error) {
 		}
 	}
 	res, ok := t.(etf.Tuple)
-	if !ok || len(res) < 3 || res[0] != etf.Term(tag) {
+	if !ok || len(res) < 3 || res[0] != tag {
 		// The process was ended from outside before it had a result.
 		return nil, &ErlangError{Class: "exit", Reason: t}
 	}

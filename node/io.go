@@ -137,12 +137,11 @@ func (l *link) putChars(ctx context.Context, req etf.Tuple) ([]byte, etf.Term) {
 
 // ioRequests: {requests, [Request]}, until one fails.
 func (l *link) ioRequests(ctx context.Context, req etf.Tuple) (text []byte, result etf.Term) {
-	list, ok := etf.Term(nil), false
-	if len(req) == 2 {
-		list, ok = req[1], true
+	if len(req) != 2 {
+		return nil, ioRequestErr
 	}
-	reqs, isList := list.(etf.List)
-	if !ok || !isList {
+	reqs, ok := req[1].(etf.List)
+	if !ok {
 		return nil, ioRequestErr
 	}
 	result = ioOK

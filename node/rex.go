@@ -45,6 +45,13 @@ func (l *link) mayPoll() bool {
 	return l.polls > 0
 }
 
+// poll waits in that way for the reply of a call, for something that it prints, or until the peer is owed an answer, if it may.
+func (l *link) poll(p *pending) {
+	if l.mayPoll() && !l.conn.Poll(func() bool { return len(p.done)+len(p.prints) > 0 || l.out.owed.Load() > 0 }) {
+		l.polledInVain()
+	}
+}
+
 func (l *link) polledInVain() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -60,8 +67,8 @@ func rexRequest(self etf.Pid, ref etf.Ref, call etf.List) (dist.Control, etf.Ter
 
 // rexReason takes the exit reason out of rex's {badrpc, {'EXIT', Reason}}.
 func rexReason(t etf.Term) (etf.Term, bool) {
-	if bad, ok := t.(etf.Tuple); ok && len(bad) == 2 && bad[0] == etf.Term(etf.Atom("badrpc")) {
-		if exit, ok := bad[1].(etf.Tuple); ok && len(exit) == 2 && exit[0] == etf.Term(etf.Atom("EXIT")) {
+	if bad, ok := t.(etf.Tuple); ok && len(bad) == 2 && bad[0] == etf.Atom("badrpc") {
+		if exit, ok := bad[1].(etf.Tuple); ok && len(exit) == 2 && exit[0] == etf.Atom("EXIT") {
 			return exit[1], true
 		}
 	}
@@ -94,7 +101,7 @@ func (l *link) hunt(leader etf.Pid) {
 			return
 		}
 		for _, pid := range l.rexWorkers(ctx) {
-			if l.processInfo(ctx, pid, "group_leader") == etf.Term(leader) {
+			if l.processInfo(ctx, pid, "group_leader") == leader {
 				_ = l.answer(l.killer(pid), killed)
 				return
 			}

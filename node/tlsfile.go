@@ -30,20 +30,9 @@ const maxTLSFile = 4 << 20
 func (f TLSFiles) Config() (*tls.Config, error) {
 	cfg := &tls.Config{MinVersion: tls.VersionTLS12, ClientAuth: tls.RequireAndVerifyClientCert}
 	if f.Cert != "" {
-		cert, err := readTLSFile(f.Cert)
+		pair, err := f.pair()
 		if err != nil {
 			return nil, err
-		}
-		key, keyFile := cert, f.Cert
-		if f.Key != "" {
-			if key, err = readTLSFile(f.Key); err != nil {
-				return nil, err
-			}
-			keyFile = f.Key
-		}
-		pair, err := tls.X509KeyPair(cert, key) // whose errors quote nothing
-		if err != nil {
-			return nil, fmt.Errorf("%w: certificate %s, key %s: %w", ErrTLSFile, f.Cert, keyFile, err)
 		}
 		cfg.Certificates = []tls.Certificate{pair}
 	}
@@ -59,6 +48,26 @@ func (f TLSFiles) Config() (*tls.Config, error) {
 		cfg.RootCAs, cfg.ClientCAs = pool, pool
 	}
 	return cfg, nil
+}
+
+// pair reads our certificate and its key.
+func (f TLSFiles) pair() (tls.Certificate, error) {
+	cert, err := readTLSFile(f.Cert)
+	if err != nil {
+		return tls.Certificate{}, err
+	}
+	key, keyFile := cert, f.Cert
+	if f.Key != "" {
+		if key, err = readTLSFile(f.Key); err != nil {
+			return tls.Certificate{}, err
+		}
+		keyFile = f.Key
+	}
+	pair, err := tls.X509KeyPair(cert, key) // whose errors quote nothing
+	if err != nil {
+		return tls.Certificate{}, fmt.Errorf("%w: certificate %s, key %s: %w", ErrTLSFile, f.Cert, keyFile, err)
+	}
+	return pair, nil
 }
 
 // certPool trusts every certificate in text, as OTP trusts what is in a cacertfile.
