@@ -196,7 +196,7 @@ func spawnOptions(opts etf.List) (link, monitor, ok bool) {
 			if len(o) != 2 {
 				return false, false, false
 			}
-			monitor = monitor || o[0] == etf.Term(etf.Atom("monitor"))
+			monitor = monitor || o[0] == etf.Atom("monitor")
 		default:
 			return false, false, false
 		}

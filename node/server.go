@@ -82,7 +82,7 @@ func (p *Process) Serve(ctx context.Context, s Server) error {
 		p.end(exitReason(err))
 	}
 	var exit *ExitError
-	if errors.As(err, &exit) && (exit.Reason == etf.Term(normal) || exit.Reason == etf.Term(shutdown)) {
+	if errors.As(err, &exit) && (exit.Reason == normal || exit.Reason == shutdown) {
 		return nil
 	}
 	return err
@@ -134,13 +134,13 @@ func (p *Process) handle(ctx context.Context, s Server, msg any) error {
 		}
 		return p.respond(ctx, from, reply)
 	}
-	if len(t) == 2 && t[0] == etf.Term(etf.Atom("$gen_cast")) {
+	if len(t) == 2 && t[0] == etf.Atom("$gen_cast") {
 		if s.Cast == nil {
 			return nil
 		}
 		return s.Cast(ctx, t[1])
 	}
-	if len(t) == 3 && t[0] == etf.Term(etf.Atom("system")) {
+	if len(t) == 3 && t[0] == etf.Atom("system") {
 		return p.system(ctx, t)
 	}
 	if s.Info == nil {
@@ -172,7 +172,7 @@ func (p *Process) system(ctx context.Context, msg etf.Tuple) error {
 		return nil
 	}
 	caller := Caller{pid, from[1], p}
-	if req, is := msg[2].(etf.Tuple); is && len(req) == 2 && req[0] == etf.Term(etf.Atom("terminate")) {
+	if req, is := msg[2].(etf.Tuple); is && len(req) == 2 && req[0] == etf.Atom("terminate") {
 		if err := p.respond(ctx, caller, etf.Atom("ok")); err != nil {
 			return err
 		}
@@ -213,12 +213,12 @@ func (p *Process) genCall(ctx context.Context, d destination, server, request et
 		}
 		switch m := msg.(type) {
 		case Down:
-			if m.Reason == etf.Term(noconnection) {
+			if m.Reason == noconnection {
 				return nil, ErrNodeDown
 			}
 			return nil, &ExitError{m.Reason}
 		case etf.Tuple:
-			if len(m) == 2 && m[0] == etf.Term(ref) {
+			if len(m) == 2 && m[0] == ref {
 				return m[1], nil
 			}
 		}

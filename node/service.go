@@ -31,7 +31,7 @@ func (l *link) serves(to etf.Term) bool {
 
 // genCall takes apart {'$gen_call', {Pid, Tag}, Request}.
 func genCall(msg etf.Tuple) (pid etf.Pid, tag, request etf.Term, ok bool) {
-	if len(msg) != 3 || msg[0] != etf.Term(etf.Atom("$gen_call")) {
+	if len(msg) != 3 || msg[0] != etf.Atom("$gen_call") {
 		return pid, nil, nil, false
 	}
 	from, ok := msg[1].(etf.Tuple)
@@ -49,7 +49,7 @@ func (l *link) netKernel(payload []byte) error {
 		return err
 	}
 	pid, tag, request, ok := genCall(msg)
-	if req, is := request.(etf.Tuple); !ok || !is || len(req) != 2 || req[0] != etf.Term(etf.Atom("is_auth")) {
+	if req, is := request.(etf.Tuple); !ok || !is || len(req) != 2 || req[0] != etf.Atom("is_auth") {
 		return nil
 	}
 	return l.reply(pid, tag, etf.Atom("yes"))
@@ -67,12 +67,12 @@ func (l *link) rex(payload []byte) error {
 		pid, ok = msg[0].(etf.Pid)
 		tag, request = etf.Atom("rex"), msg[1]
 	}
-	if ok && request == etf.Term(etf.Atom("features_request")) {
+	if ok && request == etf.Atom("features_request") {
 		node := etf.Atom(l.conn.Local().Name)
 		return l.answer(dist.Control{Op: dist.OpSend, To: pid}, etf.Tuple{etf.Atom("features_reply"), node, etf.List{etf.Atom("erpc")}})
 	}
 	req, is := request.(etf.Tuple)
-	if !ok || !is || len(req) != 5 || req[0] != etf.Term(etf.Atom("call")) && req[0] != etf.Term(etf.Atom("block_call")) {
+	if !ok || !is || len(req) != 5 || req[0] != etf.Atom("call") && req[0] != etf.Atom("block_call") {
 		return nil
 	}
 	args, ok := req[3].(etf.List)
@@ -102,7 +102,7 @@ func (l *link) rex(payload []byte) error {
 
 // rexApply is apply, with what erpc has for its calls: another node like this one makes them by way of rex, too.
 func (n *Node) rexApply(ctx context.Context, m, f etf.Term, args etf.List) (etf.Term, error) {
-	if m == etf.Term(etf.Atom("erpc")) && f == etf.Term(etf.Atom("execute_call")) && len(args) == 4 {
+	if m == etf.Atom("erpc") && f == etf.Atom("execute_call") && len(args) == 4 {
 		return nil, &ExitError{n.executeCall(ctx, args)}
 	}
 	return n.apply(ctx, m, f, args)
@@ -127,10 +127,10 @@ func rexReply(t etf.Term, err error) etf.Term {
 // has done the work, lib/kernel/src/global.erl). Without an answer global:sync/0 would wait there for ever.
 func (l *link) global(payload []byte) error {
 	msg, err := tuple(payload)
-	if err != nil || len(msg) != 2 || msg[0] != etf.Term(etf.Atom("$gen_cast")) {
+	if err != nil || len(msg) != 2 || msg[0] != etf.Atom("$gen_cast") {
 		return err
 	}
-	if cast, ok := msg[1].(etf.Tuple); !ok || len(cast) != 4 || cast[0] != etf.Term(etf.Atom("init_connect")) {
+	if cast, ok := msg[1].(etf.Tuple); !ok || len(cast) != 4 || cast[0] != etf.Atom("init_connect") {
 		return nil
 	}
 	inSync := etf.Tuple{etf.Atom("in_sync"), etf.Atom(l.conn.Local().Name), etf.Atom("true")}
@@ -156,7 +156,7 @@ func replyTo(from, to etf.Pid, tag, result etf.Term, peer dist.Flags) (dist.Cont
 func aliasOf(tag etf.Term) (etf.Ref, bool) {
 	switch t := tag.(type) {
 	case etf.ImproperList:
-		if len(t.Elems) == 1 && t.Elems[0] == etf.Term(etf.Atom("alias")) {
+		if len(t.Elems) == 1 && t.Elems[0] == etf.Atom("alias") {
 			ref, ok := t.Tail.(etf.Ref)
 			return ref, ok
 		}

@@ -202,7 +202,7 @@ func (n *Node) ended(via *link, ctl *dist.Control, reason etf.Term) {
 		if !ok || unlinking != 0 {
 			return // of a link that is no more
 		}
-	} else if reason == etf.Term(killed) {
+	} else if reason == killed {
 		p.end(etf.Atom("killed"))
 		return
 	}
@@ -217,7 +217,7 @@ func (p *Process) exit(from etf.Pid, reason etf.Term) {
 	switch {
 	case trap:
 		p.deliver(mail{msg: Exit{from, reason}})
-	case reason != etf.Term(normal):
+	case reason != normal:
 		p.end(reason)
 	}
 }

@@ -72,7 +72,7 @@ func (a *answers) peer(node etf.Term) etf.Term {
 			continue
 		}
 		for _, e := range c {
-			if address, ok := e.(etf.Tuple); ok && len(address) > 1 && address[0] == etf.Term(etf.Atom("net_address")) {
+			if address, ok := e.(etf.Tuple); ok && len(address) > 1 && address[0] == etf.Atom("net_address") {
 				return address[1]
 			}
 		}

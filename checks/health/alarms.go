@@ -80,7 +80,7 @@ func alarm(a etf.Term, name string) (id string, ours bool) {
 	if t, ok := a.(etf.Tuple); ok && len(t) == 2 {
 		what = t[0]
 	}
-	if t, ok := what.(etf.Tuple); ok && len(t) == 3 && t[0] == etf.Term(etf.Atom("resource_limit")) {
+	if t, ok := what.(etf.Tuple); ok && len(t) == 3 && t[0] == etf.Atom("resource_limit") {
 		return "resource_limit " + etf.Format(t[1]), t[2] == etf.Term(etf.Atom(name))
 	}
 	return etf.FormatOptions{MaxBytes: maxID}.Format(what), true

@@ -79,7 +79,7 @@ func (l *lock) key() string { return etf.Format(l.Resource) + " " + etf.Format(l
 // (mnesia_lib:dets_sync_open/2).
 func (l *lock) lasting() bool {
 	t, ok := l.Resource.(etf.Tuple)
-	return ok && len(t) == 2 && t[0] == etf.Term(etf.Atom("mnesia_table_lock"))
+	return ok && len(t) == 2 && t[0] == etf.Atom("mnesia_table_lock")
 }
 
 // holder is the process that has the lock; several may share one requester.
@@ -155,7 +155,7 @@ func locks(ctx context.Context, x *exam) (Cell, error) {
 		}
 		saw = append(saw, fmt.Sprintf("%s is held by %s", etf.Format(l.Resource), who))
 		c.Status = Warn
-		if l.Resource == etf.Term(etf.Atom("global")) {
+		if l.Resource == etf.Atom("global") {
 			c.Status = Fail
 		}
 	}

@@ -58,7 +58,7 @@ var types = map[string]func(etf.Term) bool{
 	"pid":       is[etf.Pid],
 	"port":      is[etf.Port],
 	"reference": is[etf.Ref],
-	"boolean":   func(t etf.Term) bool { return t == etf.Term(etf.Atom("true")) || t == etf.Term(etf.Atom("false")) },
+	"boolean":   func(t etf.Term) bool { return t == etf.Atom("true") || t == etf.Atom("false") },
 	"number":    func(t etf.Term) bool { _, ok := number(t); return ok },
 	"integer":   func(t etf.Term) bool { _, ok := number(t); return ok && !is[float64](t) },
 	"function":  func(t etf.Term) bool { return is[etf.Fun](t) || is[etf.Export](t) },

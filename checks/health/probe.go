@@ -111,7 +111,7 @@ func (p *Probe) ask(ctx context.Context, x *exam) (etf.Term, error) {
 			break
 		}
 		ok, isTuple := result.(etf.Tuple)
-		if !isTuple || len(ok) != 2 || ok[0] != etf.Term(etf.Atom("ok")) {
+		if !isTuple || len(ok) != 2 || ok[0] != etf.Atom("ok") {
 			return nil, &checks.Finding{
 				Saw:   name + " returned " + p.show(result),
 				Cause: fmt.Sprintf("step %d of the chain has to return {ok, P}, of which P goes into the next", i+1),

@@ -164,7 +164,7 @@ func assign(dst reflect.Value, t Term) error {
 
 // assignPointer sets a pointer to nil or to a new value; only when that fits does the pointer change.
 func assignPointer(dst reflect.Value, t Term) error {
-	if t == Term(Atom("undefined")) || t == Term(Atom("nil")) {
+	if t == Atom("undefined") || t == Atom("nil") {
 		dst.SetZero()
 		return nil
 	}

@@ -109,7 +109,7 @@ func (l List) Lookup(key Atom) (Term, bool) {
 				return Atom("true"), true
 			}
 		case Tuple:
-			if len(t) == 2 && t[0] == Term(key) {
+			if len(t) == 2 && t[0] == key {
 				return t[1], true
 			}
 		}

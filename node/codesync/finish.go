@@ -129,13 +129,13 @@ func (t *target) converting(ctx context.Context) (etf.List, error) {
 			continue
 		}
 		for j, m := range modules {
-			if mfa[0] == etf.Term(m) || mfa[0] == etf.Term(etf.Atom("supervisor")) && mfa[1] == etf.Term(m) {
+			if mfa[0] == m || mfa[0] == etf.Atom("supervisor") && mfa[1] == m {
 				list = append(list, etf.Tuple{pids[i], m, version(attributes[j])})
 			}
 		}
 	}
 	t.report.Unserved = slices.DeleteFunc(modules, func(m etf.Atom) bool {
-		return slices.ContainsFunc(list, func(one etf.Term) bool { return one.(etf.Tuple)[1] == etf.Term(m) })
+		return slices.ContainsFunc(list, func(one etf.Term) bool { return one.(etf.Tuple)[1] == m })
 	})
 	return list, nil
 }
@@ -169,7 +169,7 @@ func finish(ctx context.Context, t *target) error {
 		t.report.State = Lost
 		return fmt.Errorf("%w: %w", err, ErrLost)
 	}
-	if got.Result != etf.Term(etf.Atom("ok")) {
+	if got.Result != etf.Atom("ok") {
 		if err := t.altered(got.Now); err != nil {
 			return err
 		}
@@ -264,7 +264,7 @@ func (t *target) reset(ctx context.Context) error {
 	}
 	t.report.Killed = append(t.report.Killed, ended...)
 	t.report.Pushed, t.report.Deleted = 0, 0
-	if got.Result == etf.Term(none) {
+	if got.Result == none {
 		return fmt.Errorf("%s: %w: something else has loaded code since, which is left alone", t.name, ErrStale)
 	}
 	if ch := t.differs(got.Now); ch != nil {

@@ -248,7 +248,7 @@ func (t *target) receive(ctx context.Context) (etf.Tuple, error) {
 		switch m := msg.(type) {
 		case node.Down:
 			t.ended = true
-			if m.Reason == etf.Term(etf.Atom("noconnection")) {
+			if m.Reason == etf.Atom("noconnection") {
 				return nil, fmt.Errorf("%s: %w", t.name, node.ErrNodeDown)
 			}
 			return nil, fmt.Errorf("%s: the process that loads code ended: %s", t.name, etf.Format(m.Reason))
@@ -277,7 +277,7 @@ func (t *target) answer(ctx context.Context, name etf.Atom, v any) error {
 	if err != nil {
 		return err
 	}
-	if len(m) == 0 || m[0] != etf.Term(name) {
+	if len(m) == 0 || m[0] != name {
 		return fmt.Errorf("%s: codesync: %s instead of %s", t.name, etf.Format(m), name)
 	}
 	if err := etf.Assign(m, v); err != nil {

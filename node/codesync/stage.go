@@ -63,7 +63,7 @@ func stage(ctx context.Context, t *target) error {
 	if err := t.altered(got.Now); err != nil {
 		return err
 	}
-	if got.Result != etf.Term(etf.Atom("ok")) {
+	if got.Result != etf.Atom("ok") {
 		return t.unstaged(got.Result)
 	}
 	if t.push.plan.options.RequireRollback && len(got.Final) > 0 {

@@ -26,14 +26,14 @@ func counter(seen chan<- any) node.Server {
 	return node.Server{
 		Call: func(ctx context.Context, from node.Caller, req etf.Term) (etf.Term, error) {
 			switch req {
-			case etf.Term(etf.Atom("get")):
+			case etf.Atom("get"):
 				return count, nil
-			case etf.Term(etf.Atom("later")):
+			case etf.Atom("later"):
 				go func() { _ = from.Reply(ctx, etf.Atom("now")) }()
 				return nil, node.ErrNoReply
-			case etf.Term(etf.Atom("never")):
+			case etf.Atom("never"):
 				return nil, node.ErrNoReply
-			case etf.Term(etf.Atom("crash")):
+			case etf.Atom("crash"):
 				return nil, &node.ExitError{Reason: etf.Atom("paper_jam")}
 			}
 			return etf.Tuple{etf.Atom("unknown"), req}, nil

@@ -47,7 +47,7 @@ func Parse(ctx context.Context, n *node.Node, name, code string) (etf.Term, erro
 	if err != nil {
 		return nil, err
 	}
-	if res, ok := got.(etf.Tuple); ok && len(res) == 2 && res[0] == etf.Term(etf.Atom("ok")) {
+	if res, ok := got.(etf.Tuple); ok && len(res) == 2 && res[0] == etf.Atom("ok") {
 		return res[1], nil
 	}
 	return nil, fmt.Errorf("nodetest: %s", etf.Format(got))

@@ -92,7 +92,7 @@ func (r *remote) started(ctx context.Context) error {
 		}
 		switch msg := msg.(type) {
 		case etf.Tuple:
-			if len(msg) != 2 || msg[0] != etf.Term(r.keeper) {
+			if len(msg) != 2 || msg[0] != r.keeper {
 				break
 			}
 			pid, ok := msg[1].(etf.Pid)

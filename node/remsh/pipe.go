@@ -139,7 +139,7 @@ func (p *pipe) message(ctx context.Context, msg any) error {
 		}
 		return err
 	case etf.Tuple:
-		if len(msg) != 4 || msg[0] != etf.Term(etf.Atom("io_request")) {
+		if len(msg) != 4 || msg[0] != etf.Atom("io_request") {
 			return nil
 		}
 		from, ok := msg[1].(etf.Pid)
@@ -210,7 +210,7 @@ func (p *pipe) collect(ctx context.Context) error {
 			return err
 		}
 		stop, ok := result.(etf.Tuple)
-		if !ok || len(stop) != 3 || stop[0] != etf.Term(etf.Atom("stop")) {
+		if !ok || len(stop) != 3 || stop[0] != etf.Atom("stop") {
 			in.state = result
 			continue
 		}
@@ -218,7 +218,7 @@ func (p *pipe) collect(ctx context.Context) error {
 			if !p.tellEOF {
 				return errEnd
 			}
-			p.midway = in.more || in.state != etf.Term(start)
+			p.midway = in.more || in.state != start
 		}
 		p.left = nil
 		if rest := chars(stop[2]); len(rest) > 0 {
@@ -280,7 +280,7 @@ func (p *pipe) output(ctx context.Context, req etf.Term) (etf.Term, error) {
 				return failure("request"), nil // they do not nest
 			}
 			var err error
-			if result, err = p.output(ctx, r); err != nil || result != etf.Term(etf.Atom("ok")) {
+			if result, err = p.output(ctx, r); err != nil || result != etf.Atom("ok") {
 				return result, err
 			}
 		}
@@ -288,9 +288,9 @@ func (p *pipe) output(ctx context.Context, req etf.Term) (etf.Term, error) {
 	case name == "setopts" && len(args) == 1:
 		if opts, ok := args[0].(etf.List); ok {
 			if v, ok := opts.Lookup("binary"); ok {
-				p.binary = v == etf.Term(etf.Atom("true"))
+				p.binary = v == etf.Atom("true")
 			} else if v, ok := opts.Lookup("list"); ok {
-				p.binary = v != etf.Term(etf.Atom("true"))
+				p.binary = v != etf.Atom("true")
 			}
 		}
 		return etf.Atom("ok"), nil
@@ -333,7 +333,7 @@ func (p *pipe) print(ctx context.Context, args etf.Tuple) (etf.Term, error) {
 		}
 		text = made
 	}
-	b, err := etf.AppendChardata(nil, text, args[0] == etf.Term(etf.Atom("latin1")))
+	b, err := etf.AppendChardata(nil, text, args[0] == etf.Atom("latin1"))
 	if err != nil {
 		return failure("put_chars"), nil //nolint:nilerr // it is the process's, who is told
 	}

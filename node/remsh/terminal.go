@@ -195,7 +195,7 @@ func (x *session) send(ctx context.Context, msg etf.Term) error { return x.p.Sen
 func (x *session) message(ctx context.Context, msg any) error {
 	switch msg := msg.(type) {
 	case node.Down:
-		if x.reason != nil && msg.Reason != etf.Term(etf.Atom("noconnection")) {
+		if x.reason != nil && msg.Reason != etf.Atom("noconnection") {
 			msg.Reason = x.reason
 		}
 		return x.ended(msg.Reason)
@@ -205,10 +205,10 @@ func (x *session) message(ctx context.Context, msg any) error {
 		}
 	case etf.Tuple:
 		switch {
-		case len(msg) == 2 && msg[0] == etf.Term(x.keeper):
+		case len(msg) == 2 && msg[0] == x.keeper:
 			shell := msg[1]
 			x.n.Handle("group", "whereis_shell", func(context.Context, []etf.Term) (etf.Term, error) { return shell, nil })
-		case len(msg) >= 2 && msg[0] == etf.Term(x.first):
+		case len(msg) >= 2 && msg[0] == x.first:
 			if !x.spoken {
 				x.spoken = true
 				if err := x.p.Send(ctx, x.keeper, etf.Atom("group")); err != nil {
@@ -268,7 +268,7 @@ func (x *session) answer(ctx context.Context, name etf.Atom, value etf.Term) err
 
 // print is {put_chars_sync, Encoding, Chars, ReplyTo}: what a program prints. It waits for the reply.
 func (x *session) print(ctx context.Context, args etf.Tuple) error {
-	text, err := etf.AppendChardata(nil, args[1], args[0] == etf.Term(etf.Atom("latin1")))
+	text, err := etf.AppendChardata(nil, args[1], args[0] == etf.Atom("latin1"))
 	if err == nil && !bannerOf(text) {
 		x.canvas.print(text)
 		if err := x.canvas.screen.flush(); err != nil {
