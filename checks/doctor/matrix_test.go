@@ -3,11 +3,11 @@
 package doctor_test
 
 import (
-	"bufio"
 	"flag"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -15,27 +15,23 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/beamctl/beamctl/checks/doctor"
+	"github.com/beamctl/beamctl/node/nodetest"
 )
 
 var releasesFile = flag.String("releases", "", "what scripts/otp-releases.sh wrote")
 
 // TestReleases: of every Elixir on every OTP it is known from files alone whether it runs, and that is true.
 func TestReleases(t *testing.T) {
-	f, err := os.Open(*releasesFile)
-	require.NoError(t, err)
-	defer f.Close()
+	require.NotEmpty(t, *releasesFile, "make test-matrix")
 	type release struct{ otp, erl, elixir string }
 	var all []release
-	for lines := bufio.NewScanner(f); lines.Scan(); {
-		col := strings.Fields(lines.Text()) // suite, release, directory
-		require.Len(t, col, 3)
-		r := release{otp: col[1], erl: filepath.Join(col[2], "erl"), elixir: filepath.Join(col[2], "elixir")}
-		if own := filepath.Join(filepath.Dir(col[2]), "root", "usr", "bin", "elixir"); exists(own) {
-			r.elixir = own // the other is a wrapper, which insists on its own erl
+	for _, r := range nodetest.Releases(t, *releasesFile) {
+		one := release{otp: strconv.Itoa(r.Major), erl: r.Program("erl"), elixir: r.Program("elixir")}
+		if own := filepath.Join(filepath.Dir(r.Bin), "root", "usr", "bin", "elixir"); exists(own) {
+			one.elixir = own // the other is a wrapper, which insists on its own erl
 		}
-		all = append(all, r)
+		all = append(all, one)
 	}
-	require.Len(t, all, 4)
 	for _, otp := range all {
 		for _, elixir := range all {
 			t.Run("elixir of "+elixir.otp+" on "+otp.otp, func(t *testing.T) {

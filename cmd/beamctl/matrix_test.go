@@ -3,10 +3,9 @@
 package main
 
 import (
-	"bufio"
 	"flag"
 	"fmt"
-	"os"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -14,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/beamctl/beamctl/launcher"
+	"github.com/beamctl/beamctl/node/nodetest"
 )
 
 var releasesFile = flag.String("releases", "", "what scripts/otp-releases.sh wrote")
@@ -24,13 +24,13 @@ func TestMixedReleases(t *testing.T) {
 	var b strings.Builder
 	b.WriteString("nodes:\n  - {name: mix}\n")
 	want := map[string]string{}
-	for _, r := range otpReleases(t) {
-		suite, major, bin := r[0], r[1], r[2]
-		if major == "23" { // which 27 and later refuse (UNLINK_ID)
+	require.NotEmpty(t, *releasesFile, "make test-matrix")
+	for _, r := range nodetest.Releases(t, *releasesFile) {
+		if r.Major == 23 { // which 27 and later refuse (UNLINK_ID)
 			continue
 		}
-		fmt.Fprintf(&b, "  - {name: otp%s, runtime: erl, ebin: [], apps: [], bin: [%q], env: {SUITE: %s}}\n", major, bin, suite)
-		want["otp"+major+"@127.0.0.1"] = major
+		fmt.Fprintf(&b, "  - {name: otp%d, runtime: erl, ebin: [], apps: [], bin: [%q], env: {SUITE: %s}}\n", r.Major, r.Bin, r.Suite)
+		want[fmt.Sprintf("otp%d@127.0.0.1", r.Major)] = strconv.Itoa(r.Major)
 	}
 	w.write("beamctl.yaml", b.String())
 	for _, secure := range []string{launcher.TLSNone, launcher.TLSAuto} {
@@ -55,20 +55,4 @@ func mixed(t *testing.T, w *world, want map[string]string, secure string) {
 		}
 	}
 	w.stopped()
-}
-
-// otpReleases reads what scripts/otp-releases.sh says there is: suite, release, directory.
-func otpReleases(t *testing.T) [][3]string {
-	t.Helper()
-	f, err := os.Open(*releasesFile)
-	require.NoError(t, err, "make test-matrix")
-	defer f.Close()
-	var out [][3]string
-	for sc := bufio.NewScanner(f); sc.Scan(); {
-		words := strings.Fields(sc.Text())
-		require.Len(t, words, 3)
-		out = append(out, [3]string(words))
-	}
-	require.GreaterOrEqual(t, len(out), 3)
-	return out
 }
