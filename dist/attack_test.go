@@ -47,7 +47,7 @@ func faulty(t *testing.T, stream []byte, fault *disttest.Faulty) (messages int, 
 		_ = p.Close()
 	}()
 	in := newInbox()
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	c, err := dist.Dial(ctx, fault, dist.Config{Local: us, Peer: them.Name, Cookie: cookie, Receiver: in})
 	if err == nil {
@@ -98,7 +98,7 @@ func TestHandshakeTooLong(t *testing.T) {
 			nc, p := disttest.Pipe(t)
 			go func() { _, _ = io.Copy(io.Discard, p) }()
 			go func() { _, _ = p.Write(head) }()
-			ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 			before := allocated()
 			cfg := dist.Config{Local: us, Peer: them.Name, Cookie: cookie, Receiver: nobody{}, TLS: long}
 			var err error

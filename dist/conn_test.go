@@ -193,7 +193,7 @@ func TestBadFrames(t *testing.T) {
 			}
 			require.ErrorIs(t, <-in.closed, dist.ErrProtocol)
 			assert.Less(t, allocated()-before, uint64(64<<20), "frames of up to 5 MB, and their terms")
-			assert.Less(t, time.Since(begun), 5*time.Second)
+			assert.Less(t, time.Since(begun), time.Minute)
 		})
 	}
 }

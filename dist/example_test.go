@@ -25,7 +25,7 @@ func (printer) Closed(*dist.Conn, error) {}
 
 // Both ends of a connection, which for once are in one program: a node that lets everybody in who has the cookie, and one that sends it a message.
 func Example() {
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	cookie := dist.NewCookie("chocolate")
 	ours, theirs := net.Pipe()

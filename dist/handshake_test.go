@@ -174,7 +174,7 @@ func TestHandshakeCutAnywhere(t *testing.T) {
 		nc, p := disttest.Pipe(t)
 		go func() { _ = p.Accept(them, cookie) }()
 		f := &disttest.Faulty{Conn: nc, Cut: cut, Dribble: true}
-		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		c, err := dist.Dial(ctx, f, dist.Config{Local: us, Peer: them.Name, Cookie: cookie, Receiver: nobody{}})
 		cancel()
 		if err == nil {

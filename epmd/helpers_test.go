@@ -14,7 +14,7 @@ import (
 
 // How long a test waits for what comes by itself, and how often it looks.
 const (
-	patience = 10 * time.Second
+	patience = time.Minute
 	tick     = 10 * time.Millisecond
 )
 

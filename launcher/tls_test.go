@@ -22,7 +22,7 @@ func TestOddPaths(t *testing.T) {
 	require.NoError(t, a.issue("node1", "127.0.0.1", "::1", "localhost"))
 	opt := p.tls("node1", "conf")
 
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, "erl", "-noinput", "-eval",
 		`{ok, [[F]]} = init:get_argument(ssl_dist_optfile), {ok, [[{server, S}, {client, C}]]} = file:consult(F), `+

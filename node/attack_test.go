@@ -36,10 +36,10 @@ func TestSilentFlood(t *testing.T) {
 	require.NoError(t, friend.Ping(t.Context(), "go@127.0.0.1"), "who is in is not concerned")
 	newcomer := c.Node()
 	require.NoError(t, newcomer.AddPeer(node.Peer{Name: "go@127.0.0.1", Addr: addr}))
-	require.Eventually(t, func() bool { return newcomer.Connect(t.Context(), "go@127.0.0.1") == nil }, 20*time.Second, 50*time.Millisecond)
+	require.Eventually(t, func() bool { return newcomer.Connect(t.Context(), "go@127.0.0.1") == nil }, patience, 50*time.Millisecond)
 	assert.Greater(t, time.Since(begun), 5*time.Second, "the places were taken")
 	for _, nc := range silent {
-		require.NoError(t, nc.SetReadDeadline(time.Now().Add(10*time.Second)))
+		require.NoError(t, nc.SetReadDeadline(time.Now().Add(patience)))
 		_, err := nc.Read(make([]byte, 1))
 		require.ErrorIs(t, err, io.EOF, "they are closed")
 	}

@@ -13,7 +13,7 @@ import (
 
 // Two nodes in one program: one serves a counter, the other, which could as well be an Erlang node, uses it.
 func Example() {
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	cookie := dist.NewCookie("example")
 

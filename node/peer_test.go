@@ -58,7 +58,6 @@ func TestConnectGivesUp(t *testing.T) {
 	addr, accepted := mute(t)
 	require.NoError(t, n.AddPeer(node.Peer{Name: name, Addr: addr}))
 	patient := make(chan error, 1)
-	begun := time.Now()
 	go func() { patient <- n.Connect(t.Context(), name) }() // which has no deadline
 	defer (<-accepted).Close()
 	short, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
@@ -70,7 +69,6 @@ func TestConnectGivesUp(t *testing.T) {
 	require.ErrorIs(t, err, node.ErrTimeout)
 	require.ErrorContains(t, err, "no connection within 8s")
 	assert.NotContains(t, err.Error(), "context deadline")
-	assert.Less(t, time.Since(begun), 20*time.Second)
 }
 
 // A reply to a caller whose node has gone is dropped: nobody connects for it.
@@ -94,7 +92,7 @@ func TestReplyDoesNotConnect(t *testing.T) {
 	from := <-callers
 	require.NoError(t, x.Close())
 	require.Error(t, <-called)
-	require.Eventually(t, func() bool { return len(n.Nodes()) == 0 }, 20*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return len(n.Nodes()) == 0 }, patience, time.Millisecond)
 
 	at, accepted := mute(t)
 	require.NoError(t, n.AddPeer(node.Peer{Name: "x@127.0.0.1", Addr: at}))

@@ -40,7 +40,7 @@ func pidAt(t *testing.T, p *node.Process, name string) etf.Pid {
 
 func receive(t *testing.T, p *node.Process) any {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	m, err := p.Receive(ctx)
 	require.NoError(t, err)
@@ -212,7 +212,7 @@ func TestLink(t *testing.T) {
 				require.NoError(t, err)
 				if theirs {
 					require.NoError(t, p.Send(ctx, pid, etf.Tuple{etf.Atom("link"), pidAt(t, p, e.Name)}))
-					require.Eventually(t, func() bool { return len(links(t, n, e, pid)) == 1 }, 20*time.Second, time.Millisecond)
+					require.Eventually(t, func() bool { return len(links(t, n, e, pid)) == 1 }, patience, time.Millisecond)
 				} else {
 					require.NoError(t, p.Link(ctx, pid))
 					require.NoError(t, p.Link(ctx, pid), "a second one is the first")
@@ -246,9 +246,9 @@ func TestLink(t *testing.T) {
 			require.NoError(t, p.Unlink(ctx, pid))
 			require.NoError(t, p.Link(ctx, pid))
 			require.NoError(t, p.Send(ctx, pid, etf.Tuple{etf.Atom("unlink"), pidAt(t, p, e.Name)}))
-			require.Eventually(t, func() bool { return len(links(t, n, e, pid)) == 0 }, 20*time.Second, time.Millisecond)
+			require.Eventually(t, func() bool { return len(links(t, n, e, pid)) == 0 }, patience, time.Millisecond)
 			require.NoError(t, p.Send(ctx, pid, etf.Tuple{etf.Atom("stop"), etf.Atom("broken")}))
-			require.Eventually(t, func() bool { return links(t, n, e, pid) == nil }, 20*time.Second, time.Millisecond)
+			require.Eventually(t, func() bool { return links(t, n, e, pid) == nil }, patience, time.Millisecond)
 			silent(t, p)
 			p.TrapExit(true)
 			require.NoError(t, p.Link(ctx, pid))

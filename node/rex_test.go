@@ -101,26 +101,34 @@ func TestAbandonedByRex(t *testing.T) {
 	defer cancel()
 	_, err := n.Call(ctx, e.Name, "erl_eval", "exprs", exprs(t, parser, e.Name, `register(sleeper, self()), timer:sleep(60000).`), etf.List{})
 	require.ErrorIs(t, err, node.ErrTimeout)
-	require.Eventually(t, func() bool { return !sleeping() }, 20*time.Second, 10*time.Millisecond)
+	require.Eventually(t, func() bool { return !sleeping() }, patience, 10*time.Millisecond)
 
 	// Blocked, it costs one call its time.
 	n.Disconnect(e.Name)
 	warm(t, n, e.Name)
 	blocker := c.Node(e)
+	callers := make(chan node.Caller, 1)
+	gate, err := blocker.StartServer("gate", node.Server{Call: func(_ context.Context, from node.Caller, _ etf.Term) (etf.Term, error) {
+		callers <- from
+		return nil, node.ErrNoReply
+	}})
+	require.NoError(t, err)
 	blocked := make(chan error, 1)
 	go func() {
-		_, err := blocker.GenCall(t.Context(), etf.Tuple{etf.Atom("rex"), etf.Atom(e.Name)},
-			etf.Tuple{etf.Atom("block_call"), etf.Atom("timer"), etf.Atom("sleep"), etf.List{int64(3000)}, etf.Atom("user")})
+		_, err := blocker.GenCall(t.Context(), etf.Tuple{etf.Atom("rex"), etf.Atom(e.Name)}, etf.Tuple{
+			etf.Atom("block_call"), etf.Atom("gen_server"), etf.Atom("call"),
+			etf.List{pidAt(t, gate, e.Name), etf.Atom("wait"), etf.Atom("infinity")}, etf.Atom("user"),
+		})
 		blocked <- err
 	}()
-	require.Eventually(t, func() bool { // it is blocked once the call has arrived
-		short, cancelShort := context.WithTimeout(t.Context(), 100*time.Millisecond)
-		defer cancelShort()
-		_, err = n.Call(short, e.Name, "erlang", "abs", int64(-1))
-		return err != nil
-	}, 20*time.Second, time.Millisecond)
+	rex := <-callers
+	short, cancelShort := context.WithTimeout(t.Context(), 100*time.Millisecond)
+	defer cancelShort()
+	_, err = n.Call(short, e.Name, "erlang", "abs", int64(-1))
 	require.ErrorIs(t, err, node.ErrTimeout)
-	assert.Less(t, pace(t, n, e.Name), 100*time.Millisecond)
+	callMany(t, n, e.Name)
+	require.Empty(t, blocked, "it still is")
+	require.NoError(t, rex.Reply(t.Context(), etf.Atom("go_on")))
 	require.NoError(t, <-blocked)
 }
 

@@ -80,7 +80,7 @@ func TestGenServer(t *testing.T) {
 			assert.Equal(t, int64(2000), do(`Me = self(),
 				[spawn(fun() -> [5 = gen_server:call(S, get) || _ <- lists:seq(1, 100)], Me ! {done, 100} end) || _ <- lists:seq(1, 20)],
 				lists:sum([receive {done, K} -> K end || _ <- lists:seq(1, 20)])`))
-			assert.Equal(t, etf.Tuple{etf.Atom("reply"), int64(5)}, do(`gen_server:wait_response(gen_server:send_request(S, get), 5000)`))
+			assert.Equal(t, etf.Tuple{etf.Atom("reply"), int64(5)}, do(`gen_server:wait_response(gen_server:send_request(S, get), 60000)`))
 			assert.Equal(t, etf.Tuple{etf.List{etf.Tuple{self.Node, int64(5)}}, etf.List(nil)},
 				do(`gen_server:multi_call([node(P)], counter, get)`))
 			assert.Equal(t, etf.Atom("unknown_system_msg"), do(`try sys:get_state(S) catch error:{R, get_state} -> R end`))
@@ -94,7 +94,7 @@ func TestGenServer(t *testing.T) {
 			require.NoError(t, <-over)
 			_, over = serve(t, n, seen)
 			assert.Equal(t, etf.Atom("tired"), do(`M = {Waiting, _} = spawn_monitor(fun() -> gen_server:call(S, never, infinity) end),
-				(fun Again() -> process_info(Waiting, status) =:= {status, waiting} orelse Again() end)(), gen_server:stop(S, tired, 5000), {_, Ref} = M, receive {'DOWN', Ref, _, _, {Why, _}} -> Why end`))
+				(fun Again() -> process_info(Waiting, status) =:= {status, waiting} orelse Again() end)(), gen_server:stop(S, tired, 60000), {_, Ref} = M, receive {'DOWN', Ref, _, _, {Why, _}} -> Why end`))
 			require.EqualError(t, <-over, "the process has ended: tired")
 		})
 	}
@@ -130,7 +130,7 @@ func TestGenCall(t *testing.T) {
 	require.Eventually(t, func() bool { // the end of the monitor may be on its way
 		monitors, err := n.Call(ctx, e.Name, "erlang", "process_info", deaf, etf.Atom("monitored_by"))
 		return err == nil && etf.Equal(monitors, etf.Tuple{etf.Atom("monitored_by"), etf.List(nil)})
-	}, 20*time.Second, 10*time.Millisecond, "nothing stays behind")
+	}, patience, 10*time.Millisecond, "nothing stays behind")
 
 	_, err = n.StartServer("counter", counter(nil))
 	require.NoError(t, err)
@@ -145,7 +145,7 @@ func TestGenCall(t *testing.T) {
 	require.Eventually(t, func() bool {
 		monitors, err := n.Call(ctx, e.Name, "erlang", "process_info", deaf, etf.Atom("monitored_by"))
 		return err == nil && !etf.Equal(monitors, etf.Tuple{etf.Atom("monitored_by"), etf.List(nil)})
-	}, 20*time.Second, 10*time.Millisecond, "the call has arrived")
+	}, patience, 10*time.Millisecond, "the call has arrived")
 	e.Kill()
 	require.ErrorIs(t, <-done, node.ErrNodeDown)
 }
@@ -171,7 +171,7 @@ func TestFunctions(t *testing.T) {
 			n.Handle("go", "cast", func(_ context.Context, args []etf.Term) (etf.Term, error) { cast <- args[0]; return nil, nil })
 			vars := bind{"N": pidAt(t, process(t, n), e.Name).Node}
 			for code, want := range map[string]string{
-				`erpc:call(N, go, count, [1,2], 5000)`:                                      `2`,
+				`erpc:call(N, go, count, [1,2], 60000)`:                                     `2`,
 				`erpc:multicall([N, node()], erlang, abs, [-1])`:                            `[{error,{exception,undef,[{erlang,abs,[-1],[]}]}},{ok,1}]`,
 				`gen_server:call({rex, N}, {call, go, nope, [], self()})`:                   `{badrpc,{'EXIT',{undef,[{go,nope,[],[]}]}}}`,
 				`gen_server:call({rex, N}, {call, go, fail, [], self()})`:                   `{badrpc,{'EXIT',{<<"out of paper">>,[]}}}`,
@@ -201,7 +201,7 @@ func await(t *testing.T, ch <-chan etf.Term) etf.Term {
 	select {
 	case term := <-ch:
 		return term
-	case <-time.After(10 * time.Second):
+	case <-time.After(patience):
 		require.FailNow(t, "nothing comes")
 		return nil
 	}
@@ -223,5 +223,5 @@ func TestSpawnLimit(t *testing.T) {
 		got := eval(t, n, e.Name, `R = spawn_request(N, go, wait, [], []), receive {spawn_reply, R, S, _} -> S end`,
 			bind{"N": pidAt(t, process(t, n), e.Name).Node})
 		return got == etf.Term(etf.Atom("ok"))
-	}, 20*time.Second, 10*time.Millisecond)
+	}, patience, 10*time.Millisecond)
 }

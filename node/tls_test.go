@@ -36,7 +36,7 @@ func TestTLS(t *testing.T) {
 				var err error
 				n, err = connect(client(ours))
 				return err == nil
-			}, 20*time.Second, 20*time.Millisecond)
+			}, patience, 20*time.Millisecond)
 			require.NoError(t, n.Ping(t.Context(), e.Name))
 			big := make([]byte, 4<<20)
 			got, err := n.Call(t.Context(), e.Name, "erlang", "byte_size", big)
@@ -77,7 +77,7 @@ func TestListenTLS(t *testing.T) {
 	serve(t, n, nil)
 	ping := func(args []string) string {
 		return c.Run(append(args, "-name", "erl@127.0.0.1", "-hidden", "-kernel", "logger_level", "none",
-			"-eval", `P = net_adm:ping('go@127.0.0.1'), io:format("~p ~p", [P, catch gen_server:call({counter, 'go@127.0.0.1'}, get, 5000)]), halt().`)...)
+			"-eval", `P = net_adm:ping('go@127.0.0.1'), io:format("~p ~p", [P, catch gen_server:call({counter, 'go@127.0.0.1'}, get, 60000)]), halt().`)...)
 	}
 	assert.Equal(t, "pong 0", ping(ca.Args("erl")))
 	other.Issue("erl", "127.0.0.1")
@@ -86,7 +86,7 @@ func TestListenTLS(t *testing.T) {
 
 	// It stays, and its connection serves us.
 	e := c.Erl("a", append(ca.Args("erl"), "-eval", `pong = net_adm:ping('go@127.0.0.1')`)...)
-	require.Eventually(t, func() bool { return len(n.Nodes()) == 1 }, 20*time.Second, 5*time.Millisecond)
+	require.Eventually(t, func() bool { return len(n.Nodes()) == 1 }, patience, 5*time.Millisecond)
 	got, err := n.Call(t.Context(), e.Name, "erlang", "node")
 	require.NoError(t, err)
 	assert.Equal(t, etf.Atom(e.Name), got)
@@ -101,7 +101,7 @@ func TestIPv6(t *testing.T) {
 	e := c.ErlAs("", "six@::1", "-proto_dist", "inet6_tcp", "-kernel", "inet_dist_use_interface", "{0,0,0,0,0,0,0,1}")
 	n := c.Node() // by the name alone: its host is where its EPMD is
 	t.Setenv("ERL_EPMD_PORT", port)
-	require.Eventually(t, func() bool { return n.Ping(t.Context(), e.Name) == nil }, 20*time.Second, 10*time.Millisecond)
+	require.Eventually(t, func() bool { return n.Ping(t.Context(), e.Name) == nil }, patience, 10*time.Millisecond)
 
 	// And the other way round: it connects to us.
 	g, err := node.Start(node.Config{Name: "go@::1", Cookie: c.Cookie})

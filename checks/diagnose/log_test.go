@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/beamctl/beamctl/node"
 	"github.com/beamctl/beamctl/node/nodetest"
 )
 
@@ -41,8 +42,7 @@ const crashes = `
 	Wait(spawn(fun() -> error(oops) end)),
 	Wait(proc_lib:spawn(fun() -> exit(weird) end)),
 	[logger:error("plain ~p problem", [N]) || N <- [41, 42]],
-	logger:warning("careful"),
-	logger_std_h:filesync(default), timer:sleep(300), halt()`
+	logger:warning("careful")`
 
 func TestErlangLogs(t *testing.T) {
 	t.Parallel()
@@ -54,12 +54,20 @@ func TestErlangLogs(t *testing.T) {
 	c := nodetest.New(t)
 	for name, args := range map[string][]string{
 		"default":     nil,
-		"single line": {"-kernel", "logger", `[{handler,default,logger_std_h,#{formatter=>{logger_formatter,#{single_line=>true}}}}]`},
-		"no header":   {"-kernel", "logger", `[{handler,default,logger_std_h,#{formatter=>{logger_formatter,#{template=>[time," [",level,"] ",pid," ",msg,"\n"],single_line=>false}}}}]`},
+		"single_line": {"-kernel", "logger", `[{handler,default,logger_std_h,#{formatter=>{logger_formatter,#{single_line=>true}}}}]`},
+		"no_header":   {"-kernel", "logger", `[{handler,default,logger_std_h,#{formatter=>{logger_formatter,#{template=>[time," [",level,"] ",pid," ",msg,"\n"],single_line=>false}}}}]`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			began := time.Now().Add(-time.Second)
-			log := c.Run(append([]string{"-pa", dir, "-eval", crashes}, args...)...)
+			e := c.Erl(name, append([]string{"-pa", dir, "-eval", crashes}, args...)...)
+			n := c.Node(e)
+			require.Eventually(t, func() bool { // what the emulator itself reports comes when it likes
+				return strings.Contains(e.Output(), "oops") && strings.Contains(e.Output(), "careful")
+			}, time.Minute, 10*time.Millisecond)
+			_, err := n.Call(t.Context(), e.Name, "erlang", "halt")
+			require.ErrorIs(t, err, node.ErrNodeDown)
+			<-e.Done() // with all that it had begun to write
+			log := e.Output()
 			l := (&Report{}).scanLogs([]Source{text("n", "log", log)}, time.Time{}, NewRedactor())
 			require.NotEmpty(t, l.Groups, log)
 			assert.Equal(t, map[string]int{"my_srv crashed: {bad,thing} in crash_srv:handle_cast/2 (crash_srv.erl:12)": 3}, counted(&l, KindServer), log)

@@ -1,7 +1,6 @@
 package diagnose
 
 import (
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -29,19 +28,18 @@ func TestBusyLink(t *testing.T) {
 	var r *Report
 	require.Eventually(t, func() bool {
 		r = Run(t.Context(), n, targets, Options{Step: silence, Sample: 100 * time.Millisecond})
-		return slices.ContainsFunc(r.Findings, func(f Finding) bool { return strings.Contains(f.What, "is busy") })
-	}, 20*time.Second, 100*time.Millisecond)
-	require.Len(t, r.Findings, 2)
+		return len(r.Findings) == 2 && strings.Contains(r.Findings[1].What, "is busy") // on a busy machine the other may seem silent, too
+	}, time.Minute, 100*time.Millisecond)
 	assert.Equal(t, AreaReach, r.Findings[0].Area)
 	assert.Contains(t, r.Findings[0].Saw, "fast@127.0.0.1 is still connected with it")
 	assert.Equal(t, AreaCluster, r.Findings[1].Area)
 	assert.Equal(t, "the link from fast@127.0.0.1 to slow@127.0.0.1 is busy", r.Findings[1].What)
 	assert.Contains(t, r.Findings[1].Saw, "suspended from 1024 KiB on")
 	slow.Continue()
-	r = Run(t.Context(), n, targets, Options{Step: step, Sample: 100 * time.Millisecond})
-	require.Len(t, r.Links, 2)
-	assert.Positive(t, r.Links[0].Out, "now it flows")
-	assert.Positive(t, r.Links[1].In)
+	require.Eventually(t, func() bool {
+		r = Run(t.Context(), n, targets, Options{Step: step, Sample: 100 * time.Millisecond})
+		return len(r.Links) == 2 && r.Links[0].Out > 0 && r.Links[1].In > 0
+	}, time.Minute, 100*time.Millisecond, "now it flows")
 }
 
 // An edge is cut between two of three nodes. With OTP's default (since 25) global then cuts more, and says so in the logs.
@@ -72,7 +70,7 @@ func TestPartition(t *testing.T) {
 	require.Eventually(t, func() bool {
 		r = run()
 		return r.Logs.kinds()[KindOverlap] != nil && len(r.Findings) > 0 && r.Findings[0].Area == AreaCluster
-	}, 20*time.Second, 100*time.Millisecond, "global says what it does")
+	}, time.Minute, 100*time.Millisecond, "global says what it does")
 	f := r.Findings[0]
 	t.Log(f.Error())
 	assert.Contains(t, f.Saw, "no connection between part1@127.0.0.1 and part2@127.0.0.1")

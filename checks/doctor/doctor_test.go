@@ -283,7 +283,7 @@ func TestRealEPMD(t *testing.T) {
 	require.NoError(t, cmd.Start())
 	t.Cleanup(func() { _ = cmd.Process.Kill(); _ = cmd.Wait() })
 	client := epmd.Client{Addr: fmt.Sprintf("127.0.0.1:%d", port)}
-	require.Eventually(t, func() bool { _, err := client.Names(t.Context()); return err == nil }, 20*time.Second, 5*time.Millisecond)
+	require.Eventually(t, func() bool { _, err := client.Names(t.Context()); return err == nil }, time.Minute, 5*time.Millisecond)
 	u.Env["ERL_EPMD_PORT"] = strconv.Itoa(port)
 	assert.Contains(t, result(t, u.examine(), "epmd").Saw, "no node is registered")
 

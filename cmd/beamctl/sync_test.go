@@ -524,7 +524,7 @@ func (s *watching) next(what string) launcher.SyncEvent {
 		require.True(s.t, ok, "it ended")
 		require.Equal(s.t, what, e.What, "%+v", e)
 		return e
-	case <-time.After(20 * time.Second):
+	case <-time.After(time.Minute):
 		require.FailNow(s.t, "nothing was told", "%s is missing", what)
 		return launcher.SyncEvent{}
 	}

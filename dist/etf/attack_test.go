@@ -171,7 +171,7 @@ func TestKeys(t *testing.T) {
 	start := time.Now()
 	_, _, err = etf.Decode(b)
 	require.NoError(t, err)
-	require.Less(t, time.Since(start), 2*time.Second)
+	require.Less(t, time.Since(start), 20*time.Second, "each compared with each other takes longer")
 
 	copy(b[len(b)-5:], b[6:10]) // the last key is now the first
 	_, _, err = etf.Decode(b)

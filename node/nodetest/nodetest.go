@@ -23,7 +23,7 @@ import (
 )
 
 // bootTime is how long a node may take to register: a quiet machine needs 0.1 s, a busy one with -race much more.
-const bootTime = 30 * time.Second
+const bootTime = 2 * time.Minute
 
 // Cluster is a group of nodes with one EPMD and one cookie.
 type Cluster struct {
