@@ -3,6 +3,7 @@ package launcher
 import (
 	"cmp"
 	"errors"
+	"io/fs"
 	"maps"
 	"os"
 	"path/filepath"
@@ -69,14 +70,22 @@ type product struct {
 	spec     *Spec
 	dir      string
 	built    time.Time
-	manifest time.Time               // of Mix: when it last looked at the sources, in seconds; zero: another tool's
-	compiled map[string]time.Time    // source → of the oldest beam made of it
-	beam     map[string]string       // source → that beam
+	manifest made                    // of Mix: its time is when it last looked at Elixir's sources, in seconds; zero: another tool's
+	compiled map[string]made         // source → the oldest of what was made of it
 	sums     map[string]codesync.Sum // file name → of the module
 	copied   bool                    // it was compiled in another place
 	oldest   time.Time               // of all beams
-	newest   time.Time
+	newest   made
 }
+
+// made is a file that a build has written.
+type made struct {
+	path    string
+	at      time.Time // as the build has it
+	written time.Time // when that was: Mix gives what it makes the second in which it began
+}
+
+func madeOf(path string, st fs.FileInfo) made { return made{path, st.ModTime(), statusChanged(st)} }
 
 // buildOf returns the directory from which a directory LIB/APP-VSN/ebin of a release was made, if the release is where Mix and rebar3 make it:
 // in _build/ENV/rel/NAME, of _build/ENV/lib/APP/ebin.
@@ -92,9 +101,10 @@ func buildOf(ebin string) string {
 // read finds out what the directory's modules were made of. The first that says so tells whether they are the project's own. What
 // cannot be read says nothing here: the nodes will.
 func (p *product) read() {
-	p.compiled, p.beam, p.sums = make(map[string]time.Time), make(map[string]string), make(map[string]codesync.Sum)
-	if st, err := os.Stat(filepath.Join(filepath.Dir(p.dir), ".mix", "compile.elixir")); err == nil {
-		p.manifest = st.ModTime()
+	p.compiled, p.sums = make(map[string]made), make(map[string]codesync.Sum)
+	manifest := filepath.Join(filepath.Dir(p.dir), ".mix", "compile.elixir")
+	if st, err := os.Stat(manifest); err == nil {
+		p.manifest = madeOf(manifest, st)
 	}
 	for _, path := range glob(p.dir, "*"+beamSuffix) {
 		st, err := os.Stat(path)
@@ -114,14 +124,14 @@ func (p *product) read() {
 		}
 		p.sums[filepath.Base(path)] = b.Sum
 		at := st.ModTime()
-		if old, ok := p.compiled[source]; !ok || at.Before(old) {
-			p.compiled[source], p.beam[source] = at, path
+		if old, ok := p.compiled[source]; !ok || at.Before(old.at) {
+			p.compiled[source] = madeOf(path, st)
 		}
 		if p.oldest.IsZero() || at.Before(p.oldest) {
 			p.oldest = at
 		}
-		if at.After(p.newest) {
-			p.newest = at
+		if at.After(p.newest.at) {
+			p.newest = madeOf(path, st)
 		}
 	}
 }
@@ -191,24 +201,47 @@ const (
 	foreign              // a dependency's, or not known
 )
 
-// pair is a source, or a header, and what was compiled of it; both are paths.
-type pair struct{ source, beam string }
+// pair is a source, a header or a template, and what was made of it.
+type pair struct {
+	source string
+	made   made
+}
 
-// outdated lists the sources and headers that are newer than what was made of them, with all of that.
+// outdated lists the sources and what is read with them that are newer than what was made of them, with all of that.
 func (p *product) outdated() []pair {
 	var out []pair
-	for source, at := range p.compiled {
-		if st, err := os.Stat(source); err == nil && p.newer(st.ModTime(), at) {
-			out = append(out, pair{source, p.beam[source]})
+	for source, m := range p.compiled {
+		if p.outdates(source, m) {
+			out = append(out, pair{source, m})
+		}
+		// Of a grammar a source is made first, beside it.
+		st, err := os.Stat(source)
+		for _, ext := range []string{".xrl", ".yrl"} {
+			if grammar := strings.TrimSuffix(source, ".erl") + ext; err == nil && p.outdates(grammar, madeOf(source, st)) {
+				out = append(out, pair{grammar, madeOf(source, st)})
+			}
+		}
+	}
+	for _, path := range p.templates() {
+		if p.outdates(path, p.manifest) {
+			out = append(out, pair{path, p.manifest})
 		}
 	}
 	for header, sources := range p.changedHeaders(p.dirs()) {
 		for _, source := range sources {
-			out = append(out, pair{header, p.beam[source]})
+			out = append(out, pair{header, p.compiled[source]})
 		}
 	}
-	slices.SortFunc(out, func(a, b pair) int { return cmp.Or(cmp.Compare(a.source, b.source), cmp.Compare(b.beam, a.beam)) })
+	slices.SortFunc(out, func(a, b pair) int {
+		return cmp.Or(cmp.Compare(a.source, b.source), cmp.Compare(b.made.path, a.made.path))
+	})
 	return out
+}
+
+// outdates tells whether a file is there, and newer than what was made of it.
+func (p *product) outdates(source string, m made) bool {
+	st, err := os.Stat(source)
+	return err == nil && p.newer(source, st.ModTime(), m)
 }
 
 // dirs are those of the sources.
@@ -228,7 +261,7 @@ func (p *product) stale() []StaleSource {
 	}
 	for _, o := range p.outdated() {
 		if st, err := os.Stat(o.source); err == nil {
-			add(o.source, o.beam, st.ModTime())
+			add(o.source, o.made.path, st.ModTime())
 		}
 	}
 	for dir := range p.dirs() { // what is there and was never compiled
@@ -243,7 +276,7 @@ func (p *product) stale() []StaleSource {
 				continue
 			}
 			// One that the build leaves out was so already when that was done.
-			if st, err := e.Info(); err == nil && p.newer(st.ModTime(), p.newest) && st.ModTime().After(p.built) {
+			if st, err := e.Info(); err == nil && p.newer(path, st.ModTime(), p.newest) && st.ModTime().After(p.built) {
 				add(path, "", st.ModTime())
 			}
 		}
@@ -251,20 +284,53 @@ func (p *product) stale() []StaleSource {
 	return out
 }
 
-// newer tells whether a source that was changed at one time is not in what was compiled at another.
-func (p *product) newer(changed, compiled time.Time) bool {
-	if !p.manifest.IsZero() {
-		// Mix gives its manifest, and what it has compiled, the second in which it began; it looks again at what is of a later one.
-		return changed.Truncate(time.Second).After(p.manifest) && changed.After(p.built)
+// templates are those of Mix, which modules have within them: of which, only Mix's manifest says.
+func (p *product) templates() (paths []string) {
+	if !p.mix() {
+		return nil
 	}
-	if p.copied { // sources and beams one after the other, at once
-		changed, compiled = changed.Truncate(time.Second), compiled.Truncate(time.Second)
+	seen := make(map[string]bool)
+	for dir := range p.dirs() {
+		_ = filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error { // what cannot be read is not compiled either
+			if err == nil && d.IsDir() && seen[path] {
+				return fs.SkipDir
+			}
+			seen[path] = true
+			if slices.Contains([]string{".eex", ".heex", ".leex"}, filepath.Ext(path)) {
+				paths = append(paths, path)
+			}
+			return nil
+		})
 	}
-	if !changed.After(compiled) {
-		return false
+	return paths
+}
+
+func (p *product) mix() bool { return p.manifest.path != "" }
+
+// newer tells whether a source that was changed at one time is not in what was made of it.
+func (p *product) newer(source string, changed time.Time, m made) bool {
+	second, made := changed.Truncate(time.Second), m.at.Truncate(time.Second)
+	switch {
+	case isGrammar(source): // what was made of it may have come with it, at once and in any order
+		return second.After(made) && changed.After(p.built)
+	case p.mix() && second.Equal(made):
+		// Mix looks at what is of a later second (or another size). In a copy sources and what was made of them are as old, in any order.
+		return !p.copied && !changed.Before(m.written) && changed.After(p.built)
+	case p.mix() && !isErlang(source):
+		return second.After(p.manifest.at) && changed.After(p.built)
+	case p.copied: // sources and beams one after the other, at once
+		return second.After(made) && changed.After(p.built)
 	}
-	// Erlang's tools compare seconds: of a change in that in which they have compiled they never know.
-	return changed.After(p.built) || changed.Truncate(time.Second).Equal(compiled.Truncate(time.Second))
+	// Erlang's tools compare seconds, too: of a change in that in which they have compiled they never know.
+	return changed.After(m.at) && (second.Equal(made) || changed.After(p.built))
+}
+
+func isGrammar(source string) bool {
+	return slices.Contains([]string{".xrl", ".yrl"}, filepath.Ext(source))
+}
+
+func isErlang(source string) bool {
+	return slices.Contains([]string{".erl", ".hrl"}, filepath.Ext(source))
 }
 
 // includes matches -include("a.hrl") and -include_lib("app/include/a.hrl").
@@ -276,7 +342,7 @@ func (p *product) changedHeaders(dirs map[string]bool) map[string][]string {
 	changed := make(map[string]string) // name → path
 	for dir := range dirs {
 		for _, f := range append(glob(dir, "*.hrl"), glob(filepath.Dir(dir), "include/*.hrl")...) {
-			if st, err := os.Stat(f); err == nil && p.newer(st.ModTime(), p.oldest) && st.ModTime().After(p.built) {
+			if st, err := os.Stat(f); err == nil && st.ModTime().After(p.oldest) && st.ModTime().After(p.built) {
 				changed[filepath.Base(f)] = f
 			}
 		}
@@ -296,7 +362,7 @@ func (p *product) changedHeaders(dirs map[string]bool) map[string][]string {
 				}
 				seen[name] = true
 				header := changed[name]
-				if st, err := os.Stat(header); err == nil && st.ModTime().After(compiled) {
+				if header != "" && p.outdates(header, compiled) {
 					out[header] = append(out[header], source)
 				}
 				for dir := range dirs {
