@@ -2,15 +2,12 @@ package health
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
 
 	"github.com/beamctl/beamctl/checks"
-	"github.com/beamctl/beamctl/dist"
 	"github.com/beamctl/beamctl/dist/etf"
-	"github.com/beamctl/beamctl/node"
 )
 
 var clusterChecks = []*Check{
@@ -151,13 +148,8 @@ func mesh(ctx context.Context, x *exam) (Cell, error) {
 // gone says whether x's node does not answer us, which its own row tells: what follows from that on other nodes is no failure of theirs. Who
 // refuses us lives.
 func gone(ctx context.Context, x *exam) bool {
-	_, err := pinged.of(ctx, x)
-	for _, refusal := range []error{nil, node.ErrWrongCookie, dist.ErrNoCookie, dist.ErrNotAllowed, dist.ErrWrongName, node.ErrTLS} {
-		if errors.Is(err, refusal) {
-			return false
-		}
-	}
-	return true
+	_, err := still.of(ctx, x)
+	return err != nil && !refuses(err)
 }
 
 // unanswered says of which nodes that is so.

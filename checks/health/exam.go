@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/beamctl/beamctl/checks"
+	"github.com/beamctl/beamctl/dist"
 	"github.com/beamctl/beamctl/dist/etf"
 	"github.com/beamctl/beamctl/node"
 )
@@ -24,6 +25,9 @@ type exam struct {
 	own    known  // what this node said
 	common *known // what all said together
 	calm   *calm
+
+	mu   sync.Mutex
+	lost error // why the node could not be asked any more, after it had answered the pings
 }
 
 // calm is the time of the pings, in which nothing else is asked of any node: on one machine they would measure our own questions.
@@ -188,7 +192,51 @@ func (x *exam) call(ctx context.Context, v any, module, function etf.Atom, args 
 		return errUnasked
 	}
 	x.calm.wait(ctx)
-	return x.n.CallInto(ctx, x.t.Name, v, module, function, args...)
+	if x.ended() != nil {
+		return errUnasked
+	}
+	err := x.n.CallInto(ctx, x.t.Name, v, module, function, args...)
+	if x.loses(err) {
+		return errUnasked
+	}
+	if errors.Is(err, node.ErrTimeout) {
+		if _, silent := breath.of(ctx, x); silent != nil {
+			return errUnasked
+		}
+	}
+	return err
+}
+
+// ended is why the node could not be asked any more in the middle of the examination; nil: it could.
+func (x *exam) ended() error {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return x.lost
+}
+
+// loses tells whether an error says that the node has gone, or the connection. Then it is not asked again: in its place there may be nothing, or
+// a node that has just been started, and each question would have another answer.
+func (x *exam) loses(err error) bool {
+	for _, gone := range []error{node.ErrNodeDown, node.ErrNoSuchName, node.ErrNoEPMD, node.ErrRefused} {
+		if errors.Is(err, gone) {
+			x.lose(err)
+			return true
+		}
+	}
+	if _, refused := errors.AsType[*dist.HandshakeError](err); refused {
+		x.lose(err)
+		return true
+	}
+	return false
+}
+
+// lose notes why the node is not asked any more. The end of a connection says more than what one met that was tried after it.
+func (x *exam) lose(err error) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if x.lost == nil || errors.Is(err, node.ErrNodeDown) {
+		x.lost = err
+	}
 }
 
 // failed explains an error of a call on a node that is connected: mfa is what was called, cause what an exception of it means.

@@ -19,6 +19,10 @@ type Options struct {
 	PerNode time.Duration // what a node that does not answer costs; 0: DefaultPerNode
 	Limits  Limits        // zero fields have their defaults
 
+	// Explain says of targets why they cannot be expected to answer (Down), as whoever runs them knows. It is asked again when one that should
+	// answer does not. nil: nobody knows.
+	Explain func(ctx context.Context, targets []checks.Target)
+
 	// Log reads what the log of a node says of errors since a time, or returns ErrNoLog. nil: none can be read.
 	Log func(ctx context.Context, node string, since time.Time) (Log, error)
 }
@@ -37,6 +41,7 @@ func Run(ctx context.Context, n *node.Node, targets []checks.Target, opts Option
 		opts.PerNode = DefaultPerNode
 	}
 	limits := opts.Limits.WithDefaults()
+	all := ctx
 	ctx, cancel := context.WithTimeout(ctx, opts.PerNode)
 	defer cancel()
 	exams := make([]*exam, len(targets))
@@ -54,6 +59,7 @@ func Run(ctx context.Context, n *node.Node, targets []checks.Target, opts Option
 		}
 	}
 	wg.Wait()
+	rep.explain(all, exams, targets, opts.Explain)
 	for i := range rep.Rows {
 		rep.Rows[i].once()
 	}
@@ -119,6 +125,9 @@ func (x *exam) rung(ctx context.Context, c *Check) (string, error) {
 	}
 	if _, err := pinged.of(ctx, x); err != nil {
 		return "ping", checks.Unreachable(x.t, err)
+	}
+	if err := x.ended(); err != nil {
+		return "ping", err
 	}
 	if c.Name == "rpc" {
 		return "", nil

@@ -257,10 +257,42 @@ func TestEveryCheckIsBroken(t *testing.T) {
 	}
 }
 
+// goes has node b go in the middle of an examination. It is told of once, and what it had said until then counts.
+func (c *cluster) goes(t *testing.T, how func(b *nodetest.Erl), says string) {
+	t.Helper()
+	options := c.options
+	defer func() { c.options = options }()
+	c.options.Limits.Latency, c.options.Limits.RunQueue, c.options.Limits.Schedulers = time.Minute, 1e6, 1 // who else uses the machine is no matter here
+	b := c.nodes[1]
+	c.options.Log = func(_ context.Context, node string, _ time.Time) (health.Log, error) {
+		if node == b.Name {
+			how(b)
+		}
+		return health.Log{}, nil
+	}
+	c.options.Checks = append(health.All(), health.ProbeChecks([]health.Probe{{Name: "sleeps", Steps: call(t, "timer:sleep(1000)")}})...) // is under way then
+	m, _ := c.matrix(t)
+	for cell, found := range m {
+		if !strings.HasPrefix(cell, "b ") || found.Status != blocked && cell != "b ping" {
+			assert.Contains(t, []health.Status{fine, none}, found.Status, "%s: %s", cell, found.Saw)
+		}
+	}
+	assert.Equal(t, fail, m["b ping"].Status)
+	assert.Contains(t, m["b ping"].Saw, says)
+	assert.Equal(t, blocked, m["b sleeps"].Status)
+	assert.Equal(t, "not asked: ping failed", m["b sleeps"].Saw)
+}
+
 // A node that is gone is told of once, in its own row; by whoever runs it, if he knows why.
 func TestHealthOfAbsentNode(t *testing.T) {
 	c := start(t)
-	c.nodes[1].Kill()
+	c.goes(t, (*nodetest.Erl).Stop, "went while it was examined: timed out")
+	c.nodes[1].Continue()
+	c.waitFor(t, healthy())
+	c.options.Explain = func(_ context.Context, targets []checks.Target) { targets[1].Down = &checks.Finding{Saw: "shot"} }
+	c.goes(t, (*nodetest.Erl).Kill, "shot")
+	c.options.Explain = nil
+
 	m, _ := c.waitFor(t, with(map[string]health.Status{"b *": blocked, "b ping": fail}))
 	assert.Contains(t, m["b ping"].Saw, "no such name")
 	assert.Contains(t, m["a mesh"].Saw, "1 of 2; b@127.0.0.1 does not answer")

@@ -86,6 +86,46 @@ var pinged = &fact[[]time.Duration]{func(ctx context.Context, x *exam) ([]time.D
 	return times, nil
 }}
 
+// still is another ping, asked where another node does not see this one: it may have gone since the first ones, or while it shook hands with us,
+// which looks like a refusal.
+var still = &fact[struct{}]{func(ctx context.Context, x *exam) (none struct{}, err error) {
+	_, err = pinged.of(ctx, x)
+	answered := err == nil
+	if !answered && !refuses(err) {
+		return none, err
+	}
+	if err = x.ended(); err != nil {
+		return none, err
+	}
+	if err = x.n.Ping(ctx, x.t.Name); answered {
+		x.loses(err)
+	}
+	return none, err
+}}
+
+// refuses tells whether an error says that the node does not speak with us, as one does that lives.
+func refuses(err error) bool {
+	for _, refusal := range []error{node.ErrWrongCookie, dist.ErrNoCookie, dist.ErrNotAllowed, dist.ErrWrongName, node.ErrTLS} {
+		if errors.Is(err, refusal) {
+			return true
+		}
+	}
+	return false
+}
+
+// lastPing is how long a node has to show that it lives when something that it was asked has taken too long.
+const lastPing = 500 * time.Millisecond
+
+// breath is a ping with a deadline of its own: what hangs is a process of the node, and not the node.
+var breath = &fact[struct{}]{func(ctx context.Context, x *exam) (none struct{}, err error) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastPing)
+	defer cancel()
+	if err = x.n.Ping(ctx, x.t.Name); err != nil {
+		x.lose(err)
+	}
+	return none, err
+}}
+
 func ping(ctx context.Context, x *exam) (Cell, error) {
 	times, err := pinged.of(ctx, x)
 	if err != nil {

@@ -170,7 +170,7 @@ func latency(ctx context.Context, x *exam) (Cell, error) {
 
 // answers says whether x's node answers a ping: one that doesn't has a check of its own for it.
 func answers(ctx context.Context, x *exam) bool {
-	_, err := pinged.of(ctx, x)
+	_, err := still.of(ctx, x)
 	return err == nil
 }
 

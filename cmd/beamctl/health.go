@@ -144,6 +144,7 @@ func (a *app) healthOptions(h *healthFlags) (health.Options, error) {
 		}
 		src.Dir = c.Dir()
 		opts.Log = errorsLogged(c)
+		opts.Explain = c.Explain
 	}
 	cfg, err := launcher.ResolveHealth(src)
 	if err != nil {
