@@ -92,12 +92,25 @@ func (a *authority) issue(short string, hosts ...string) error {
 // optFile is the text of a file for -ssl_dist_optfile: either side has a certificate, and demands one.
 func (a *authority) optFile(short string) string {
 	common := fmt.Sprintf("{certfile, %s}, {keyfile, %s}, {cacertfile, %s}, {verify, verify_peer}",
-		erlangString(a.place.tls(short, "pem")), erlangString(a.place.tls(short, "key")), erlangString(a.place.tls(tlsAuthority, "pem")))
+		erlangPath(a.place.tls(short, "pem")), erlangPath(a.place.tls(short, "key")), erlangPath(a.place.tls(tlsAuthority, "pem")))
 	return fmt.Sprintf("[{server, [%s, {fail_if_no_peer_cert, true}]},\n {client, [%s]}].\n", common, common)
 }
 
-func erlangString(text string) string {
-	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(text) + `"`
+// erlangPath writes a path as a binary of its bytes, in ASCII: nodes take it as it is, whatever encoding they believe the file or their file
+// system to have.
+func erlangPath(path string) string {
+	var b strings.Builder
+	for _, c := range []byte(path) {
+		switch {
+		case c == '"' || c == '\\':
+			b.WriteString(`\` + string(c))
+		case c < ' ' || c > '~':
+			fmt.Fprintf(&b, `\x{%x}`, c)
+		default:
+			b.WriteByte(c)
+		}
+	}
+	return `<<"` + b.String() + `">>`
 }
 
 // sign makes the certificate of key, the authority's own if there is none yet.

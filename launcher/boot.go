@@ -107,7 +107,12 @@ func (p *planner) plan(n *NodeSpec, ip, epmdPort string) (*nodePlan, error) {
 		return nil, err
 	}
 	rt := runtimes[l.Runtime]
-	ownEnv, ownFiles := rt.node(&l, nodeFacts{name: n.Name, short: p.spec.ShortNames, tls: p.spec.secure(), dir: dir})
+	optFile, err := p.spec.optFile(p.place, n)
+	if err != nil {
+		return nil, err
+	}
+	dist := distFlags(ip, optFile)
+	ownEnv, ownFiles := rt.node(&l, nodeFacts{name: n.Name, short: p.spec.ShortNames, proto: dist != "", dir: dir})
 	if err := writeFiles(dir, merged(ownFiles, l.Files)); err != nil {
 		return nil, err
 	}
@@ -115,11 +120,7 @@ func (p *planner) plan(n *NodeSpec, ip, epmdPort string) (*nodePlan, error) {
 	maps.Copy(env, merged(ownEnv, l.Env)) // what the user says of such things counts
 	user := env["ERL_AFLAGS"]
 	flags := quoted(l.VMArgs)
-	optFile, err := p.spec.optFile(p.place, n)
-	if err != nil {
-		return nil, err
-	}
-	if dist := distFlags(ip, optFile); dist != "" {
+	if dist != "" {
 		flags = append(flags, dist)
 	}
 	maps.Copy(env, map[string]string{

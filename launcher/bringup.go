@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -202,6 +203,11 @@ func (s *supervisor) await(ctx context.Context, m *member, mesh *mesh) error {
 	case <-l.joined:
 	case <-ctx.Done():
 		return s.nodeFinding(ctx, m, seen)
+	}
+	if s.target(m).TLS != nil || strings.Contains(m.listen, ":") { // it has got a -proto_dist
+		if f := s.protoTwice(m); f != nil {
+			return f
+		}
 	}
 	// Peers are asked for once all are there: asking sooner only takes time from those that boot.
 	err := checks.WaitReady(ctx, s.node, s.target(m), nil, func(stage string) {

@@ -75,6 +75,12 @@ var catalogue = []known{
 		fix:   "start again; other ports: ports.dist in beamctl.yaml",
 	},
 	{
+		match: lazy(`register/listen error: badarg`),
+		what:  "its distribution cannot listen at its host's address",
+		cause: "it was to listen at an IPv6 address, and speaks IPv4: flags of its own (an -args_file, a start script) have a second -proto_dist, and of two OTP takes none",
+		fix:   "take -proto_dist out of the node's own flags: beamctl sets it by the nodes' hosts",
+	},
+	{
 		match: lazy(`register/listen error: \w+`),
 		what:  "it found no EPMD",
 		cause: "ERL_EPMD_PORT is not the port of the cluster's EPMD: a start script or the project's environment has changed it",
@@ -103,6 +109,12 @@ var catalogue = []known{
 		what:  "a port that it wants is taken",
 		cause: "the application listens on a fixed port, which another node of the cluster or another program holds",
 		fix:   "give each node a port of its own in the application's configuration (0 takes any free one)",
+	},
+	{
+		match: lazy(`compiled for a later version of the run-?time system than (?:Erlang/OTP )?(\d+)`),
+		what:  "its code was built by a later OTP",
+		cause: "it runs OTP $1, and what a later one has compiled it cannot load; the lines around name the module",
+		fix:   "build with the OTP that is to run it: remove what was built (ebin/*.beam, _build) and start again",
 	},
 	{
 		match: lazy(`\{app_failed,\s*(\w+),\s*\{(\w+),\s*\{"no such file or directory",\s*"([^"]+)\.app"\}\}\}`),
@@ -270,6 +282,11 @@ func (s *supervisor) nodeFinding(ctx context.Context, m *member, seen error) err
 	cause := context.Cause(ctx)
 	if !errors.Is(cause, errExited) && !errors.Is(cause, ErrNotReady) && cause != nil {
 		return cause // somebody else gave up
+	}
+	if errors.Is(cause, ErrNotReady) && !closed(m.now().registered) {
+		if f := s.flagsLost(m); f != nil {
+			return f
+		}
 	}
 	e := s.evidence(m)
 	e.seen, e.late = seen, errors.Is(cause, ErrNotReady)

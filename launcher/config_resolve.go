@@ -82,6 +82,9 @@ func Resolve(src Sources) (*Resolved, error) {
 	for _, f := range spec.faults() {
 		faults = append(faults, fault{r.fileKey(f.key), f.text})
 	}
+	for _, e := range userProtoFaults(environment(src.Env), spec.Env) {
+		errs = multierror.Append(errs, e)
+	}
 	for _, f := range slices.Compact(faults) {
 		where := r.from(f.key)
 		if where == byDefault && file != "" { // what is missing is nowhere

@@ -129,6 +129,20 @@ nodes:
 				"beamctl.yaml:16:11: nodes[1].env.BEAMCTL_X: ",
 			},
 		},
+		"a protocol of its own": {
+			yaml: `runtime: command
+tls: auto
+command: [sh, -c, "exec erl -proto_dist inet_tls"]
+args: [x, -proto_dist, inet_tls]
+env: {ERL_ZFLAGS: +S 1 -proto_dist inet_tls, PEERS: -proto_dist inet_tls}
+nodes:
+  - {name: a, vm_args: [-proto_dist, inet_tcp]}
+`,
+			want: []string{
+				"beamctl.yaml:3:1: command: " + protoText, "beamctl.yaml:4:1: args: " + protoText, "beamctl.yaml:5:7: env.ERL_ZFLAGS: " + protoText,
+				"beamctl.yaml:7:15: nodes[0].vm_args: " + protoText,
+			},
+		},
 		"missing": {yaml: "runtime: command\n", want: []string{"beamctl.yaml: command: runtime command needs a command"}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -184,6 +198,12 @@ env: {A: file, B: file, C: file}
 	} {
 		assert.Equal(t, want, from[key], key)
 	}
+
+	flags := []string{"ERL_FLAGS=-proto_dist inet_tls"}
+	_, err = Resolve(Sources{Dir: dir, Env: flags})
+	assert.Equal(t, []string{"$ERL_FLAGS: " + protoText + "; or unset ERL_FLAGS"}, messages(err))
+	_, err = Resolve(Sources{Dir: dir, Env: flags, Flags: Config{Launch: Launch{Env: map[string]string{"ERL_FLAGS": ""}}}, FlagName: func(key string) string { return "--" + key }})
+	require.NoError(t, err, "the nodes do not get it")
 
 	_, err = Resolve(Sources{Dir: dir, Env: []string{"BEAMCTL_COUNT=hunter2"}})
 	require.ErrorIs(t, err, ErrConfig)

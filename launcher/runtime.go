@@ -32,7 +32,7 @@ type runtime interface {
 type nodeFacts struct {
 	name  string // full
 	short bool   // it has a short name
-	tls   bool   // it gets flags for TLS
+	proto bool   // it gets a -proto_dist
 	dir   string // its own directory
 }
 
@@ -173,7 +173,7 @@ func (releaseRuntime) node(l *Launch, n nodeFacts) (env, files map[string]string
 			"RELEASE_COOKIE":       decoyCookie,
 			"RELEASE_TMP":          filepath.Join(n.dir, "tmp"),
 		}
-		if text := readFile(filepath.Join(version, file)); n.tls && vmArgsTLS().MatchString(text) {
+		if text := readFile(filepath.Join(version, file)); n.proto && vmArgsTLS().MatchString(text) {
 			env["RELEASE_VM_ARGS"] = filepath.Join(n.dir, file)
 			files = map[string]string{file: vmArgsTLS().ReplaceAllString(text, "")}
 		}
@@ -185,7 +185,7 @@ func (releaseRuntime) node(l *Launch, n nodeFacts) (env, files map[string]string
 	} else {
 		text = readFile(filepath.Join(version, file))
 	}
-	if n.tls {
+	if n.proto {
 		text = vmArgsTLS().ReplaceAllString(text, "")
 	}
 	text = vmArgsIdentity().ReplaceAllString(text, "") + "\n-" + kind + " " + n.name + "\n-setcookie " + decoyCookie + "\n"

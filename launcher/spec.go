@@ -211,9 +211,9 @@ func (l *Launch) faults(prefix string) []fault {
 		if strings.ContainsAny(a, "'\n") {
 			add("vm_args", "an argument has a quote or a newline, which ERL_AFLAGS cannot carry")
 		}
-		if a == "-proto_dist" {
-			add("vm_args", "-proto_dist is chosen by beamctl, which has to speak it, too: by the nodes' addresses and by `tls:`")
-		}
+	}
+	for _, f := range l.protoFaults() {
+		add(f.key, "%s", f.text)
 	}
 	return faults
 }

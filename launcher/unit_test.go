@@ -237,10 +237,13 @@ func TestRuntimeDirIsChecked(t *testing.T) {
 
 func TestCatalogue(t *testing.T) {
 	for text, want := range map[string]string{
-		"Protocol 'inet_tcp': the name node1@127.0.0.1 seems to be in use by another Erlang node": "its name is taken",
-		"Can't set short node name!\nPlease check your configuration":                             "its distribution refused the name",
-		"Protocol 'inet_tls': register/listen error: eaddrinuse":                                  "its distribution port is taken",
-		"Protocol 'inet_tcp': register/listen error: econnrefused":                                "it found no EPMD",
+		"Protocol 'inet_tcp': the name node1@127.0.0.1 seems to be in use by another Erlang node":                           "its name is taken",
+		"Can't set short node name!\nPlease check your configuration":                                                       "its distribution refused the name",
+		"Protocol 'inet_tls': register/listen error: eaddrinuse":                                                            "its distribution port is taken",
+		"Protocol 'inet_tcp': register/listen error: econnrefused":                                                          "it found no EPMD",
+		"Protocol 'inet_tcp': register/listen error: badarg":                                                                "its distribution cannot listen at its host's address",
+		"  This BEAM file was compiled for a later version of the run-time system than 23.":                                 "its code was built by a later OTP",
+		"  This BEAM file was compiled for a later version of the runtime system than Erlang/OTP 25.\n{app_failed,a,{a,x}}": "its code was built by a later OTP",
 		"Too many open files": "it ran out of file descriptors",
 		"** (Mix) Could not start application a: A.start(:normal, []) returned an error: x":                                                              "application a failed to start",
 		"** (Mix) Could not start application a: exited in eaddrinuse":                                                                                   "a port that it wants is taken",

@@ -1,6 +1,7 @@
 package node
 
 import (
+	"bytes"
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/pem"
@@ -8,6 +9,8 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"regexp"
+	"slices"
 
 	"github.com/beamctl/beamctl/dist/etf"
 )
@@ -114,7 +117,7 @@ func ReadOptFile(path string) (TLSFiles, error) {
 	if err != nil {
 		return TLSFiles{}, err
 	}
-	term, err := etf.Parse(string(text))
+	term, err := etf.Parse(decodeOptFile(text))
 	sides, ok := term.(etf.List)
 	if err != nil || !ok { // err would quote the text, which may hold a password
 		return TLSFiles{}, fmt.Errorf("%w %s: no list of {server, Options} and {client, Options} as Erlang reads it", ErrTLSFile, path)
@@ -135,6 +138,22 @@ func ReadOptFile(path string) (TLSFiles, error) {
 	}
 	return f, nil
 }
+
+// decodeOptFile makes text of an optfile as ssl_dist_sup does: it is Latin-1, unless a comment in one of its first two lines says that it is
+// UTF-8 (epp:read_encoding/1).
+func decodeOptFile(file []byte) string {
+	head := bytes.SplitAfterN(file, []byte("\n"), 3)
+	if slices.ContainsFunc(head[:min(len(head), 2)], optFileUTF8.Match) {
+		return string(file)
+	}
+	runes := make([]rune, len(file))
+	for i, b := range file {
+		runes[i] = rune(b)
+	}
+	return string(runes)
+}
+
+var optFileUTF8 = regexp.MustCompile(`(?i)%.*coding[:=]\s*utf-8`)
 
 // property is proplists:get_value, without what atoms alone mean.
 func property(list etf.List, key etf.Atom) etf.Term {

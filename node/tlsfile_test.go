@@ -23,7 +23,7 @@ func optFile(t *testing.T, text string) (node.TLSFiles, error) {
 }
 
 func TestReadOptFile(t *testing.T) {
-	f, err := optFile(t, `%% our nodes
+	f, err := optFile(t, `%% our nodes, coding: utf-8
 [{server, [{certfile, "/etc/ssl/node.pem"}, {keyfile, <<"/etc/ssl/node.key">>}, {cacertfile, "/etc/ssl/ca.pem"}, {password, "secret"},
            {secure_renegotiate, true}, {verify_fun, {inet_tls_dist, verify_client, []}}, inet6]},
  {client, [{certfile, "/etc/ssl/clé.pem"}, {verify, verify_none}]}].
@@ -86,5 +86,20 @@ func TestTLSFiles(t *testing.T) {
 			_, err := f.Config()
 			require.ErrorIs(t, err, node.ErrTLSFile)
 		})
+	}
+}
+
+// TestOptFileEncoding: a path is what ssl_dist_sup, which reads a file as Latin-1 unless it says otherwise, takes for one.
+func TestOptFileEncoding(t *testing.T) {
+	for text, want := range map[string]string{
+		"%% coding: utf-8\n[{client, [{certfile, \"/é\"}]}].":            "/é",
+		"%\n%% -*- coding: UTF-8 -*-\n[{client, [{certfile, \"/é\"}]}].": "/é",
+		"[{client, [{certfile, \"/é\"}]}].":                              "/Ã©",
+		"[{client, [{certfile, \"/\xe9\"}]}].":                           "/é",
+		"[{client, [{certfile, <<\"/\\x{c3}\\x{a9}\">>}]}].":             "/é",
+	} {
+		files, err := optFile(t, text)
+		require.NoError(t, err, text)
+		assert.Equal(t, want, files.Cert, text)
 	}
 }

@@ -137,6 +137,12 @@ func TestFailuresAsTheyAreRead(t *testing.T) {
 			},
 			args: []string{"-n", "1"}, code: exitNoStart,
 		},
+		"flags-lost": {
+			prepare: func(_ *testing.T, w *world) {
+				w.write("beamctl.yaml", "runtime: command\ncommand: [sh, -c, unset ERL_AFLAGS; exec erl -noinput]\n")
+			},
+			args: []string{"-n", "1", "--timeout", "5s"}, code: exitTimeout,
+		},
 		"host-unresolved": {
 			prepare: func(_ *testing.T, w *world) { w.starting("ok") },
 			args:    []string{"--name", "{{.Node}}@no-such-host.invalid"}, code: exitNoStart,
@@ -244,6 +250,7 @@ var masks = []struct {
 }{
 	{regexp.MustCompile(`\d\d?-[A-Z][a-z]{2}-\d{4}::\d\d:\d\d:\d\d\.\d+`), "TIME"},
 	{regexp.MustCompile(`pid \d+: \S+`), "pid N: PROGRAM"},
+	{regexp.MustCompile(`pid \d+`), "pid N"},
 	{regexp.MustCompile(`(port |:)\d{4,5}\b`), "${1}PORT"},
 	{regexp.MustCompile(`'[0-9A-Z]{8,}@`), "'BEAMCTL@"},       // a name from the node's pool
 	{regexp.MustCompile(`console\.log:\d+`), "console.log:N"}, // several processes report one crash, in any order

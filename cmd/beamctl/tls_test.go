@@ -123,5 +123,12 @@ func TestTLSOfItsOwn(t *testing.T) {
 	r := w.run("start", "-q")
 	assert.Equal(t, exitNoStart, r.code)
 	golden(t, "tls-of-its-own", w.masked(r.err))
+
+	// And where the cluster speaks TLS as well, the same flag is there twice.
+	w.write("proto.args", "-proto_dist inet_tls")
+	w.write("beamctl.yaml", "count: 1\ntls: auto\nruntime: erl\nargs: [-args_file, "+w.dir+"/proto.args]\n")
+	r = w.run("start", "-q")
+	assert.Equal(t, exitNoStart, r.code)
+	golden(t, "tls-twice", w.masked(r.err))
 	w.ok("clean")
 }

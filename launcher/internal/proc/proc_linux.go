@@ -176,6 +176,15 @@ func Getenv(pid int, key string) string {
 	return value
 }
 
+// Args returns the command line of pid, word by word; nil if it cannot be read.
+func Args(pid int) []string {
+	line, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/cmdline")
+	if err != nil || len(line) == 0 {
+		return nil
+	}
+	return strings.Split(strings.TrimSuffix(string(line), "\x00"), "\x00")
+}
+
 // UID returns the user that pid runs as, or -1.
 func UID(pid int) int {
 	var st unix.Stat_t

@@ -74,6 +74,9 @@ func Marked(string) (map[string][]ID, error) { return map[string][]ID{}, nil }
 // Getenv cannot be told here.
 func Getenv(int, string) string { return "" }
 
+// Args returns nil.
+func Args(int) []string { return nil }
+
 // UID cannot be told here.
 func UID(int) int { return -1 }
 
