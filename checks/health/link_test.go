@@ -36,7 +36,7 @@ func (c *cluster) reconnect(t *testing.T, l *link) *link {
 	defer listener.Close() //nolint:errcheck // loopback
 	c.Reroute("b", uint16(listener.Addr().(*net.TCPAddr).Port))
 	defer c.Reroute("b", 0)
-	require.NoError(t, listener.SetDeadline(time.Now().Add(20*time.Second)))
+	require.NoError(t, listener.SetDeadline(time.Now().Add(time.Minute)))
 	accepted := make(chan struct{})
 	go func() {
 		defer close(accepted)

@@ -17,6 +17,7 @@ var reachFaults = []fault{
 		name: "node stopped",
 		make: func(_ *testing.T, c *cluster) { c.nodes[1].Stop() },
 		undo: func(_ *testing.T, c *cluster) { c.nodes[1].Continue() },
+		mute: true,
 		want: map[string]health.Status{"b *": blocked, "b ping": fail},
 		saw:  map[string]string{"b ping": "does not answer", "b apps": "not asked: ping failed"},
 	},

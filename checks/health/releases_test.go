@@ -28,6 +28,9 @@ func bin(t *testing.T, release string) string {
 	return ""
 }
 
+// patient are the limits of what a busy machine has nodes take longer for.
+var patient = health.Limits{Latency: time.Minute, Answer: time.Minute, LockHeld: time.Minute, RunQueue: 1000, Schedulers: 2}
+
 // TestReleases looks at nodes of every supported kind, each a cluster of its own, where all is well.
 func TestReleases(t *testing.T) {
 	for _, release := range []string{"23", "27", "29"} {
@@ -35,7 +38,7 @@ func TestReleases(t *testing.T) {
 			c := nodetest.New(t)
 			e := c.ErlOf(bin(t, release), "a")
 			targets := []checks.Target{{Name: e.Name, EPMD: c.EPMD.Addr, Cookie: c.Cookie}}
-			rep := health.Run(t.Context(), c.Node(e), targets, health.Options{PerNode: 5 * time.Second})
+			rep := health.Run(t.Context(), c.Node(e), targets, health.Options{PerNode: time.Minute, Limits: patient})
 			for _, cell := range rep.Rows[0].Cells {
 				assert.Contains(t, []health.Status{fine, none}, cell.Status, "%s: %s", cell.Check, cell.Saw)
 			}
@@ -54,7 +57,7 @@ func TestMixedReleases(t *testing.T) {
 	}
 	only, err := health.Select(health.All(), []string{"reach", "versions"}, nil)
 	require.NoError(t, err)
-	rep := health.Run(t.Context(), n, targets, health.Options{Checks: only, PerNode: 5 * time.Second})
+	rep := health.Run(t.Context(), n, targets, health.Options{Checks: only, PerNode: time.Minute, Limits: patient})
 	broken := map[string]string{}
 	for _, r := range rep.Rows {
 		for _, cell := range r.Cells {
