@@ -31,7 +31,7 @@ const LeftByBuild = "the build has left it as it was: see what it builds, or tou
 func (s *supervisor) build(ctx context.Context) error {
 	steps, began := s.planner().builds(), time.Now()
 	if len(steps) > 0 {
-		s.Spec.untie()
+		s.Spec.backdate()
 	}
 	for _, step := range steps {
 		if err := s.buildStep(ctx, step); err != nil {
@@ -86,7 +86,7 @@ func (s *Spec) Compile(ctx context.Context, out io.Writer) error {
 			Fix: "say what builds the project: `build: [make]` in beamctl.yaml; or build it yourself", Err: ErrNoBuild,
 		}
 	}
-	s.untie()
+	s.backdate()
 	for _, step := range steps {
 		path, err := lookPath(step.argv[0], step.env, s.Dir)
 		if err != nil {

@@ -1,6 +1,7 @@
 package launcher
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -183,12 +184,12 @@ func (mixRuntime) codeDirs(_ *Launch, project string, env map[string]string) []s
 	if m := mixBuildPath().FindStringSubmatch(text); m != nil {
 		root = m[1]
 	}
-	root = first(env["MIX_BUILD_ROOT"], root)
+	root = cmp.Or(env["MIX_BUILD_ROOT"], root)
 	build := env["MIX_ENV"]
 	if t := env["MIX_TARGET"]; t != "" && t != "host" {
 		build = t + "_" + build
 	}
-	build = first(env["MIX_BUILD_PATH"], filepath.Join(root, build))
+	build = cmp.Or(env["MIX_BUILD_PATH"], filepath.Join(root, build))
 	if !filepath.IsAbs(build) {
 		build = filepath.Join(project, build)
 	}

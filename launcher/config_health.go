@@ -136,17 +136,7 @@ func ResolveHealth(src Sources) (*Health, error) {
 		return nil, err
 	}
 	r := &resolver{origin: make(map[string]string)}
-	var errs *multierror.Error
-	env, err := envConfig(src.Env)
-	errs = multierror.Append(errs, err)
-	r.overlay(env, envVariable)
-	if file != "" {
-		f, err := loadConfig(file)
-		errs = multierror.Append(errs, err)
-		if f != nil {
-			r.overlay(&f.config, f.where)
-		}
-	}
+	errs := multierror.Append(nil, r.read(src.Env, file))
 	h, faults := r.config.Health.resolve()
 	for i := range h.Probes {
 		if _, text := r.config.Health.Probes[i].Call.(string); !text && isFile(dir, "mix.exs") { // a text is in its own syntax

@@ -1,8 +1,7 @@
 package launcher
 
 import (
-	"encoding"
-	"errors"
+	"cmp"
 	"fmt"
 	"path/filepath"
 	"reflect"
@@ -12,8 +11,6 @@ import (
 	"time"
 
 	"github.com/hashicorp/go-multierror"
-
-	"github.com/beamctl/beamctl/checks"
 )
 
 // Sources are where a cluster's specification comes from: flags count over environment, that over the file, that over what is detected.
@@ -24,13 +21,6 @@ type Sources struct {
 	Flags Config
 	// FlagName tells which flag has set a key, for messages; nil: none has.
 	FlagName func(key string) string
-}
-
-// Setting is one thing that was resolved. Secrets in it are hidden.
-type Setting struct {
-	Key   string `json:"key"` // as in beamctl.yaml: nodes[1].env.PORT
-	Value any    `json:"value"`
-	From  string `json:"from"` // --count, BEAMCTL_COUNT, beamctl.yaml:7:3, what was detected where, or default
 }
 
 // Resolved is a specification, and where each part of it came from.
@@ -54,21 +44,10 @@ func Resolve(src Sources) (*Resolved, error) {
 		return nil, err
 	}
 	r := &resolver{origin: make(map[string]string)}
-	var errs *multierror.Error
 	if src.FlagName != nil {
 		r.overlay(&src.Flags, src.FlagName)
 	}
-	env, err := envConfig(src.Env)
-	errs = multierror.Append(errs, err)
-	r.overlay(env, envVariable)
-	if file != "" {
-		f, err := loadConfig(file)
-		errs = multierror.Append(errs, err)
-		if f != nil {
-			r.overlay(&f.config, f.where)
-		}
-	}
-	if err := errs.ErrorOrNil(); err != nil {
+	if err := r.read(src.Env, file); err != nil {
 		return nil, err
 	}
 	if err := r.detect(dir); err != nil {
@@ -82,6 +61,7 @@ func Resolve(src Sources) (*Resolved, error) {
 	for _, f := range spec.faults() {
 		faults = append(faults, fault{r.fileKey(f.key), f.text})
 	}
+	var errs *multierror.Error
 	for _, e := range userProtoFaults(environment(src.Env), spec.Env) {
 		errs = multierror.Append(errs, e)
 	}
@@ -98,6 +78,22 @@ func Resolve(src Sources) (*Resolved, error) {
 	return &Resolved{Spec: spec, File: file, Settings: r.settings()}, nil
 }
 
+// read takes what the environment says, and then the file ("": there is none). Errors: all faults at once.
+func (r *resolver) read(environ []string, file string) error {
+	var errs *multierror.Error
+	env, err := envConfig(environ)
+	errs = multierror.Append(errs, err)
+	r.overlay(env, envVariable)
+	if file != "" {
+		f, err := loadConfig(file)
+		errs = multierror.Append(errs, err)
+		if f != nil {
+			r.overlay(&f.config, f.where)
+		}
+	}
+	return errs.ErrorOrNil()
+}
+
 // place returns the project's directory and the configuration file, which is in it.
 func (src *Sources) place() (dir, file string, err error) {
 	if src.File != "" {
@@ -112,14 +108,8 @@ func (src *Sources) place() (dir, file string, err error) {
 		if dir, err = filepath.Abs(src.Dir); err != nil {
 			return "", "", err
 		}
-		for at := dir; ; at = filepath.Dir(at) {
-			if isFile(at, ConfigName) {
-				dir, file = at, filepath.Join(at, ConfigName)
-				break
-			}
-			if at == filepath.Dir(at) {
-				break
-			}
+		if at, ok := nearestConfig(dir); ok {
+			dir, file = at, filepath.Join(at, ConfigName)
 		}
 	}
 	if dir, err = filepath.Abs(dir); err != nil {
@@ -129,6 +119,18 @@ func (src *Sources) place() (dir, file string, err error) {
 		return "", "", fmt.Errorf("project directory: %w", err)
 	}
 	return dir, file, nil
+}
+
+// nearestConfig finds the directory, dir or one above it, that has a configuration file.
+func nearestConfig(dir string) (at string, ok bool) {
+	for !isFile(dir, ConfigName) {
+		up := filepath.Dir(dir)
+		if up == dir {
+			return "", false
+		}
+		dir = up
+	}
+	return dir, true
 }
 
 // from returns where a key's value came from, or that of the nearest key above.
@@ -219,59 +221,6 @@ func (r *resolver) note(v reflect.Value, prefix string, from func(key string) st
 	}
 }
 
-// clusterKey has no variable: BEAMCTL_CLUSTER… tell a process in which cluster it is.
-const clusterKey = "cluster"
-
-// envVariable returns the variable of a key: BEAMCTL_READY_TIMEOUT.
-func envVariable(key string) string {
-	return "BEAMCTL_" + strings.ToUpper(strings.ReplaceAll(key, ".", "_"))
-}
-
-// envConfig reads the variables of all keys that are a single value.
-func envConfig(environ []string) (*Config, error) {
-	env := environment(environ)
-	var c Config
-	var errs *multierror.Error
-	for _, l := range leaves(reflect.ValueOf(&c).Elem(), "") {
-		text := env[envVariable(l.key)]
-		if text == "" || l.key == clusterKey {
-			continue
-		}
-		if err := setScalar(l.value, text); err != nil {
-			errs = multierror.Append(errs, &ConfigError{Where: envVariable(l.key), Text: err.Error()})
-		}
-	}
-	return &c, errs.ErrorOrNil()
-}
-
-// setScalar sets a value from text. Lists and mappings have no variable, and are left alone.
-func setScalar(v reflect.Value, text string) error {
-	if u, ok := reflect.TypeAssert[encoding.TextUnmarshaler](v.Addr()); ok {
-		return u.UnmarshalText([]byte(text))
-	}
-	if v.Kind() == reflect.Pointer {
-		v.Set(reflect.New(v.Type().Elem()))
-		v = v.Elem()
-	}
-	switch v.Kind() {
-	case reflect.String:
-		v.SetString(text)
-	case reflect.Int:
-		n, err := strconv.Atoi(text)
-		if err != nil {
-			return errors.New("is no whole number")
-		}
-		v.SetInt(int64(n))
-	case reflect.Float64:
-		n, err := strconv.ParseFloat(text, 64)
-		if err != nil {
-			return errors.New("is no number")
-		}
-		v.SetFloat(n)
-	}
-	return nil
-}
-
 // detect fills in what the directory tells, for the runtime that is asked for, if one is.
 func (r *resolver) detect(dir string) error {
 	if r.config.Runtime == "" {
@@ -292,7 +241,7 @@ func (r *resolver) detect(dir string) error {
 	}
 	for i := range r.config.Nodes { // a node of another kind finds its own
 		n := &r.config.Nodes[i]
-		if n.Runtime == "" || n.Runtime == first(r.config.Runtime, found.config.Runtime) {
+		if n.Runtime == "" || n.Runtime == cmp.Or(r.config.Runtime, found.config.Runtime) {
 			continue
 		}
 		own, err := detect(dir, n.Runtime, &n.Launch)
@@ -417,56 +366,4 @@ func absolute(l Launch, dir string) Launch {
 		l.Bin = bin
 	}
 	return l
-}
-
-// settings lists everything that is set, in the order of the documentation.
-func (r *resolver) settings() []Setting {
-	var out []Setting
-	add := func(l leaf) {
-		if l.value.IsZero() || l.key == "nodes" {
-			return
-		}
-		if l.value.Kind() != reflect.Map {
-			out = append(out, Setting{l.key, reflect.Indirect(l.value).Interface(), r.from(l.key)})
-			return
-		}
-		keys := l.value.MapKeys()
-		slices.SortFunc(keys, func(a, b reflect.Value) int { return strings.Compare(a.String(), b.String()) })
-		for _, k := range keys {
-			key := l.key + "." + k.String()
-			out = append(out, Setting{key, hide(key, l.value.MapIndex(k).Interface()), r.from(key)})
-		}
-	}
-	for _, l := range leaves(reflect.ValueOf(&r.config).Elem(), "") {
-		add(l)
-	}
-	for i := range r.config.Nodes {
-		for _, l := range leaves(reflect.ValueOf(&r.config.Nodes[i]).Elem(), fmt.Sprintf("nodes[%d].", i)) {
-			add(l)
-		}
-	}
-	return out
-}
-
-// hidden stands for a value that may be a secret.
-const hidden = "(hidden)"
-
-// hide hides the value of a variable that is likely to be a secret by its name, URLs that have a password in them, and
-// whole files.
-func hide(key string, value any) any {
-	text, ok := value.(string)
-	if !ok {
-		return value
-	}
-	_, name, inEnv := strings.Cut("."+key, ".env.")
-	if !inEnv {
-		return fmt.Sprintf("(%d bytes)", len(text))
-	}
-	if checks.SecretName(name) {
-		return hidden
-	}
-	if scheme, rest, ok := strings.Cut(text, "://"); ok && strings.Contains(rest, "@") && !strings.Contains(scheme, " ") {
-		return hidden
-	}
-	return text
 }

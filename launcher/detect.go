@@ -12,24 +12,6 @@ import (
 // ErrNoProject says that a directory holds nothing that can be started.
 var ErrNoProject = errors.New("no Erlang or Elixir project here")
 
-// Detect makes a Spec of what it finds in dir, with DefaultCount nodes, and of nothing else: no file, no environment. It
-// knows Mix projects (mix.exs), rebar3 projects (rebar.config), releases (releases/start_erl.data) and plain Erlang (an
-// Emakefile, or ebin directories with .app files). It runs nothing.
-func Detect(dir string) (Spec, error) {
-	src := Sources{Dir: dir, File: filepath.Join(dir, ConfigName)}
-	dir, _, err := src.place()
-	if err != nil {
-		return Spec{}, err
-	}
-	r := &resolver{origin: make(map[string]string)}
-	if err := r.detect(dir); err != nil {
-		return Spec{}, err
-	}
-	r.defaults(dir)
-	spec, _ := r.spec(dir)
-	return spec, nil
-}
-
 // detected is what a directory tells.
 type detected struct {
 	config Config
@@ -37,7 +19,9 @@ type detected struct {
 	mesh   string // that by which Config.Mesh was
 }
 
-// detect looks into dir for a project of the runtime that is asked for, or of any if that is "". What l says already need not be found.
+// detect looks into dir for a project of the runtime that is asked for, or of any if that is "": Mix (mix.exs), rebar3 (rebar.config),
+// a release (releases/start_erl.data), plain Erlang (an Emakefile, or ebin directories with .app files). What l says already need not be
+// found. It runs nothing.
 func detect(dir, want string, l *Launch) (detected, error) {
 	is := func(name string, marker bool) bool { return want == name || want == "" && marker }
 	switch {

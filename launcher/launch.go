@@ -1,6 +1,9 @@
 package launcher
 
-import "maps"
+import (
+	"cmp"
+	"maps"
+)
 
 // Launch says how a node is started. That of a Spec is for all nodes; that of a NodeSpec says what is different for one.
 //
@@ -47,7 +50,7 @@ const (
 
 // ownDistribution tells whether the node starts distribution by itself.
 func (l *Launch) ownDistribution() bool {
-	return first(l.Distribution, runtimes[l.Runtime].distribution()) == distOwn
+	return cmp.Or(l.Distribution, runtimes[l.Runtime].distribution()) == distOwn
 }
 
 // over returns base with everything that l says over it. What belongs to base's runtime doesn't outlive a change of that.
@@ -56,7 +59,7 @@ func (l Launch) over(base Launch) Launch {
 		base.Build, base.Command, base.Args, base.Ebin, base.SysConfig, base.Release, base.Distribution = nil, nil, nil, nil, "", "", ""
 	}
 	return Launch{
-		Runtime:      first(l.Runtime, base.Runtime),
+		Runtime:      cmp.Or(l.Runtime, base.Runtime),
 		Build:        firstList(l.Build, base.Build),
 		Apps:         firstList(l.Apps, base.Apps),
 		Env:          merged(base.Env, l.Env),
@@ -64,21 +67,14 @@ func (l Launch) over(base Launch) Launch {
 		Args:         firstList(l.Args, base.Args),
 		VMArgs:       firstList(l.VMArgs, base.VMArgs),
 		Ebin:         firstList(l.Ebin, base.Ebin),
-		SysConfig:    first(l.SysConfig, base.SysConfig),
-		Release:      first(l.Release, base.Release),
+		SysConfig:    cmp.Or(l.SysConfig, base.SysConfig),
+		Release:      cmp.Or(l.Release, base.Release),
 		Bin:          firstList(l.Bin, base.Bin),
 		Files:        merged(base.Files, l.Files),
 		Ports:        merged(base.Ports, l.Ports),
-		Distribution: first(l.Distribution, base.Distribution),
-		Restart:      Restart(first(string(l.Restart), string(base.Restart))),
+		Distribution: cmp.Or(l.Distribution, base.Distribution),
+		Restart:      cmp.Or(l.Restart, base.Restart),
 	}
-}
-
-func first(a, b string) string {
-	if a != "" {
-		return a
-	}
-	return b
 }
 
 // firstList prefers a list that was given, be it empty.

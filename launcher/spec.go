@@ -1,6 +1,7 @@
 package launcher
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"maps"
@@ -80,23 +81,13 @@ func (n *NodeSpec) host() string {
 }
 
 // label returns what templates call .Node.
-func (n *NodeSpec) label() string { return first(n.Label, n.Short()) }
+func (n *NodeSpec) label() string { return cmp.Or(n.Label, n.Short()) }
 
 // launch returns how n is started.
 func (s *Spec) launch(n *NodeSpec) Launch { return n.over(s.Launch) }
 
 // AppsOf returns the applications that have to run on n.
 func (s *Spec) AppsOf(n *NodeSpec) []string { return firstList(n.Apps, s.Apps) }
-
-// NodeNames makes count node names of a template in which {{.Node}} stands for node1, node2…
-func NodeNames(template string, count int) []NodeSpec {
-	nodes := make([]NodeSpec, 0, max(count, 0))
-	for i := range count {
-		label := fmt.Sprintf("node%d", i+1)
-		nodes = append(nodes, NodeSpec{Name: strings.ReplaceAll(template, "{{.Node}}", label), Label: label})
-	}
-	return nodes
-}
 
 // fault is one thing that is wrong with a Spec; key is where, as in beamctl.yaml: nodes[1].env.PORT.
 type fault struct{ key, text string }

@@ -57,7 +57,7 @@ func (s *Spec) products(built time.Time, visit func(p *product, dir string)) err
 				continue
 			}
 			seen[dir] = true
-			p := product{spec: s, dir: first(buildOf(dir), dir), built: built}
+			p := product{spec: s, dir: cmp.Or(buildOf(dir), dir), built: built}
 			p.read()
 			visit(&p, dir)
 		}

@@ -86,8 +86,7 @@ func Start(ctx context.Context, cfg StartConfig) (*Cluster, error) {
 	args := startArgs{ID: newID(spec.Cluster), Place: p, Spec: spec, Binary: cfg.Binary, Tied: cfg.Tied, GoOn: cfg.GoOn, Stale: cfg.Stale}
 	tie, err := supervise(ctx, args, lock, cfg.Progress)
 	if err != nil && ctx.Err() != nil && p.lockedBy(lock) { // the supervisor hadn't got as far as clearing away itself
-		clear := context.WithoutCancel(ctx)
-		return nil, errors.Join(err, sweep(clear, p), p.remove())
+		return nil, errors.Join(err, sweep(context.WithoutCancel(ctx), p), p.remove())
 	}
 	r, rerr := readRecord(p)
 	if err != nil && errors.Is(rerr, fs.ErrNotExist) { // cleared away, with the record

@@ -59,7 +59,7 @@ func TestVMArgsOfTLS(t *testing.T) {
 }
 
 func TestTLSFaults(t *testing.T) {
-	s := Spec{Dir: t.TempDir(), Nodes: NodeNames(DefaultName, 1), TLS: "true"}
+	s := Spec{Dir: t.TempDir(), Nodes: []NodeSpec{{Name: "node1@127.0.0.1", Label: "node1"}}, TLS: "true"}
 	require.Len(t, s.tlsFaults(), 1)
 	assert.Contains(t, s.tlsFaults()[0].text, `"true" is neither none nor auto`)
 	s.TLS = `{{.Port "dist"}}`

@@ -68,11 +68,12 @@ func TestDetect(t *testing.T) {
 			for f, content := range c.files {
 				write(t, filepath.Join(dir, f), content)
 			}
-			s, err := Detect(dir)
+			resolved, err := Resolve(Sources{Dir: dir})
 			require.ErrorIs(t, err, c.err)
 			if c.err != nil {
 				return
 			}
+			s := resolved.Spec
 			assert.Equal(t, c.want, Spec{
 				Launch: Launch{Runtime: s.Runtime, Build: s.Build, Apps: s.Apps, Ebin: s.Ebin, SysConfig: strings.TrimPrefix(s.SysConfig, dir+"/")}, Cluster: s.Cluster,
 			})

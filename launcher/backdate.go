@@ -5,12 +5,12 @@ import (
 	"time"
 )
 
-// untie makes a second older what was made, in the very second in which they were changed, of sources that were changed later in it: build
+// backdate makes a second older what was made, in the very second in which they were changed, of sources that were changed later in it: build
 // tools that compare whole seconds (erl -make, rebar3, and Mix for Erlang's sources) would leave it as it is, and nodes would run the old
 // code. For Elixir's sources Mix compares its manifest; then it looks into those that are newer. In a
 // project that was just copied all are such pairs, for one cannot tell which were changed since: it is compiled anew, as in a place of its
 // own. A module that must not be touched stays as it is: if its build overlooks it, that is told then.
-func (s *Spec) untie() {
+func (s *Spec) backdate() {
 	_ = s.products(time.Time{}, func(p *product, _ string) {
 		p.copied = p.copied && p.mix()
 		for _, o := range p.outdated() {
