@@ -4,16 +4,13 @@ import (
 	"context"
 	"fmt"
 	"log"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"time"
 
-	"github.com/beamctl/beamctl/dist"
-	"github.com/beamctl/beamctl/epmd"
-	"github.com/beamctl/beamctl/node"
 	"github.com/beamctl/beamctl/node/codesync"
+	"github.com/beamctl/beamctl/node/internal/examplenode"
 )
 
 // A node runs a module, the module is changed and compiled, and the node runs that.
@@ -26,11 +23,14 @@ func Example() {
 	}
 	defer os.RemoveAll(dir)
 	compile(ctx, dir, "greet", `hello() -> "good morning".`)
-	n, name, stop := startErlang(ctx, dir)
+	n, stop, err := examplenode.Start(ctx, dir)
+	if err != nil {
+		log.Fatal(err)
+	}
 	defer stop()
 
 	var text string
-	if err := n.CallInto(ctx, name, &text, "greet", "hello"); err != nil {
+	if err := n.CallInto(ctx, examplenode.Name, &text, "greet", "hello"); err != nil {
 		log.Fatal(err)
 	}
 	fmt.Println(text)
@@ -40,7 +40,7 @@ func Example() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	plan, err := codesync.Compare(ctx, n, []string{name}, set, codesync.Options{})
+	plan, err := codesync.Compare(ctx, n, []string{examplenode.Name}, set, codesync.Options{})
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -52,7 +52,7 @@ func Example() {
 		log.Fatal(err)
 	}
 	fmt.Println("pushed:", report.Nodes[0].Pushed)
-	if err := n.CallInto(ctx, name, &text, "greet", "hello"); err != nil {
+	if err := n.CallInto(ctx, examplenode.Name, &text, "greet", "hello"); err != nil {
 		log.Fatal(err)
 	}
 	fmt.Println(text)
@@ -71,42 +71,5 @@ func compile(ctx context.Context, dir, module, text string) {
 	}
 	if out, err := exec.CommandContext(ctx, "erlc", "-o", dir, file).CombinedOutput(); err != nil {
 		log.Fatalf("%v: %s", err, out)
-	}
-}
-
-// startErlang boots an Erlang node with an EPMD of its own, and connects to it.
-func startErlang(ctx context.Context, dir string) (n *node.Node, name string, stop func()) {
-	const cookie = "example"
-	if err := os.WriteFile(filepath.Join(dir, ".erlang.cookie"), []byte(cookie), 0o400); err != nil {
-		log.Fatal(err)
-	}
-	up := make(chan struct{}, 1)
-	server := epmd.NewServer(epmd.Config{Hooks: epmd.Hooks{Registered: func(epmd.Node, string) { up <- struct{}{} }}})
-	addr, err := server.Listen("127.0.0.1:0", "")
-	if err != nil {
-		log.Fatal(err)
-	}
-	_, port, _ := net.SplitHostPort(addr.String())
-	erl := exec.CommandContext(ctx, "erl", "-name", "a@127.0.0.1", "-start_epmd", "false", "-noinput", "-pa", dir,
-		"-kernel", "inet_dist_use_interface", "{127,0,0,1}")
-	erl.Env = append(os.Environ(), "ERL_EPMD_PORT="+port, "HOME="+dir)
-	if err := erl.Start(); err != nil {
-		log.Fatal(err)
-	}
-	if n, err = node.Start(node.Config{Cookie: dist.NewCookie(cookie)}); err != nil {
-		log.Fatal(err)
-	}
-	if err := n.AddPeer(node.Peer{Name: "a@127.0.0.1", EPMD: addr.String()}); err != nil {
-		log.Fatal(err)
-	}
-	<-up
-	for n.Ping(ctx, "a@127.0.0.1") != nil && ctx.Err() == nil { // it listens a moment later
-		time.Sleep(10 * time.Millisecond)
-	}
-	return n, "a@127.0.0.1", func() { //nolint:contextcheck // it has one of its own
-		_ = n.Close()
-		_ = erl.Process.Kill()
-		_ = erl.Wait()
-		_ = server.Close()
 	}
 }
