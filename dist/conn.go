@@ -108,7 +108,7 @@ func establish(ctx context.Context, nc net.Conn, cfg Config, machine func(challe
 		c.tickTime = DefaultTickTime
 	}
 	c.w = newWriter(nc, c.sock)
-	c.in.frames = newFrames()
+	c.in.stream = newStream()
 	c.loops.Go(func() {
 		if err := c.w.flush(c.done); err != nil {
 			c.end(err)

@@ -16,8 +16,7 @@ type reader struct {
 	reads atomic.Uint64 // that brought something
 
 	mu     sync.Mutex // held from a read until all that it brought is handed on: so it stays in order
-	frames frames
-	asm    assembler
+	stream stream
 	ctl    Control
 }
 
@@ -35,7 +34,7 @@ func (c *Conn) read() error {
 			err = c.handOn(n)
 		}
 		if err != nil {
-			return c.in.frames.ended(err)
+			return c.in.stream.ended(err)
 		}
 		c.in.mu.Unlock()
 	}
@@ -44,9 +43,9 @@ func (c *Conn) read() error {
 // await waits until something comes and reads it. When it returns c.in.mu is held.
 func (c *Conn) await() (n int, err error) {
 	if c.sock != nil {
-		return c.sock.await(&c.in.mu, c.in.frames.room)
+		return c.sock.await(&c.in.mu, c.in.stream.room)
 	}
-	n, err = c.nc.Read(c.in.frames.room()) // nobody else reads
+	n, err = c.nc.Read(c.in.stream.room()) // nobody else reads
 	c.in.mu.Lock()
 	if n > 0 {
 		err = nil // comes again
@@ -69,12 +68,12 @@ func (c *Conn) Poll(done func() bool) bool {
 			return false
 		}
 		runtime.Gosched()
-		n, err := c.sock.read(c.in.frames.room())
+		n, err := c.sock.read(c.in.stream.room())
 		if n > 0 && err == nil {
 			err = c.handOn(n)
 		}
 		if err != nil {
-			c.end(c.in.frames.ended(err))
+			c.end(c.in.stream.ended(err))
 			return false
 		}
 	}
@@ -85,21 +84,14 @@ func (c *Conn) Poll(done func() bool) bool {
 func (c *Conn) handOn(n int) error {
 	in := &c.in
 	in.reads.Add(1)
-	in.frames.add(n)
+	in.stream.add(n)
 	for {
-		b, ok, err := in.frames.next()
+		msg, owned, ok, err := in.stream.next()
 		if err != nil || !ok {
 			return err
 		}
-		if len(b) == 0 {
-			c.w.answerTick()
-			continue
-		}
-		msg, owned, err := in.asm.frame(b)
-		if err != nil {
-			return err
-		}
 		if msg == nil {
+			c.w.answerTick()
 			continue
 		}
 		payload, err := ParseControl(msg, &in.ctl)
