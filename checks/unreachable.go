@@ -33,13 +33,26 @@ var explanations = []explanation{
 		when:  []error{node.ErrNoSuchName},
 		what:  `{name} is not running: EPMD does not know the name "{alive}"`,
 		cause: "the node is down, has another name, or is registered with another EPMD",
-		fix:   "start it, or see which names there are: beamctl status, epmd -names",
+		fix:   "start it, or name the one that is meant",
+		more: func(f *Finding, t Target, err error) {
+			if unknown, ok := errors.AsType[*node.NameError](err); ok {
+				if near := Nearest(unknown.Alive, unknown.Known); near != "" {
+					f.Fix = "is " + near + "@" + dist.Host(t.Name) + " meant? Else start the node"
+				}
+			}
+		},
 	},
 	{
 		when:  []error{node.ErrRefused},
 		what:  "{name} cannot be reached: nothing listens on its distribution port",
 		cause: "EPMD still has the name, but the port behind it is closed",
 		fix:   "look whether the node is stuck or a firewall rejects the port",
+		more: func(f *Finding, t Target, _ error) {
+			if t.Addr != "" {
+				f.Cause = "the address was given: EPMD was not asked"
+				f.Fix = "check it; without =ADDRESS:PORT the EPMD of the node's host is asked"
+			}
+		},
 	},
 	{
 		when:  []error{node.ErrWrongCookie},

@@ -96,12 +96,20 @@ func (n *Node) resolve(ctx context.Context, p Peer, host string) (string, error)
 		at = EPMDAddr(host)
 	}
 	alive, _, _ := strings.Cut(p.Name, "@")
-	reg, err := (&epmd.Client{Addr: at}).Lookup(ctx, alive)
+	client := epmd.Client{Addr: at}
+	reg, err := client.Lookup(ctx, alive)
 	switch {
 	case err == nil:
 		return net.JoinHostPort(host, strconv.Itoa(int(reg.Port))), nil
 	case errors.Is(err, epmd.ErrNotRegistered):
-		return "", fmt.Errorf("%w with the EPMD at %s as %q", ErrNoSuchName, at, alive)
+		missing := &NameError{EPMD: at, Alive: alive}
+		if known, err := client.Names(ctx); err == nil { // else what is asked for is known all the same
+			missing.Known = make([]string, 0, len(known))
+			for _, k := range known {
+				missing.Known = append(missing.Known, k.Name)
+			}
+		}
+		return "", missing
 	}
 	var opErr *net.OpError
 	if errors.As(err, &opErr) && opErr.Op == "dial" {

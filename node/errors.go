@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"unicode"
 
 	"github.com/beamctl/beamctl/dist"
 	"github.com/beamctl/beamctl/dist/etf"
@@ -54,6 +55,38 @@ func (e *OpError) Error() string {
 }
 
 func (e *OpError) Unwrap() error { return e.Err }
+
+// NameError is an ErrNoSuchName with what the EPMD does know.
+type NameError struct {
+	EPMD  string   // host:port
+	Alive string   // the name that it was asked for
+	Known []string // the names that it has; nil if it did not tell
+}
+
+// maxNames is how many names an error lists: a line's worth.
+const maxNames = 12
+
+func (e *NameError) Error() string {
+	text := fmt.Sprintf("%v with the EPMD at %s as %q", ErrNoSuchName, e.EPMD, e.Alive)
+	switch n := len(e.Known); {
+	case e.Known == nil:
+		return text
+	case n == 0:
+		return text + "; it knows no name"
+	case n > maxNames:
+		text += fmt.Sprintf("; it knows %s and %d more", strings.Join(e.Known[:maxNames], ", "), n-maxNames)
+	default:
+		text += "; it knows " + strings.Join(e.Known, ", ")
+	}
+	return strings.Map(func(r rune) rune { // the names are whatever the EPMD says
+		if !unicode.IsPrint(r) {
+			return unicode.ReplacementChar
+		}
+		return r
+	}, text)
+}
+
+func (e *NameError) Unwrap() error { return ErrNoSuchName }
 
 // ErlangError is an exception that a called function raised.
 type ErlangError struct {

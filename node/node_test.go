@@ -126,7 +126,9 @@ func TestConnectErrors(t *testing.T) {
 	at := c.EPMD.Addr
 	require.NoError(t, connect(node.Peer{Name: e.Name, EPMD: at}))
 	require.ErrorIs(t, connect(node.Peer{Name: e.Name, EPMD: at, Cookie: dist.NewCookie("other")}), node.ErrWrongCookie)
-	require.ErrorIs(t, connect(node.Peer{Name: "b@127.0.0.1", EPMD: at}), node.ErrNoSuchName)
+	unknown := connect(node.Peer{Name: "b@127.0.0.1", EPMD: at})
+	require.ErrorIs(t, unknown, node.ErrNoSuchName)
+	require.ErrorContains(t, unknown, `as "b"; it knows a`)
 	require.ErrorIs(t, connect(node.Peer{Name: e.Name, EPMD: "127.0.0.1:1"}), node.ErrNoEPMD)
 	require.ErrorIs(t, connect(node.Peer{Name: e.Name, Addr: "127.0.0.1:1"}), node.ErrRefused)
 	require.ErrorIs(t, connect(node.Peer{Name: "a@no.such.host.invalid", EPMD: at}), node.ErrUnresolved)

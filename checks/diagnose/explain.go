@@ -33,10 +33,6 @@ func (c *climber) explain(ctx context.Context, rung string, err error) *checks.F
 	switch rung {
 	case "epmd":
 		c.explainEPMD(ctx, f, err)
-	case "name":
-		if near := checks.Nearest(c.alive(), c.names); near != "" {
-			f.Fix = fmt.Sprintf("is %s@%s meant? Else start the node", near, c.host())
-		}
 	case "tcp":
 		c.explainTCP(f, err)
 	case "handshake":

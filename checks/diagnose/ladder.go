@@ -185,7 +185,7 @@ func (c *climber) registered(ctx context.Context) (string, error) {
 	reg, err := (&epmd.Client{Addr: c.epmds}).Lookup(ctx, c.alive())
 	switch {
 	case errors.Is(err, epmd.ErrNotRegistered):
-		return "", fmt.Errorf("%w: the EPMD at %s does not know %q; it knows %s", node.ErrNoSuchName, c.epmds, c.alive(), c.known())
+		return "", &node.NameError{EPMD: c.epmds, Alive: c.alive(), Known: append([]string{}, c.names...)}
 	case err != nil:
 		return "", fmt.Errorf("%w: %w", node.ErrNoEPMD, err)
 	}

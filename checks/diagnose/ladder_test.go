@@ -151,7 +151,7 @@ func TestLowRungs(t *testing.T) {
 				registered(t, e, "other", 1)
 				return checks.Target{Name: "rabbitt@127.0.0.1", EPMD: e.Addr}
 			},
-			rung: "name", says: []string{`does not know "rabbitt"`, "other", "is rabbit@127.0.0.1 meant?"},
+			rung: "name", says: []string{`as "rabbitt"; it knows`, "other", "is rabbit@127.0.0.1 meant?"},
 		},
 		"no name at all": {
 			target: func(t *testing.T) checks.Target {

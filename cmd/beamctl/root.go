@@ -80,6 +80,9 @@ func (a *app) root(args []string) *cobra.Command {
 		SilenceUsage:  true,
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error {
+			if a.timeout < 0 {
+				return usagef("--timeout %s: no time at all", a.timeout)
+			}
 			forms := "table json"
 			if more, ok := cmd.Annotations[annotationOutputs]; ok {
 				forms = more

@@ -4,10 +4,14 @@ import (
 	"context"
 	"crypto/tls"
 	"fmt"
+	"net"
 	"os"
 	"path/filepath"
+	"slices"
+	"strconv"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/spf13/pflag"
 
@@ -83,6 +87,9 @@ func (at attachment) neighbours(ctx context.Context, n *node.Node, from string, 
 		return nil, checks.CallFailed(one, err)
 	}
 	for _, name := range seen {
+		if !nodeName(string(name)) { // a node of another kind may have any, and it is shown on a terminal
+			return nil, fmt.Errorf("%s sees %q: %w", one.Name, name, node.ErrBadName)
+		}
 		targets = append(targets, checks.Target{Name: string(name), Cookie: one.Cookie, TLS: one.TLS})
 	}
 	return targets, nil
@@ -119,13 +126,33 @@ func (at *attachment) targets() ([]checks.Target, error) {
 	}
 	targets := make([]checks.Target, 0, len(at.nodes))
 	for _, n := range at.nodes {
-		name, addr, _ := strings.Cut(n, "=")
-		if alive, host, _ := strings.Cut(name, "@"); alive == "" || host == "" {
+		name, addr, addressed := strings.Cut(n, "=")
+		if !nodeName(name) {
 			return nil, usagef("%q is not a full node name (name@host)", name)
+		}
+		if addressed && !isAddress(addr) {
+			return nil, usagef("%q is no address of %s: address:port, as in %s=10.0.0.5:25672", addr, name, name)
+		}
+		if slices.ContainsFunc(targets, func(t checks.Target) bool { return t.Name == name }) {
+			return nil, usagef("%s is named twice", name)
 		}
 		targets = append(targets, checks.Target{Name: name, Addr: addr, Cookie: cookie, TLS: secure})
 	}
 	return targets, nil
+}
+
+// nodeName tells whether a text can be the full name of a node: also of one that is not written in Erlang, which may call itself as it likes.
+func nodeName(s string) bool {
+	alive, host, _ := strings.Cut(s, "@")
+	return alive != "" && host != "" && !strings.Contains(host, "@") &&
+		!strings.ContainsFunc(s, func(r rune) bool { return !unicode.IsPrint(r) || unicode.IsSpace(r) })
+}
+
+// isAddress tells host:port from anything else.
+func isAddress(s string) bool {
+	host, text, err := net.SplitHostPort(s)
+	port, bad := strconv.ParseUint(text, 10, 16)
+	return err == nil && bad == nil && host != "" && port != 0
 }
 
 // clusterTargets returns the nodes of the running cluster that the flags mean.
