@@ -120,16 +120,13 @@ func (s *scanner) file(src Source) LogFile {
 		return f
 	}
 	defer r.Close() //nolint:errcheck // read only
-	if seeker, ok := r.(io.Seeker); ok {
-		if end, err := seeker.Seek(0, io.SeekEnd); err == nil {
-			if _, err := seeker.Seek(max(0, end-maxLogBytes), io.SeekStart); err != nil {
-				f.Problem = err.Error()
-				return f
-			}
-			if end > maxLogBytes {
-				f.Problem = fmt.Sprintf("only the last %s of it were read", Size(maxLogBytes))
-			}
-		}
+	cut, err := skipToLast(r)
+	if err != nil {
+		f.Problem = err.Error()
+		return f
+	}
+	if cut {
+		f.Problem = fmt.Sprintf("only the last %s of it were read", Size(maxLogBytes))
 	}
 	in := &section{s: s, src: src}
 	err = eachLine(io.LimitReader(r, maxLogBytes), func(line string, left int64) bool {
@@ -143,6 +140,20 @@ func (s *scanner) file(src Source) LogFile {
 		f.Problem = errors.Join(errors.New("not read to its end"), err).Error()
 	}
 	return f
+}
+
+// skipToLast leaves out of a file, if it can, what stands before its last maxLogBytes, and tells whether that is anything.
+func skipToLast(r io.Reader) (cut bool, err error) {
+	file, ok := r.(io.Seeker)
+	if !ok {
+		return false, nil
+	}
+	end, err := file.Seek(0, io.SeekEnd)
+	if err != nil {
+		return false, nil //nolint:nilerr // a pipe: it is read from where it is
+	}
+	_, err = file.Seek(max(0, end-maxLogBytes), io.SeekStart)
+	return end > maxLogBytes, err
 }
 
 // section is one log being read.

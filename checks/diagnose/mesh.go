@@ -108,18 +108,7 @@ func (r *Report) mesh(targets []checks.Target, surveys []*survey) {
 			members = append(members, i)
 		}
 	}
-	group := make(map[int]int, len(members)) // node → the least of its group
-	for _, i := range members {
-		group[i] = i
-	}
-	join := func(i, j int) {
-		least, other := min(group[i], group[j]), max(group[i], group[j])
-		for k, g := range group {
-			if g == other {
-				group[k] = least
-			}
-		}
-	}
+	connected := newGroups(members)
 	var oneWay, missing []string
 	var ends []int
 	for x, i := range members {
@@ -127,7 +116,7 @@ func (r *Report) mesh(targets []checks.Target, surveys []*survey) {
 			ij, ji := sees(i, j), sees(j, i)
 			switch {
 			case ij && ji:
-				join(i, j)
+				connected.join(i, j)
 			case ij || ji:
 				from, to := i, j
 				if ji {
@@ -141,15 +130,10 @@ func (r *Report) mesh(targets []checks.Target, surveys []*survey) {
 			}
 		}
 	}
-	for _, i := range members {
-		if group[i] != i {
-			continue
-		}
+	for _, group := range connected.all(members) {
 		var part []string
-		for _, j := range members {
-			if group[j] == i {
-				part = append(part, targets[j].Name)
-			}
+		for _, i := range group {
+			part = append(part, targets[i].Name)
 		}
 		r.Parts = append(r.Parts, part)
 	}
@@ -158,6 +142,39 @@ func (r *Report) mesh(targets []checks.Target, surveys []*survey) {
 	}
 	slices.Sort(ends)
 	r.add(AreaCluster, Fail, "", r.split(oneWay, missing, slices.Compact(ends)))
+}
+
+// groups are those of nodes that are connected, over whichever others: of each node the least of its group.
+type groups map[int]int
+
+func newGroups(members []int) groups {
+	g := make(groups, len(members))
+	for _, i := range members {
+		g[i] = i
+	}
+	return g
+}
+
+// join makes one group of the two that the nodes are in.
+func (g groups) join(i, j int) {
+	least, other := min(g[i], g[j]), max(g[i], g[j])
+	for k, of := range g {
+		if of == other {
+			g[k] = least
+		}
+	}
+}
+
+// all lists the groups, in the order of the members.
+func (g groups) all(members []int) [][]int {
+	var all [][]int
+	for _, i := range members {
+		if g[i] != i {
+			continue
+		}
+		all = append(all, slices.DeleteFunc(slices.Clone(members), func(j int) bool { return g[j] != i }))
+	}
+	return all
 }
 
 // maxEdgesShown is how many missing edges are listed: a screen's worth; 50 nodes in two halves miss 625.

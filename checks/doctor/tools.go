@@ -217,21 +217,7 @@ func checkVersions(ctx context.Context, x *exam) {
 			continue
 		}
 		otps = append(otps, otp)
-		if used := x.Project == nil || x.starts(path, "mix", "elixir", "iex"); used || !x.quick {
-			if elixir, err := x.elixir(ctx, path); elixir != nil && err == nil {
-				if x.fits("Elixir", elixir, otp, used) {
-					x.elixirFits(elixir, otp, used)
-				}
-				if x.starts(path, "mix") {
-					x.projectFits(elixir)
-				}
-			}
-		}
-		if used := x.Project == nil || x.starts(path, "rebar3"); used || !x.quick {
-			if rebar, err := x.rebar(path); rebar != nil && err == nil {
-				x.fits("rebar3", rebar, otp, used)
-			}
-		}
+		x.toolsFit(ctx, path, otp)
 	}
 	if len(otps) == 0 {
 		x.none("no Erlang to compare with")
@@ -240,6 +226,25 @@ func checkVersions(ctx context.Context, x *exam) {
 	x.clusterFits(otps)
 	if len(x.saw) == 0 && len(x.problems) == 0 {
 		x.see("only OTP %s", otps[0].version)
+	}
+}
+
+// toolsFit compares the Elixir and the rebar3 of a PATH with its OTP.
+func (x *exam) toolsFit(ctx context.Context, path string, otp *install) {
+	if used := x.Project == nil || x.starts(path, "mix", "elixir", "iex"); used || !x.quick {
+		if elixir, err := x.elixir(ctx, path); elixir != nil && err == nil {
+			if x.fits("Elixir", elixir, otp, used) {
+				x.elixirFits(elixir, otp, used)
+			}
+			if x.starts(path, "mix") {
+				x.projectFits(elixir)
+			}
+		}
+	}
+	if used := x.Project == nil || x.starts(path, "rebar3"); used || !x.quick {
+		if rebar, err := x.rebar(path); rebar != nil && err == nil {
+			x.fits("rebar3", rebar, otp, used)
+		}
 	}
 }
 
