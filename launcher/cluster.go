@@ -16,6 +16,7 @@ import (
 	"github.com/beamctl/beamctl/checks"
 	"github.com/beamctl/beamctl/dist"
 	"github.com/beamctl/beamctl/launcher/control"
+	"github.com/beamctl/beamctl/launcher/internal/proc"
 )
 
 var (
@@ -243,7 +244,7 @@ func (c *Cluster) Status(ctx context.Context) (*Status, error) {
 func (c *Cluster) call(ctx context.Context, op string, args any, onEvent func(Event)) (json.RawMessage, error) {
 	raw, err := control.Call(ctx, c.record.Socket, op, args, eventDecoder(onEvent))
 	if err != nil && ctx.Err() != nil {
-		return nil, fmt.Errorf("%w (pid %d): %w", ErrNoAnswer, c.record.Supervisor.Pid, err)
+		return nil, c.noAnswer(err)
 	}
 	if errors.Is(err, control.ErrHungUp) || errors.Is(err, control.ErrNoServer) {
 		return nil, fmt.Errorf("cluster %s %w: it has just ended, or its supervisor was killed: %w", c.Name(), ErrNotRunning, err)
@@ -252,6 +253,23 @@ func (c *Cluster) call(ctx context.Context, op string, args any, onEvent func(Ev
 		return nil, f
 	}
 	return raw, fromWire(err)
+}
+
+// noAnswer explains err, that the time for an answer was up, or whoever asked gave up.
+func (c *Cluster) noAnswer(err error) error {
+	pid := c.record.Supervisor.Pid
+	if errors.Is(err, context.Canceled) {
+		return fmt.Errorf("%w (pid %d): %w", ErrNoAnswer, pid, err)
+	}
+	f := &checks.Finding{
+		What: ErrNoAnswer.Error(), Saw: fmt.Sprintf("process %d: %v", pid, err), Cause: "it hangs, or the machine has too much to do",
+		Fix: "give it longer with --timeout; `beamctl stop` ends the cluster also without it", Err: errors.Join(ErrNoAnswer, err),
+	}
+	if proc.Stopped(pid) {
+		f.Cause = "its process is stopped (state T): somebody has sent it SIGSTOP, or a debugger holds it"
+		f.Fix = fmt.Sprintf("kill -CONT %d lets it go on; `beamctl stop` ends the cluster also without it", pid)
+	}
+	return f
 }
 
 // ErrSkew says that a cluster's supervisor is of another version of beamctl, and doesn't understand this one.

@@ -17,6 +17,7 @@ const (
 	opStatus = "status" // → Status
 	opFates  = "fates"  // → []fate
 	opChange = "change" // changeArgs; events until it is done
+	opPing   = "ping"   // nothing: it answers
 	opNote   = "note"   // []Event of what a client has done to nodes
 )
 
@@ -163,6 +164,8 @@ func (s *supervisor) handle(ctx context.Context, req control.Request, emit func(
 		s.quit(e)
 		relay(events, emit, s.ended)
 		return nil, s.endErr
+	case opPing:
+		return nil, nil
 	case opStatus:
 		return s.measure(ctx), nil
 	case opNote:

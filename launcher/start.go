@@ -70,10 +70,7 @@ func Start(ctx context.Context, cfg StartConfig) (*Cluster, error) {
 
 	p, lock, err := takePlace(ctx, stateDir, spec.Cluster)
 	if errors.Is(err, ErrRunning) {
-		return nil, &checks.Finding{
-			What: fmt.Sprintf("cluster %s is running already", spec.Cluster), Saw: p.lock() + " is held",
-			Fix: "look at it with `beamctl status`, end it with `beamctl stop`, or start another one with --cluster NAME", Err: err,
-		}
+		return nil, runningFinding(p, spec.Cluster, err)
 	}
 	if err != nil {
 		return nil, err
@@ -96,6 +93,20 @@ func Start(ctx context.Context, cfg StartConfig) (*Cluster, error) {
 		return nil, errors.Join(err, rerr)
 	}
 	return &Cluster{place: p, record: r, tie: tie}, err
+}
+
+// runningFinding explains that the lock of a place is held: by a cluster that runs, or by what is left of one.
+func runningFinding(p place, cluster string, err error) error {
+	f := &checks.Finding{
+		What: fmt.Sprintf("cluster %s is running already", cluster), Saw: p.lock() + " is held",
+		Fix: "look at it with `beamctl status`, end it with `beamctl stop`, or start another one with --cluster NAME", Err: err,
+	}
+	if r, rerr := readRecord(p); rerr == nil && r.State == Dead {
+		f.What = fmt.Sprintf("cluster %s is dead, and something of it still runs", cluster)
+		f.Cause = "its supervisor was killed, and its guardian did not end the rest"
+		f.Fix = "`beamctl stop` ends it"
+	}
+	return f
 }
 
 // newID makes a cluster's id: its name, and enough randomness that no two ever meet.

@@ -41,6 +41,13 @@ func (c *Cluster) Stop(ctx context.Context, cfg StopConfig) (*StopReport, error)
 	if err := c.running(); err != nil && !unasked {
 		return nil, err
 	}
+	if !unasked {
+		hangs, err := c.hangs(ctx)
+		if err != nil {
+			return nil, err
+		}
+		unasked = hangs
+	}
 	if unasked {
 		rep.Forced = true
 	} else {
@@ -75,6 +82,31 @@ func (c *Cluster) Stop(ctx context.Context, cfg StopConfig) (*StopReport, error)
 	}
 	rep.Duration = time.Since(begin).Seconds()
 	return rep, nil
+}
+
+// How long a supervisor may take to say that it is there before its cluster is stopped without it. One whose process is stopped gets less:
+// it will not find the time by itself.
+const (
+	answerTimeout  = 10 * time.Second
+	stoppedTimeout = time.Second
+)
+
+// hangs tells whether the supervisor lives and does not answer. An error is ctx's.
+func (c *Cluster) hangs(ctx context.Context) (bool, error) {
+	within := answerTimeout
+	if proc.Stopped(c.record.Supervisor.Pid) {
+		within = stoppedTimeout
+	}
+	asking, cancel := context.WithTimeout(ctx, within)
+	defer cancel()
+	_, err := c.call(asking, opPing, nil, nil) // one that does not know what that is has answered, too
+	if err == nil || asking.Err() == nil {
+		return false, nil
+	}
+	if ctx.Err() != nil {
+		return false, err
+	}
+	return true, nil
 }
 
 // await waits until a process is gone. The supervisor has said its last words by then.

@@ -170,10 +170,14 @@ func TestSupervisorThatHangs(t *testing.T) {
 	w.stopProcess(rec.Supervisor.Pid)
 	st := w.run("status", "--timeout", "1s")
 	assert.Equal(t, exitTimeout, st.code)
-	assert.Contains(t, st.err, "the supervisor does not answer")
-	require.NoError(t, syscall.Kill(rec.Supervisor.Pid, syscall.SIGKILL))
-	eventually(t, "the guardian notices", func() bool { return len(marked(rec.ID)) == 0 })
-	w.ok("stop")
+	assert.Contains(t, st.err, "the supervisor does not answer\n  saw   process")
+	assert.Contains(t, st.err, fmt.Sprintf("kill -CONT %d", rec.Supervisor.Pid))
+	require.NoError(t, syscall.Kill(rec.Guardian.Pid, syscall.SIGKILL)) // nobody is left to end the nodes
+	stop := w.run("stop")
+	assert.Equal(t, exitOK, stop.code, stop.err)
+	assert.Contains(t, stop.err, "did not answer; what it left was ended by its marker")
+	assert.Empty(t, marked(rec.ID))
+	assert.NoDirExists(t, filepath.Join(w.dir, ".beamctl"))
 }
 
 // TestInterruptedStart interrupts at one moment after the other: nothing may be left whenever it is.

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -116,6 +118,15 @@ node4@127.0.0.1 ended by itself
 	assert.Contains(t, a.troubleText(many), "\n  fix   beamctl start --cluster five NODE…; what it printed: beamctl logs --cluster five NODE…\n", "advice is for the same cluster")
 	assert.Equal(t, "gone\n  saw   beamctl stop\n        beamctl stop\n  fix   beamctl start --cluster five;\n        beamctl epmd names, beamctl stop --cluster five",
 		a.advise("gone\n  saw   beamctl stop\n        beamctl stop\n  fix   beamctl start;\n        beamctl epmd names, beamctl stop"))
+	a.stateDir = "/a b"
+	assert.Equal(t, "beamctl logs --state-dir '/a b' --cluster five; beamctl clean --state-dir '/a b'", a.advise("beamctl logs; beamctl clean"))
+	t.Setenv("BEAMCTL_STATE_DIR", "/a b")
+	assert.Equal(t, "beamctl logs --cluster five", a.advise("beamctl logs"), "the next command has it, too")
+	wd, err := os.Getwd()
+	require.NoError(t, err)
+	for project, want := range map[string]string{"/elsewhere": "beamctl logs --state-dir /elsewhere/.beamctl", wd: "beamctl logs", filepath.Dir(wd): "beamctl logs"} {
+		assert.Equal(t, want, (&app{project: project}).advise("beamctl logs"), "from here it is found")
+	}
 }
 
 // A live view never has more lines than the window, where the cursor has one, too: it would scroll.

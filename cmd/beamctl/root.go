@@ -26,6 +26,7 @@ type app struct {
 	streams
 	cluster  string
 	stateDir string
+	project  string // the directory of the one that the command is about; "": not known, or that of the current directory
 	timeout  time.Duration
 	output   string
 	quiet    bool

@@ -89,7 +89,7 @@ func (a *app) run(ctx context.Context, start launcher.StartConfig, command launc
 				return
 			}
 			if keep {
-				fmt.Fprintf(a.err, "the nodes' logs are kept in %s (beamctl logs shows them, beamctl clean removes them)\n", c.StateDir())
+				fmt.Fprintf(a.err, "the nodes' logs are kept in %s (%s)\n", c.StateDir(), a.advise("beamctl logs shows them, beamctl clean removes them"))
 			}
 			a.lastLogs(c)
 		},

@@ -74,6 +74,7 @@ func (s *specFlags) spec(a *app) (launcher.Spec, error) {
 	if err != nil {
 		return launcher.Spec{}, err
 	}
+	a.project = res.Spec.Dir
 	return res.Spec, nil
 }
 

@@ -43,7 +43,7 @@ With names of nodes, stop ends only those, and what they have started. The clust
 				return a.json(rep)
 			}
 			if rep.Forced {
-				a.say("its supervisor was gone; what it left was ended by its marker")
+				a.say("its supervisor was gone, or did not answer; what it left was ended by its marker")
 			}
 			left := "nothing is left"
 			if rep.Kept != "" {
