@@ -3,6 +3,7 @@ package node_test
 import (
 	"context"
 	"encoding/binary"
+	"fmt"
 	"slices"
 	"sync"
 	"testing"
@@ -15,7 +16,8 @@ import (
 )
 
 // BenchmarkCallBesideBulk is the latency of small calls, one every 2 ms, in µs, while 100 MB go over the same connection again and again, in either
-// direction, and while nothing does. Some of that time the term is not on the wire but being made, or put together.
+// direction, and while nothing does: ours, and erpc's of a hidden Erlang node. Some of that time the term is not on the wire but being made, or put
+// together.
 func BenchmarkCallBesideBulk(b *testing.B) {
 	const size, calls, pace = 100_000_000, 500, 2 * time.Millisecond
 	c := nodetest.New(b)
@@ -35,8 +37,29 @@ func BenchmarkCallBesideBulk(b *testing.B) {
 			return err
 		},
 	}
+	erpc := map[string]string{
+		"idle":      `receive after infinity -> ok end`,
+		"sending":   `erpc:call(T, erlang, byte_size, [B])`,
+		"receiving": `erpc:call(T, persistent_term, get, [bulk])`,
+	}
 	figures := map[string][]float64{}
+	report := func(key string, times []time.Duration) {
+		slices.Sort(times)
+		for _, percent := range []int{50, 90, 99} {
+			key := fmt.Sprintf("%s-p%d-µs", key, percent)
+			figures[key] = append(figures[key], float64(times[calls*percent/100].Nanoseconds())/1000)
+		}
+	}
 	for range b.N {
+		for name, load := range erpc {
+			report("erpc-"+name, durations(b, calls, c.Eval(fmt.Sprintf(`T = '%s', pong = net_adm:ping(T), B = binary:copy(<<0>>, %d), Self = self(),
+				Load = spawn(fun L() -> %s, L() end),
+				Call = fun() -> S = erlang:monotonic_time(nanosecond), 1 = erpc:call(T, erlang, abs, [-1]),
+					Self ! {took, erlang:monotonic_time(nanosecond) - S} end,
+				[begin spawn(Call), timer:sleep(%d) end || _ <- lists:seq(1, %d)],
+				Times = [receive {took, D} -> D end || _ <- lists:seq(1, %[5]d)],
+				exit(Load, kill), io:format("~w", [Times])`, e.Name, size, load, pace.Milliseconds(), calls))))
+		}
 		for name, load := range loads {
 			ctx, stop := context.WithCancel(b.Context())
 			var all sync.WaitGroup
@@ -61,11 +84,7 @@ func BenchmarkCallBesideBulk(b *testing.B) {
 			took := time.Since(begun)
 			stop()
 			all.Wait()
-			slices.Sort(times)
-			for _, percent := range []int{50, 90, 99} {
-				key := name + "-p" + string(rune('0'+percent/10)) + string(rune('0'+percent%10)) + "-µs"
-				figures[key] = append(figures[key], float64(times[calls*percent/100].Nanoseconds())/1000)
-			}
+			report(name, times)
 			if name != "idle" {
 				figures[name+"-MB/s"] = append(figures[name+"-MB/s"], float64(moved)*size/1e6/took.Seconds())
 			}
