@@ -416,6 +416,28 @@ end
 	assert.Contains(t, rep.Changes(), "Elixir.Shape.Circle")
 	assert.Equal(t, []string{"false", "false"}, w.calls("erlang:module_loaded('Elixir.Shape.Circle')"))
 	assert.Equal(t, []string{"-9", "-9"}, w.calls(square))
+
+	// A build that has begun from nothing (mix clean) has not written all of it yet.
+	for says, names := range map[string][]string{
+		"protocol Elixir.Shape is not consolidated yet": {"consolidated"},
+		"lib/counter/replica.ex was not compiled":       {"ebin/counter.app", "ebin/Elixir.Counter.Replica.beam"},
+	} {
+		built := filepath.Join(w.dir, "_build/test/lib/counter")
+		for _, name := range names {
+			require.NoError(t, os.Rename(filepath.Join(built, name), filepath.Join(built, name+"~")))
+		}
+		rep, r = w.sync()
+		assert.Equal(t, exitFailed, r.code)
+		assert.Contains(t, r.err, says)
+		assert.Empty(t, rep.Changes())
+		for _, name := range names {
+			require.NoError(t, os.Rename(filepath.Join(built, name+"~"), filepath.Join(built, name)))
+		}
+	}
+	rep, r = w.sync()
+	assert.Equal(t, exitOK, r.code, r.err)
+	assert.Empty(t, rep.Changes())
+	assert.Equal(t, pids, w.calls("erlang:whereis('Elixir.Counter.Replica')"))
 	w.ok("stop")
 }
 

@@ -54,6 +54,8 @@ type Beam struct {
 	Source string
 	// Native says why the module cannot be loaded and taken back at will: "on_load", "nif", or "" if it can.
 	Native string
+	// Protocol says that it is one of Elixir's protocols.
+	Protocol bool
 	// Code is the file. It may be compressed.
 	Code []byte
 
@@ -137,6 +139,7 @@ func Parse(code []byte) (*Beam, error) {
 	if etf.Unmarshal(chunks["CInf"], &info) == nil {
 		b.Compiler, b.Source = info.Version, info.Source
 	}
+	b.Protocol = exports(chunks["ExpT"], atoms, "__protocol__", 1)
 	switch {
 	case onLoad(chunks["Code"]):
 		b.Native = "on_load"

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"fmt"
+	"iter"
 	"unicode/utf8"
 
 	"github.com/beamctl/beamctl/dist/etf"
@@ -132,22 +133,46 @@ func onLoad(code []byte) bool {
 	}
 }
 
-// imports says whether the module calls a function by its name: a table of (module, function, arity), atoms counted from 1.
+// imports says whether the module calls a function by its name: a table of (module, function, arity).
 func imports(table []byte, atoms []etf.Atom, module, function etf.Atom) bool {
-	const entry = 12
-	if len(table) < 4 {
-		return false
-	}
-	name := func(b []byte) etf.Atom {
-		if i := binary.BigEndian.Uint32(b); i >= 1 && uint64(i) <= uint64(len(atoms)) {
-			return atoms[i-1]
-		}
-		return ""
-	}
-	for table = table[4:]; len(table) >= entry; table = table[entry:] {
-		if name(table) == module && name(table[4:]) == function {
+	for row := range rows(table) {
+		if nameOf(atoms, row[0]) == module && nameOf(atoms, row[1]) == function {
 			return true
 		}
 	}
 	return false
+}
+
+// exports says whether the module has a function: a table of (function, arity, label).
+func exports(table []byte, atoms []etf.Atom, function etf.Atom, arity uint32) bool {
+	for row := range rows(table) {
+		if row[1] == arity && nameOf(atoms, row[0]) == function {
+			return true
+		}
+	}
+	return false
+}
+
+// rows are those of a table: how many there are, and three numbers each.
+func rows(table []byte) iter.Seq[[3]uint32] {
+	const head, word, size = 4, 4, 12
+	return func(yield func([3]uint32) bool) {
+		for rest := table[min(head, len(table)):]; len(rest) >= size; rest = rest[size:] {
+			var row [3]uint32
+			for i := range row {
+				row[i] = binary.BigEndian.Uint32(rest[i*word:])
+			}
+			if !yield(row) {
+				return
+			}
+		}
+	}
+}
+
+// nameOf is an atom by its number, counted from 1.
+func nameOf(atoms []etf.Atom, i uint32) etf.Atom {
+	if i < 1 || uint64(i) > uint64(len(atoms)) {
+		return ""
+	}
+	return atoms[i-1]
 }

@@ -33,6 +33,7 @@ func TestBeamsOfReleases(t *testing.T) {
 		lines := strings.Split(out, "\n")
 		require.Greater(t, len(lines), 900)
 		natives := 0
+		var protocols []string
 		for _, line := range lines {
 			f := strings.Split(line, "\t")
 			require.Len(t, f, 4, "%q", line)
@@ -50,12 +51,18 @@ func TestBeamsOfReleases(t *testing.T) {
 			if b.Native != "" {
 				natives++
 			}
+			if b.Protocol {
+				protocols = append(protocols, f[1])
+			}
 			again, err := Parse(sent(t, b))
 			require.NoError(t, err, f[0])
 			assert.Equal(t, b.Sum, again.Sum, f[0])
 			assert.Less(t, len(again.Code), len(b.Code)+1, f[0])
 		}
 		assert.Greater(t, natives, 3) // crypto, asn1rt_nif and others
+		assert.Subset(t, protocols, []string{"Elixir.Collectable", "Elixir.Enumerable", "Elixir.Inspect", "Elixir.List.Chars", "Elixir.String.Chars"})
+		assert.NotContains(t, protocols, "Elixir.Protocol")
+		assert.Less(t, len(protocols), 12, "%s", protocols)
 	})
 }
 
