@@ -185,10 +185,11 @@ func (c *HealthConfig) resolve() (*Health, []fault) {
 		for _, f := range bad {
 			add(fmt.Sprintf("probes[%d]%s", i, f.key), "%s", f.text)
 		}
-		if names[p.Name] {
-			add(fmt.Sprintf("probes[%d].name", i), "a check or group has this name")
+		metric := strings.ReplaceAll(strings.ToLower(p.Name), "-", "_") // in which Prometheus would have two of the same
+		if names[metric] {
+			add(fmt.Sprintf("probes[%d].name", i), "a check, group or probe has this name, but for case, - and _")
 		}
-		names[p.Name] = true
+		names[metric] = true
 		h.Probes = append(h.Probes, p)
 	}
 	return h, faults

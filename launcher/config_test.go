@@ -84,7 +84,7 @@ health:
 			want: []string{
 				"beamctl.yaml:3:3: health.usage: is no share from 0 to 1",
 				"beamctl.yaml:4:3: health.run_queue: is negative",
-				"beamctl.yaml:6:8: health.probes[0].name: a check or group has this name",
+				"beamctl.yaml:6:8: health.probes[0].name: a check, group or probe has this name, but for case, - and _",
 				"beamctl.yaml:7:8: health.probes[1].name: is no name: letters, digits, _ and -",
 				"beamctl.yaml:7:47: health.probes[1].on: is neither each nor once",
 				"beamctl.yaml:7:27: health.probes[1].call: column 11: expected an Erlang term",
@@ -95,7 +95,7 @@ health:
 				`beamctl.yaml:8:71: health.probes[2].expect.length: is no range: 3, 1..10, >0, >=1, <100, <=99`,
 				"beamctl.yaml:8:42: health.probes[2].expect.type: is no type: list, tuple, map, binary, atom, boolean, number, integer, float, pid, port, reference, function",
 				"beamctl.yaml:9:19: health.probes[3].call: the first step has a _, and nothing before it",
-				"beamctl.yaml:9:8: health.probes[3].name: a check or group has this name",
+				"beamctl.yaml:9:8: health.probes[3].name: a check, group or probe has this name, but for case, - and _",
 				"beamctl.yaml:10:20: health.probes[4].call: column 2: expected an Erlang term",
 			},
 		},

@@ -3,6 +3,7 @@ package health
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -15,12 +16,13 @@ import (
 
 // exam is one node under examination.
 type exam struct {
-	n       *node.Node
-	t       checks.Target
-	members []*exam // all nodes of the run, this one too, in the order of the report
-	checks  []*Check
-	limits  *Limits
-	log     func(ctx context.Context, node string, since time.Time) (Log, error)
+	n        *node.Node
+	t        checks.Target
+	members  []*exam // all nodes of the run, this one too, in the order of the report
+	checks   []*Check
+	limits   *Limits
+	patience time.Duration // that the whole run has
+	log      func(ctx context.Context, node string, since time.Time) (Log, error)
 
 	own    known  // what this node said
 	common *known // what all said together
@@ -188,12 +190,8 @@ var errUnasked = errors.New("not asked: the node cannot be reached")
 
 // call asks the node, once there is a connection, and the pings are over.
 func (x *exam) call(ctx context.Context, v any, module, function etf.Atom, args ...etf.Term) error {
-	if _, err := pinged.of(ctx, x); err != nil {
-		return errUnasked
-	}
-	x.calm.wait(ctx)
-	if x.ended() != nil {
-		return errUnasked
+	if err := x.reached(ctx); err != nil {
+		return err
 	}
 	err := x.n.CallInto(ctx, x.t.Name, v, module, function, args...)
 	if x.loses(err) {
@@ -205,6 +203,18 @@ func (x *exam) call(ctx context.Context, v any, module, function etf.Atom, args 
 		}
 	}
 	return err
+}
+
+// reached returns when the node may be asked; errUnasked if it cannot be.
+func (x *exam) reached(ctx context.Context) error {
+	if _, err := pinged.of(ctx, x); err != nil {
+		return errUnasked
+	}
+	x.calm.wait(ctx)
+	if x.ended() != nil {
+		return errUnasked
+	}
+	return nil
 }
 
 // ended is why the node could not be asked any more in the middle of the examination; nil: it could.
@@ -249,8 +259,9 @@ func (x *exam) failed(err error, mfa, cause string) error {
 	}
 	if errors.Is(err, node.ErrTimeout) {
 		return &checks.Finding{
-			What: x.t.Name + ": " + mfa + " does not return", Saw: mfa + ": no answer within the deadline",
-			Cause: "the process that should answer hangs or is overloaded", Fix: "look at the node's run queue and mailboxes", Err: err,
+			What: x.t.Name + ": " + mfa + " does not return", Saw: fmt.Sprintf("%s: no answer within %v", mfa, x.patience),
+			Cause: "the node answers pings: the process that should answer hangs or is overloaded, or this was too short a time",
+			Fix:   "look at the node's run queue and mailboxes; give it longer with --timeout", Err: err,
 		}
 	}
 	return checks.Unreachable(x.t, err)

@@ -3,6 +3,7 @@ package health
 import (
 	"errors"
 	"math"
+	"math/big"
 	"strconv"
 	"strings"
 
@@ -75,18 +76,18 @@ func OfType(name string) (e Expectation, ok bool) {
 	return Expectation{"type " + name, met}, ok
 }
 
-// number returns a number's value.
-func number(t etf.Term) (float64, bool) {
-	var v float64
-	if _, isAtom := t.(etf.Atom); isAtom {
-		return 0, false
-	}
-	if err := etf.Assign(t, &v); err == nil {
+// number returns a number's value; infinite, if an integer is beyond what a float can be.
+func number(t etf.Term) (v float64, ok bool) {
+	switch t := t.(type) {
+	case int64:
+		return float64(t), true
+	case float64:
+		return t, true
+	case *big.Int:
+		v, _ = new(big.Float).SetInt(t).Float64()
 		return v, true
 	}
-	var i int64
-	err := etf.Assign(t, &i)
-	return float64(i), err == nil
+	return 0, false
 }
 
 // Range is the numbers from Min to Max. The bounds are in it unless they are said not to be.

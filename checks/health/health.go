@@ -48,7 +48,10 @@ func Run(ctx context.Context, n *node.Node, targets []checks.Target, opts Option
 	common := &known{answers: map[any]*answer{}}
 	calm := newCalm(len(targets))
 	for i, t := range targets {
-		exams[i] = &exam{n: n, t: t, members: exams, limits: &limits, checks: opts.Checks, log: opts.Log, common: common, calm: calm, own: known{answers: map[any]*answer{}}}
+		exams[i] = &exam{
+			n: n, t: t, members: exams, checks: opts.Checks, limits: &limits, patience: opts.PerNode, log: opts.Log,
+			common: common, calm: calm, own: known{answers: map[any]*answer{}},
+		}
 	}
 	rep := &Report{Rows: make([]Row, len(targets))}
 	var wg sync.WaitGroup

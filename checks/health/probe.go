@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"time"
 
 	"github.com/beamctl/beamctl/checks"
@@ -56,6 +57,9 @@ func (p *Probe) judge(ctx context.Context, x *exam) (Cell, error) {
 		}
 	}
 	if p.Timeout > 0 {
+		if err := x.reached(ctx); err != nil { // for which it is not the measure
+			return Cell{}, err
+		}
 		timed, cancel := context.WithTimeout(ctx, p.Timeout)
 		defer cancel()
 		ctx = timed
@@ -65,7 +69,7 @@ func (p *Probe) judge(ctx context.Context, x *exam) (Cell, error) {
 		return Cell{}, err
 	}
 	c, _ := ok("%s", p.show(result))
-	if v, isNumber := number(result); isNumber {
+	if v, isNumber := number(result); isNumber && !math.IsInf(v, 0) { // an integer may be as large as it likes
 		c.Values = map[string]float64{"value": v}
 	}
 	for _, e := range p.Expect {

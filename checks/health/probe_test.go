@@ -1,6 +1,7 @@
 package health_test
 
 import (
+	"encoding/json"
 	"testing"
 	"time"
 
@@ -65,6 +66,7 @@ func TestProbes(t *testing.T) {
 		{health.Probe{Name: "unlike", Steps: call(t, `gen_server:call(till, {question, #{}})`), Expect: many(pattern(t, `{_, #{a := _}}`))}, fail, "{question,#{}}", "expected: match"},
 		{health.Probe{Name: "in-range", Steps: call(t, `erlang:abs(-7)`), Expect: many(health.InRange(within(t, ">=7")), health.InRange(within(t, "1..7")))}, fine, "7", ""},
 		{health.Probe{Name: "out-of-range", Steps: call(t, `erlang:abs(-7)`), Expect: many(health.InRange(within(t, "<7")))}, fail, "7", "expected: range <7"},
+		{health.Probe{Name: "huge", Steps: call(t, `erlang:'bsl'(1, 2000)`), Expect: many(ofType(t, "integer"), health.InRange(within(t, ">0")))}, fine, "1148130695", ""},
 		{health.Probe{Name: "no-number", Steps: call(t, `erlang:node()`), Expect: many(health.InRange(within(t, ">0")))}, fail, "@127.0.0.1", "range"},
 		{health.Probe{Name: "long", Steps: call(t, `lists:seq(1, 9)`), Expect: many(health.OfLength(within(t, ">8")), ofType(t, "list"))}, fine, "", ""},
 		{health.Probe{Name: "short", Steps: call(t, `lists:seq(1, 9)`), Expect: many(health.OfLength(within(t, "3")))}, fail, "", "expected: length 3"},
@@ -77,6 +79,7 @@ func TestProbes(t *testing.T) {
 		{health.Probe{Name: "broken-chain", Steps: call(t, `supervisor:get_childspec(shop_sup, mill)`, `maps:get(id, _)`)}, fail, "{error,not_found}", "step 1"},
 		{health.Probe{Name: "raises", Steps: call(t, `erlang:error(boom)`)}, fail, "error: boom", "exception"},
 		{health.Probe{Name: "hangs", Steps: call(t, `timer:sleep(60000)`), Timeout: 100 * time.Millisecond}, fail, "timer:sleep/1 did not return in time", "hangs"},
+		{health.Probe{Name: "has-no-time", Steps: call(t, `timer:sleep(60000)`), Timeout: time.Nanosecond}, fail, "timer:sleep/1 did not return in time", "hangs"},
 	} {
 		t.Run(p.Name, func(t *testing.T) {
 			rep := health.Run(t.Context(), c.n, c.targets, health.Options{Checks: health.ProbeChecks([]health.Probe{p.Probe})})
@@ -87,6 +90,8 @@ func TestProbes(t *testing.T) {
 				assert.Contains(t, cell.Saw, p.saw)
 				assert.Contains(t, cell.Cause, p.cause)
 				assert.Equal(t, p.want == fail, cell.Fix != "")
+				_, err := json.Marshal(rep)
+				require.NoError(t, err)
 				if p.Name == "in-range" || p.Name == "out-of-range" {
 					assert.Equal(t, map[string]float64{"value": 7}, cell.Values, "met or not, it was measured")
 				}
