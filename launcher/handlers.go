@@ -114,56 +114,11 @@ func finding(err error) *checks.Finding {
 func (s *supervisor) handle(ctx context.Context, req control.Request, emit func(any) error) (any, error) {
 	switch req.Op {
 	case opStart:
-		var a startArgs
-		if err := json.Unmarshal(req.Args, &a); err != nil {
-			return nil, err
-		}
-		events, unfollow := s.events.follow()
-		defer unfollow()
-		select {
-		case s.begin <- a: // has room for one
-		default:
-			return nil, errors.New("started already")
-		}
-		// The client takes the start back by hanging up, however that happens.
-		abort := context.AfterFunc(ctx, func() { s.quit(&ending{reason: "whoever started it went away"}) })
-		relay(events, emit, s.started)
-		if a.Tied && s.startErr == nil {
-			relay(events, emit, s.ended)
-			abort()
-			return nil, s.endErr
-		}
-		abort()
-		if s.startErr == nil && s.partial != nil {
-			return startResult{Partial: finding(s.partial)}, nil
-		}
-		return nil, toWire(s.startErr)
+		return s.handleStart(ctx, req.Args, emit)
 	case opChange:
-		var a changeArgs
-		if err := json.Unmarshal(req.Args, &a); err != nil {
-			return nil, err
-		}
-		events, unfollow := s.events.follow()
-		defer unfollow()
-		done := make(chan struct{})
-		var err error
-		go func() { err = s.change(ctx, a); close(done) }()
-		relay(events, emit, done)
-		return nil, toWire(err)
+		return nil, s.handleChange(ctx, req.Args, emit)
 	case opStop:
-		var a stopArgs
-		if err := json.Unmarshal(req.Args, &a); err != nil {
-			return nil, err
-		}
-		e := &ending{reason: "it was stopped"}
-		if a.Keep {
-			e.keep = Stopped
-		}
-		events, unfollow := s.events.follow()
-		defer unfollow()
-		s.quit(e)
-		relay(events, emit, s.ended)
-		return nil, s.endErr
+		return nil, s.handleStop(req.Args, emit)
 	case opPing:
 		return nil, nil
 	case opStatus:
@@ -175,6 +130,66 @@ func (s *supervisor) handle(ctx context.Context, req control.Request, emit func(
 	default:
 		return nil, &control.Error{Code: control.CodeUnknown, Message: fmt.Sprintf("the supervisor doesn't know %q", req.Op)}
 	}
+}
+
+// handleStart has the cluster started, and tells how; of one that is tied, how it ended.
+func (s *supervisor) handleStart(ctx context.Context, args json.RawMessage, emit func(any) error) (any, error) {
+	var a startArgs
+	if err := json.Unmarshal(args, &a); err != nil {
+		return nil, err
+	}
+	events, unfollow := s.events.follow()
+	defer unfollow()
+	select {
+	case s.begin <- a: // has room for one
+	default:
+		return nil, errors.New("started already")
+	}
+	// The client takes the start back by hanging up, however that happens.
+	abort := context.AfterFunc(ctx, func() { s.quit(&ending{reason: "whoever started it went away"}) })
+	relay(events, emit, s.started)
+	if a.Tied && s.startErr == nil {
+		relay(events, emit, s.ended)
+		abort()
+		return nil, s.endErr
+	}
+	abort()
+	if s.startErr == nil && s.partial != nil {
+		return startResult{Partial: finding(s.partial)}, nil
+	}
+	return nil, toWire(s.startErr)
+}
+
+// handleChange starts and stops nodes.
+func (s *supervisor) handleChange(ctx context.Context, args json.RawMessage, emit func(any) error) error {
+	var a changeArgs
+	if err := json.Unmarshal(args, &a); err != nil {
+		return err
+	}
+	events, unfollow := s.events.follow()
+	defer unfollow()
+	done := make(chan struct{})
+	var err error
+	go func() { err = s.change(ctx, a); close(done) }()
+	relay(events, emit, done)
+	return toWire(err)
+}
+
+// handleStop ends the cluster.
+func (s *supervisor) handleStop(args json.RawMessage, emit func(any) error) error {
+	var a stopArgs
+	if err := json.Unmarshal(args, &a); err != nil {
+		return err
+	}
+	e := &ending{reason: "it was stopped"}
+	if a.Keep {
+		e.keep = Stopped
+	}
+	events, unfollow := s.events.follow()
+	defer unfollow()
+	s.quit(e)
+	relay(events, emit, s.ended)
+	return s.endErr
 }
 
 // relay emits events until over is closed. A client that doesn't listen any more changes nothing here.

@@ -1,5 +1,5 @@
-// Command beamctl starts, checks, feeds, breaks and clears away real multi-node BEAM clusters. This room has flags, streams,
-// exit codes and rendering; everything else is in the packages.
+// Command beamctl starts, checks, feeds and clears away real multi-node BEAM clusters. Here are flags, streams, exit codes and
+// rendering; everything else is in the packages.
 package main
 
 import (
