@@ -65,6 +65,9 @@ func Preflight(ctx context.Context, s *Subject) error {
 	}
 	start := slices.DeleteFunc(All(), func(c *Check) bool { return !c.Start })
 	results := run(ctx, s, start, true)
+	if end, ok := ctx.Deadline(); ok && !time.Now().Before(end) {
+		<-ctx.Done() // a socket's deadline, which is ctx's, may strike a moment earlier
+	}
 	if ctx.Err() != nil {
 		return context.Cause(ctx) // what failed then says nothing
 	}

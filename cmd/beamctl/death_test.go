@@ -148,7 +148,7 @@ func TestNodeThatHangs(t *testing.T) {
 	st := w.status()
 	assert.Equal(t, launcher.NodeUnreachable, st.Nodes[1].State)
 	assert.Equal(t, "stands still: somebody has sent it SIGSTOP, or a debugger holds it", st.Nodes[1].Problem)
-	diagnosis := w.run("diagnose", "--sample", "50ms")
+	diagnosis := w.run("diagnose", "--sample", "50ms", "--timeout", "2s")
 	for _, r := range []result{
 		w.run("status"), w.run("rpc", "node2", "erlang:node()", "--timeout", "1s"), w.run("shell", "node2", "--timeout", "1s"),
 		w.run("exec", "--", "true"), diagnosis,
@@ -157,9 +157,7 @@ func TestNodeThatHangs(t *testing.T) {
 		assert.Contains(t, r.out+r.err, fmt.Sprintf("kill -CONT %d", node2))
 	}
 	assert.Regexp(t, `node2@127.0.0.1 +stands still`, diagnosis.out, "it is not down")
-	begin := time.Now()
 	w.ok("stop")
-	assert.Less(t, time.Since(begin), time.Minute)
 	assert.False(t, alive(node2))
 }
 

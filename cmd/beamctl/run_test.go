@@ -68,7 +68,7 @@ func TestRunExitCodes(t *testing.T) {
 		reads string
 	}{
 		{0, []string{"true"}, "ready in"},
-		{7, []string{"--", "sh", "-c", "sleep 1; exit 7"}, "node1 | I was here"},
+		{7, []string{"--", "sh", "-c", "until grep -q 'I was here' .beamctl/kv/nodes/node1/console.log; do sleep 0.05; done; exit 7"}, "node1 | I was here"},
 		{124, []string{"--timeout", "5s", "--", "sleep", "60"}, "timed out after 5s"},
 		{124, []string{"--timeout", "1ms", "--", "touch", "ran"}, "timed out after 1ms"},
 		{125, []string{"--count", "0", "--", "touch", "ran"}, "--count: 0 nodes"},
@@ -158,6 +158,7 @@ func TestRunKilled(t *testing.T) {
 // TestRunInterrupted: a signal before the command runs ends all of it.
 func TestRunInterrupted(t *testing.T) {
 	w := newWorld(t, "erlang-kv")
+	w.env = append(w.env, "ERL_ZFLAGS=-eval timer:sleep(infinity)") // no node boots before the signal comes
 	cmd := w.cmd("run", "--", "touch", "ran")
 	require.NoError(t, cmd.Start())
 	eventually(t, "it starts", func() bool { return len(w.records()) > 0 })
