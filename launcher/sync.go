@@ -90,7 +90,7 @@ func (cfg *SyncConfig) sync(ctx context.Context, n *node.Node) (*SyncReport, err
 		if err != nil || !cfg.DryRun {
 			nothingPushed(groups)
 		}
-		return rep, joinFindings([]error{lost, cfg.explain(err)})
+		return rep, joinFindings([]error{lost, cfg.explain(ctx, err)})
 	}
 	for _, g := range groups {
 		rep.beams = append(rep.beams, g.set.Beams...)
@@ -153,13 +153,22 @@ func nothingPushed(groups []*syncGroup) {
 	}
 }
 
+// explained are the targets with what is known of those that do not answer.
+func (cfg *SyncConfig) explained(ctx context.Context) []checks.Target {
+	targets := slices.Clone(cfg.Targets)
+	if cfg.Explain != nil {
+		cfg.Explain(context.WithoutCancel(ctx), targets) // the time may be up; this has its own
+	}
+	return targets
+}
+
 // explain makes a finding of a node's failure to answer.
-func (cfg *SyncConfig) explain(err error) error {
+func (cfg *SyncConfig) explain(ctx context.Context, err error) error {
 	op, ok := errors.AsType[*node.OpError](err)
 	if _, explained := errors.AsType[*checks.Finding](err); explained || !ok {
 		return err
 	}
-	for _, t := range cfg.Targets {
+	for _, t := range cfg.explained(ctx) {
 		if t.Name == op.Node {
 			return checks.CallFailed(t, err)
 		}
@@ -208,9 +217,8 @@ func (cfg *SyncConfig) groups(ctx context.Context, n *node.Node, rep *SyncReport
 		return nil, nil, codeErr
 	}
 	targets := cfg.Targets
-	if cfg.Explain != nil && slices.ContainsFunc(errs, func(err error) bool { return err != nil }) {
-		targets = slices.Clone(targets)
-		cfg.Explain(ctx, targets)
+	if slices.ContainsFunc(errs, func(err error) bool { return err != nil }) {
+		targets = cfg.explained(ctx)
 	}
 	byCode := make(map[*Code]*syncGroup)
 	for i, t := range targets {

@@ -21,6 +21,8 @@ const (
 	bootTime = time.Minute
 	// pushTime is how long one push may take: a node that hangs is not to hold up the next for ever.
 	pushTime = 30 * time.Second
+	// silence is how long a push may take without a word: a node that stands still is not to look like one without changes.
+	silence = 3 * time.Second
 	// failures is how many may end a watch at once: two watchers, and a look for nodes in each of two steps.
 	failures = 4
 	// gapTime is how long a build may be incomplete without a word: compilers delete first and write later.
@@ -330,12 +332,32 @@ func (w *syncWatch) sync(ctx context.Context, what string) {
 	}
 }
 
-// push is one Sync, which is not noted: it may fail over and over.
-func (w *syncWatch) push(ctx context.Context, cfg SyncConfig) (*SyncReport, error) {
+// push is one Sync, which is not noted: it may fail over and over. If it takes long it is told who stands still.
+func (w *syncWatch) push(ctx context.Context, cfg SyncConfig) (rep *SyncReport, err error) {
 	ctx, cancel := context.WithTimeout(ctx, pushTime)
 	defer cancel()
 	cfg.Note = nil
-	return Sync(ctx, w.n, cfg)
+	done := make(chan struct{})
+	w.wg.Go(func() {
+		defer close(done)
+		rep, err = Sync(ctx, w.n, cfg)
+	})
+	select {
+	case <-done:
+	case <-time.After(silence):
+		w.still(ctx, cfg)
+		<-done
+	}
+	return rep, err
+}
+
+// still tells of nodes of which is known why they do not answer.
+func (w *syncWatch) still(ctx context.Context, cfg SyncConfig) {
+	for _, t := range cfg.explained(ctx) {
+		if t.Down != nil {
+			w.fail(ctx, t.Down)
+		}
+	}
 }
 
 // fail tells of a failure, once. That a build is not complete is one failure, however it shows, and told of only when it lasts.

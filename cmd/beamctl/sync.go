@@ -147,7 +147,8 @@ func (a *app) clusterPlan(p *syncPlan, flags *syncFlags) error {
 	}
 	var now atomic.Pointer[launcher.Cluster]
 	now.Store(c)
-	p.root, p.MayBeDown, p.compile, p.Stale = c.Dir(), true, c.Compile, c.Stale
+	p.root, p.compile, p.Stale = c.Dir(), c.Compile, c.Stale
+	p.MayBeDown = len(flags.nodes) == 0 // who names a node means it
 	p.Code = func() (map[string]*launcher.Code, error) { return now.Load().Code() }
 	p.Explain = func(ctx context.Context, targets []checks.Target) { now.Load().Explain(ctx, targets) }
 	p.Note = func(ctx context.Context, events []launcher.Event) error { return now.Load().Note(ctx, events) }
@@ -239,6 +240,9 @@ func (a *app) sync(parent context.Context, n *node.Node, p *syncPlan, flags *syn
 	}
 	if show := a.showSync(rep, flags.compile); show != nil {
 		return show
+	}
+	if err == nil && !slices.ContainsFunc(rep.Nodes, func(n *launcher.NodeSync) bool { return n.State != launcher.Down }) {
+		err = &checks.Finding{What: "none of the nodes runs", Fix: "start them: beamctl start", Err: node.ErrNodeDown}
 	}
 	if err == nil && len(rep.Stale) > 0 { // the nodes run what is compiled, and that is not what was written
 		err = errFailed

@@ -192,6 +192,10 @@ func TestSync(t *testing.T) {
 		assert.Equal(t, []launcher.SyncState{launcher.Synced, launcher.Synced, launcher.Down}, states(rep))
 		assert.Equal(t, []string{"kv"}, rep.Nodes[0].Pushed)
 		assert.Empty(t, rep.Nodes[1].Pushed)
+		rep, r = w.sync("--nodes", "node3")
+		assert.Equal(t, exitNoCluster, r.code, r.err)
+		assert.Equal(t, []launcher.SyncState{launcher.Down}, states(rep))
+		assert.Contains(t, r.err, "node3@127.0.0.1 does not run", "who names a node means it")
 		w.ok("start", "node3")
 		assert.Equal(t, three("3"), w.calls("kv:version()"), "it took the code from the disk")
 		pids = w.calls("erlang:whereis(kv_store)")
@@ -589,7 +593,7 @@ func TestSyncWatch(t *testing.T) {
 	paused := w.status().Nodes[1].Pid
 	w.stopProcess(paused) // it neither answers nor goes, for a while
 	build("2")
-	time.Sleep(time.Second)
+	assert.Contains(t, s.next(launcher.SyncFailed).Error, "node2@127.0.0.1 stands still")
 	require.NoError(t, syscall.Kill(paused, syscall.SIGCONT))
 	s.next(launcher.SyncChanged)
 	assert.Equal(t, []string{"2", "2"}, w.calls("kv:version()"))
