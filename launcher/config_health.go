@@ -22,6 +22,8 @@ type HealthConfig struct {
 	Answer Duration `yaml:"answer"`
 	// Warn when a node has allocated more: 512MiB, 2GiB. Left out, there is no limit.
 	Memory Bytes `yaml:"memory"`
+	// Warn when it has allocated more for one kind. Left out, there is no limit.
+	MemoryKinds MemoryKindsConfig `yaml:"memory_kinds"`
 	// Warn when more than this share of the processes, ports, atoms, ETS tables or descriptors that a node may have is in use: 0.8.
 	Usage float64 `yaml:"usage"`
 	// Warn when more processes wait for each scheduler: 10.
@@ -36,6 +38,20 @@ type HealthConfig struct {
 	LockHeld Duration `yaml:"lock_held"`
 	// Checks of your own.
 	Probes []ProbeConfig `yaml:"probes"`
+}
+
+// MemoryKindsConfig are limits for kinds of memory, as erlang:memory/0 has them.
+type MemoryKindsConfig struct {
+	// The heaps, stacks and mailboxes of processes.
+	Processes Bytes `yaml:"processes"`
+	// Binaries of more than 64 bytes, which processes share.
+	Binary Bytes `yaml:"binary"`
+	// ETS tables.
+	ETS Bytes `yaml:"ets"`
+	// Loaded modules.
+	Code Bytes `yaml:"code"`
+	// The atom table.
+	Atom Bytes `yaml:"atom"`
 }
 
 // ProbeConfig is a check of the user's own.
@@ -153,6 +169,10 @@ func ResolveHealth(src Sources) (*Health, error) {
 func (c *HealthConfig) resolve() (*Health, []fault) {
 	h := &Health{Limits: health.Limits{
 		Latency: time.Duration(c.Latency), Answer: time.Duration(c.Answer), Memory: int64(c.Memory), Usage: c.Usage, RunQueue: c.RunQueue,
+		Kinds: health.MemoryKinds{
+			Processes: int64(c.MemoryKinds.Processes), Binary: int64(c.MemoryKinds.Binary), ETS: int64(c.MemoryKinds.ETS),
+			Code: int64(c.MemoryKinds.Code), Atom: int64(c.MemoryKinds.Atom),
+		},
 		Schedulers: c.Schedulers, Mailbox: c.Mailbox, Spread: c.Spread, LockHeld: time.Duration(c.LockHeld),
 	}}
 	var faults []fault

@@ -10,6 +10,7 @@ type Limits struct {
 	Latency    time.Duration // median ping, and the best round trip between two nodes
 	Answer     time.Duration // what a supervisor or server may take until it is said to hang
 	Memory     int64         // bytes that a node has allocated; 0: there is no limit
+	Kinds      MemoryKinds   // bytes that it has allocated for each of these
 	Usage      float64       // share of the processes, ports, atoms, ETS tables and descriptors that a node may have
 	RunQueue   float64       // processes that wait for each scheduler
 	Schedulers float64       // share of their time that the schedulers work
@@ -18,7 +19,10 @@ type Limits struct {
 	LockHeld   time.Duration // for which the same process holds a lock of global
 }
 
-// The defaults of Limits. Memory has none: how much is too much depends on the machine, which a node does not know without os_mon,
+// MemoryKinds are bytes for each of the kinds of erlang:memory/0 that people know; 0: there is no limit.
+type MemoryKinds struct{ Processes, Binary, ETS, Code, Atom int64 }
+
+// The defaults of Limits. Memory and its kinds have none: how much is too much depends on the machine, which a node does not know without os_mon,
 // and os_mon raises an alarm at 80 % of it.
 const (
 	defaultLatency    = 50 * time.Millisecond // a LAN has under one; what waits longer is overloaded or far away

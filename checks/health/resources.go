@@ -14,7 +14,7 @@ var resourceChecks = []*Check{
 		What: "how much memory it has allocated, by kind; of a node that nobody has asked for that before, and that would make 300 atoms for the answer, " +
 			"its RAM, if it is on this machine, and what its processes and ETS tables have",
 		Asks:  "erlang:memory/0, os:getpid/0; else erl_eval:expr/3 (erlang:process_info/2, ets:info/2)",
-		Fails: "warns when what it has allocated (else its RAM) is over the limit; there is none by default", Fix: "beamctl diagnose shows the largest processes; the kinds show whether binaries, ETS or code grow",
+		Fails: "warns when what it has allocated (else its RAM), or has for one kind, is over its limit; there is none by default. A limit for binaries, code or atoms has erlang:memory/0 asked of every node", Fix: "beamctl diagnose shows the largest processes; the kinds show whether binaries, ETS or code grow",
 		run: memory,
 	},
 	{

@@ -14,11 +14,11 @@ import (
 const allocatorAtom = "rsbcst"
 
 // allocated is bytes by kind: total and its parts as erlang:memory/0 has them, and resident, the RAM of a node on this machine. Of a node that has
-// never been asked, and would make atoms for the answer, the parts are those that can be summed up.
+// never been asked, and would make atoms for the answer, the parts are those that can be summed up; unless there is a limit for one of the others.
 var allocated = &fact[map[string]int64]{func(ctx context.Context, x *exam) (map[string]int64, error) {
 	kinds := map[string]int64{}
 	var err error
-	if x.knows(ctx, allocatorAtom) {
+	if k := x.limits.Kinds; k.Binary > 0 || k.Code > 0 || k.Atom > 0 || x.knows(ctx, allocatorAtom) {
 		err = x.call(ctx, &kinds, "erlang", "memory")
 	} else {
 		err = x.sumUp(ctx, kinds)
@@ -73,8 +73,20 @@ func (x *exam) sumUp(ctx context.Context, kinds map[string]int64) error {
 	return nil
 }
 
-// memoryKinds are those of a node's memory, as people call them.
-var memoryKinds = map[string]string{"processes": "processes", "binary": "binaries", "ets": "ETS", "code": "code", "atom": "atoms"}
+// memoryKind is a part of a node's memory.
+type memoryKind struct {
+	key   string // of erlang:memory/0
+	name  string // as people call it
+	limit func(k *MemoryKinds) int64
+}
+
+var memoryKinds = []memoryKind{
+	{"processes", "processes", func(k *MemoryKinds) int64 { return k.Processes }},
+	{"binary", "binaries", func(k *MemoryKinds) int64 { return k.Binary }},
+	{"ets", "ETS", func(k *MemoryKinds) int64 { return k.ETS }},
+	{"code", "code", func(k *MemoryKinds) int64 { return k.Code }},
+	{"atom", "atoms", func(k *MemoryKinds) int64 { return k.Atom }},
+}
 
 func memory(ctx context.Context, x *exam) (Cell, error) {
 	kinds, err := allocated.of(ctx, x)
@@ -93,25 +105,32 @@ func memory(ctx context.Context, x *exam) (Cell, error) {
 		c.Saw = bytes(have) + " of RAM: "
 	}
 	c.Saw += byKind(kinds)
+	var over []string
 	if limit := x.limits.Memory; limit > 0 && have > limit {
-		c.Status, c.Cause = Warn, "over the limit of "+bytes(limit)
+		over = append(over, "over the limit of "+bytes(limit))
+	}
+	for _, k := range memoryKinds {
+		if limit := k.limit(&x.limits.Kinds); limit > 0 && kinds[k.key] > limit {
+			over = append(over, k.name+" over the limit of "+bytes(limit))
+		}
+	}
+	if len(over) > 0 {
+		c.Status, c.Cause = Warn, strings.Join(over, ", ")
 	}
 	return c, nil
 }
 
 // byKind tells what the memory is for, the most first.
 func byKind(kinds map[string]int64) string {
-	var names []string
-	for kind := range memoryKinds {
-		if kinds[kind] > 0 {
-			names = append(names, kind)
+	all := slices.Clone(memoryKinds)
+	slices.SortStableFunc(all, func(a, b memoryKind) int { return cmp.Compare(kinds[b.key], kinds[a.key]) })
+	var told []string
+	for _, k := range all {
+		if n := kinds[k.key]; n > 0 {
+			told = append(told, k.name+" "+bytes(n))
 		}
 	}
-	slices.SortFunc(names, func(a, b string) int { return cmp.Or(cmp.Compare(kinds[b], kinds[a]), strings.Compare(a, b)) })
-	for i, kind := range names {
-		names[i] = memoryKinds[kind] + " " + bytes(kinds[kind])
-	}
-	return strings.Join(names, ", ")
+	return strings.Join(told, ", ")
 }
 
 func bytes(n int64) string {

@@ -96,6 +96,13 @@ var resourceFaults = []fault{
 		saw:  map[string]string{"a latency": "b@127.0.0.1 does not answer this node", "b latency": "a@127.0.0.1 does not answer this node"},
 	},
 	{
+		name: "too much memory of one kind", // all nodes are asked for it
+		make: func(_ *testing.T, c *cluster) { c.options.Limits.Kinds = health.MemoryKinds{Atom: 10 << 10, ETS: 1 << 40} },
+		undo: func(_ *testing.T, c *cluster) { c.options.Limits.Kinds = health.MemoryKinds{} },
+		want: map[string]health.Status{"a memory": warn, "b memory": warn, "c memory": warn},
+		saw:  map[string]string{"a memory": " KiB", "b memory": "atoms ", "c memory": "code "},
+	},
+	{
 		name: "atoms",
 		make: erl(`spawn(B, fun() -> [list_to_atom("spent" ++ integer_to_list(N)) || N <- lists:seq(1, 45000)] end)`),
 		want: map[string]health.Status{"b limits": warn},
