@@ -130,7 +130,7 @@ func (g *guard) listen() {
 		g.mu.Lock()
 		var exited func(exit)
 		switch n.Kind {
-		case "spawned":
+		case hasSpawned:
 			if ch := g.spawned[n.Key]; ch != nil {
 				ch <- n // has room for it
 				delete(g.spawned, n.Key)
@@ -138,10 +138,10 @@ func (g *guard) listen() {
 			if n.Error != "" {
 				delete(g.onExit, n.Key)
 			}
-		case "exited":
+		case hasExited:
 			exited = g.onExit[n.Key]
 			delete(g.onExit, n.Key)
-		case "ended":
+		case hasEnded:
 			g.ended = true
 			if n.Error != "" {
 				g.endErr = errors.New(n.Error)
@@ -159,7 +159,7 @@ var errMissing = errors.New("no such program")
 
 // spawn has the guardian start a process. onExit is called once, when it has ended.
 func (g *guard) spawn(ctx context.Context, o order, onExit func(exit)) (proc.ID, error) {
-	o.Op = "spawn"
+	o.Op = opSpawn
 	ch := make(chan notice, 1)
 	g.mu.Lock()
 	g.spawned[o.Key], g.onExit[o.Key] = ch, onExit
@@ -188,13 +188,13 @@ func (g *guard) spawn(ctx context.Context, o order, onExit func(exit)) (proc.ID,
 func (g *guard) signal(key string, sig syscall.Signal) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	_ = g.enc.Encode(order{Op: "signal", Key: key, Signal: sig}) // an error is told by gone
+	_ = g.enc.Encode(order{Op: opSignal, Key: key, Signal: sig}) // an error is told by gone
 }
 
 // end has the guardian end its whole family, and waits until it is gone itself.
 func (g *guard) end(ctx context.Context) error {
 	g.mu.Lock()
-	_ = g.enc.Encode(order{Op: "end"})
+	_ = g.enc.Encode(order{Op: opEnd})
 	g.mu.Unlock()
 	select {
 	case <-g.gone:

@@ -26,7 +26,7 @@ import (
 
 // order is what the supervisor asks of the guardian.
 type order struct {
-	Op     string         `json:"op"`               // spawn, signal, end
+	Op     orderOp        `json:"op"`
 	Key    string         `json:"key,omitempty"`    // names the process
 	Argv   []string       `json:"argv,omitempty"`   // spawn
 	Env    []string       `json:"env,omitempty"`    // spawn
@@ -35,15 +35,33 @@ type order struct {
 	Signal syscall.Signal `json:"signal,omitempty"` // signal: to the process group
 }
 
+// orderOp is what to do.
+type orderOp string
+
+const (
+	opSpawn  orderOp = "spawn"
+	opSignal orderOp = "signal"
+	opEnd    orderOp = "end" // the whole family, and the guardian
+)
+
 // notice is what the guardian tells the supervisor.
 type notice struct {
-	Kind    string  `json:"kind"` // spawned, exited, ended
-	Key     string  `json:"key,omitempty"`
-	Process proc.ID `json:"process,omitzero"`  // spawned
-	Error   string  `json:"error,omitempty"`   // spawned, ended: what went wrong
-	Missing bool    `json:"missing,omitempty"` // spawned: there is no such program
-	Exit    exit    `json:"exit,omitzero"`     // exited
+	Kind    noticeKind `json:"kind"`
+	Key     string     `json:"key,omitempty"`
+	Process proc.ID    `json:"process,omitzero"`  // spawned
+	Error   string     `json:"error,omitempty"`   // spawned, ended: what went wrong
+	Missing bool       `json:"missing,omitempty"` // spawned: there is no such program
+	Exit    exit       `json:"exit,omitzero"`     // exited
 }
+
+// noticeKind is what has happened.
+type noticeKind string
+
+const (
+	hasSpawned noticeKind = "spawned" // or could not
+	hasExited  noticeKind = "exited"
+	hasEnded   noticeKind = "ended" // the whole family has
+)
 
 // exit is how a process ended.
 type exit struct {
@@ -103,7 +121,7 @@ func runGuardian(conn net.Conn) error {
 		case <-died:
 			g.reap()
 		case o, ok := <-orders:
-			if !ok || o.Op == "end" {
+			if !ok || o.Op == opEnd {
 				return g.end()
 			}
 			g.obey(o)
@@ -114,15 +132,15 @@ func runGuardian(conn net.Conn) error {
 func (g *guardian) obey(o order) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	switch o.Op {
-	case "spawn":
+	switch o.Op { //nolint:exhaustive // the end is the loop's
+	case opSpawn:
 		id, err := g.spawn(o)
-		n := notice{Kind: "spawned", Key: o.Key, Process: id}
+		n := notice{Kind: hasSpawned, Key: o.Key, Process: id}
 		if err != nil {
 			n.Error, n.Missing = err.Error(), errors.Is(err, exec.ErrNotFound)
 		}
 		g.tell(n)
-	case "signal":
+	case opSignal:
 		if pid, ok := g.pids[o.Key]; ok { // not reaped yet, so the group is still its own
 			_ = syscall.Kill(-pid, o.Signal)
 		}
@@ -198,7 +216,7 @@ func (g *guardian) reap() {
 		}
 		g.pipes[key].drain() // its last words explain it
 		delete(g.pipes, key)
-		g.tell(notice{Kind: "exited", Key: key, Exit: e})
+		g.tell(notice{Kind: hasExited, Key: key, Exit: e})
 	}
 }
 
@@ -208,7 +226,7 @@ func (g *guardian) end() error {
 	defer cancel()
 	err := killFamily(ctx)
 	g.reap()
-	n := notice{Kind: "ended"}
+	n := notice{Kind: hasEnded}
 	if err != nil {
 		n.Error = err.Error()
 	}
