@@ -6,7 +6,6 @@ import (
 	"io"
 	"net"
 	"runtime"
-	"slices"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -20,11 +19,6 @@ import (
 	"github.com/beamctl/beamctl/node"
 	"github.com/beamctl/beamctl/node/nodetest"
 )
-
-func median(times []time.Duration) time.Duration {
-	slices.Sort(times)
-	return times[len(times)/2]
-}
 
 // raw is a peer that says whatever a test wants.
 type raw struct{ *disttest.Peer }

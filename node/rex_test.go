@@ -117,7 +117,8 @@ func TestAbandonedByRex(t *testing.T) {
 	go func() {
 		_, err := blocker.GenCall(t.Context(), etf.Tuple{etf.Atom("rex"), etf.Atom(e.Name)}, etf.Tuple{
 			etf.Atom("block_call"), etf.Atom("gen_server"), etf.Atom("call"),
-			etf.List{pidAt(t, gate, e.Name), etf.Atom("wait"), etf.Atom("infinity")}, etf.Atom("user"),
+			etf.List{pidAt(t, gate, e.Name), etf.Atom("wait"), etf.Atom("infinity")},
+			etf.Atom("user"),
 		})
 		blocked <- err
 	}()

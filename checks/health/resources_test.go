@@ -97,7 +97,9 @@ var resourceFaults = []fault{
 	},
 	{
 		name: "too much memory of one kind", // all nodes are asked for it
-		make: func(_ *testing.T, c *cluster) { c.options.Limits.Kinds = health.MemoryKinds{Atom: 10 << 10, ETS: 1 << 40} },
+		make: func(_ *testing.T, c *cluster) {
+			c.options.Limits.Kinds = health.MemoryKinds{Atom: 10 << 10, ETS: 1 << 40}
+		},
 		undo: func(_ *testing.T, c *cluster) { c.options.Limits.Kinds = health.MemoryKinds{} },
 		want: map[string]health.Status{"a memory": warn, "b memory": warn, "c memory": warn},
 		saw:  map[string]string{"a memory": " KiB", "b memory": "atoms ", "c memory": "code "},

@@ -36,7 +36,7 @@ func Start(ctx context.Context, dir string) (n *node.Node, stop func(), err erro
 	}
 	erl := exec.Command("erl", "-name", Name, "-start_epmd", "false", "-noinput", "-pa", dir, //nolint:noctx // stop ends it
 		"-kernel", "inet_dist_use_interface", "{127,0,0,1}")
-	stop = func() {
+	stop = func() { //nolint:contextcheck // the node has one of its own
 		_ = n.Close()
 		if erl.Process != nil {
 			_ = erl.Process.Kill()
