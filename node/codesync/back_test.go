@@ -46,8 +46,17 @@ func TestChangeCode(t *testing.T) {
 		assert.Empty(t, report.Nodes[0].Unchanged)
 		assert.Empty(t, report.Nodes[0].Unserved)
 		require.Len(t, report.Nodes[1].Unchanged, 1)
-		assert.Contains(t, report.Nodes[1].Unchanged[0], "{was,3}")
+		assert.Contains(t, report.Nodes[1].Unchanged[0], ": its code_change refused: {was,3}")
 		assert.Equal(t, []string{"{4,4}", "{4,100}"}, []string{get(0), get(1)})
+
+		// It crashes with 200.
+		b.call(b.nodes[1], "gen_server", "cast", pids[1], etf.Tuple{etf.Atom("set"), 200})
+		b.compile("", map[string]string{"srv": server("5")})
+		report, err = Push(b.ctx, b.n, b.compare(Options{ChangeCode: []etf.Atom{"srv"}}))
+		require.ErrorIs(t, err, ErrIncomplete)
+		require.Len(t, report.Nodes[1].Unchanged, 1)
+		assert.Contains(t, report.Nodes[1].Unchanged[0], ": its code_change failed: boom")
+		assert.Equal(t, []string{"{5,5}", "{5,200}"}, []string{get(0), get(1)}, "and it was resumed")
 	})
 }
 

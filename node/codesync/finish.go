@@ -94,9 +94,43 @@ type processError struct {
 	Reason etf.Term
 }
 
+// in says what has become of sys:change_code/4 for a process: {error, what code_change has returned, or its 'EXIT'}, or the call's 'EXIT'.
 func (p processError) in(name string) string {
 	o := etf.FormatOptions{Node: etf.Atom(name)}
-	return o.Format(p.Pid) + ": " + o.Format(p.Reason)
+	text := o.Format(p.Reason)
+	refusal, refused := tagged(p.Reason, "error")
+	if said, ok := tagged(refusal, "error"); ok {
+		refusal = said
+	}
+	crash, crashed := tagged(refusal, "EXIT")
+	exit, ended := tagged(p.Reason, "EXIT")
+	switch {
+	case crashed:
+		text = "its code_change failed: " + o.Format(reasonOf(crash))
+	case refused:
+		text = "its code_change refused: " + o.Format(refusal)
+	case ended && reasonOf(exit) == etf.Term(etf.Atom("timeout")):
+		text = "its code_change takes longer than five seconds, and may come to its end yet"
+	case ended:
+		text = "it ended meanwhile: " + o.Format(reasonOf(exit))
+	}
+	return o.Format(p.Pid) + ": " + text
+}
+
+// tagged returns Value of {Tag, Value}.
+func tagged(t etf.Term, tag etf.Atom) (value etf.Term, ok bool) {
+	if two, _ := t.(etf.Tuple); len(two) == 2 && two[0] == etf.Term(tag) {
+		return two[1], true
+	}
+	return nil, false
+}
+
+// reasonOf returns Reason of {Reason, Where}.
+func reasonOf(t etf.Term) etf.Term {
+	if two, _ := t.(etf.Tuple); len(two) == 2 {
+		return two[0]
+	}
+	return t
 }
 
 // converting are the processes of Options.ChangeCode, [{Pid, Module, OldVsn}].

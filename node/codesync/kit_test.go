@@ -165,5 +165,6 @@ func server(value string) string {
 		handle_call(_, _, S) -> {reply, {` + value + `, S}, S}.
 		handle_cast({set, S}, _) -> {noreply, S}.
 		code_change({was, _}, S, []) when S < 100 -> {ok, ` + value + `};
+		code_change(_, 200, []) -> erlang:error(boom);
 		code_change(Vsn, _, []) -> {error, Vsn}.`
 }
