@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
@@ -71,7 +72,11 @@ health:
 		var suites junitSuites
 		require.NoError(t, xml.Unmarshal([]byte(w.ok("health", "-o", "junit")), &suites))
 		assert.Len(t, suites.Suites, 3)
-		assert.Contains(t, w.ok("health", "-o", "prometheus"), `beamctl_check_state{node="node2@127.0.0.1",group="reach",check="ping",state="ok"} 1`)
+		metrics := w.ok("health", "-o", "prometheus")
+		problems, err := promlint.New(strings.NewReader(metrics)).Lint()
+		require.NoError(t, err)
+		assert.Empty(t, problems)
+		assert.Contains(t, metrics, `beamctl_check_state{node="node2@127.0.0.1",group="reach",check="ping",state="ok"} 1`)
 		assert.Empty(t, w.ok("health", "-o", "github", "--only", "reach"))
 		assert.Equal(t, exitUsage, w.run("status", "-o", "junit").code)
 		assert.Equal(t, exitUsage, w.run("health", "-o", "yaml").code)

@@ -49,8 +49,7 @@ func jsonFields(typ reflect.Type, command string, names map[string]bool) {
 		if typ == reflect.TypeFor[health.Report]() && command != "health" || strings.HasPrefix(typ.PkgPath(), "time") {
 			return
 		}
-		for i := range typ.NumField() {
-			f := typ.Field(i)
+		for f := range typ.Fields() {
 			name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
 			if name == "-" || !f.IsExported() && !f.Anonymous {
 				continue
