@@ -293,7 +293,7 @@ func TestRealEPMD(t *testing.T) {
 	r := u.examine()
 	res := result(t, r, "epmd")
 	assert.Equal(t, doctor.OK, res.Verdict)
-	assert.Regexp(t, fmt.Sprintf(`^pid %d \(epmd of erts [0-9.]+, user \w+\) answers on port %d in [0-9.]+ ms; registered: mine$`, cmd.Process.Pid, port), res.Saw)
+	assert.Regexp(t, fmt.Sprintf(`^pid %d \(epmd of erts [0-9.]+, user \w+\) answers on port %d in [0-9.]+ ms, and speaks the protocol that nodes do \(PORT2_RESP\); registered: mine$`, cmd.Process.Pid, port), res.Saw)
 	doctor.Mend(t.Context(), u.Subject, r)
 	names, err := client.Names(t.Context())
 	require.NoError(t, err, "it is the user's")

@@ -19,8 +19,8 @@ import (
 var epmdChecks = []*Check{
 	{
 		Name: "epmd", Group: EPMD,
-		What:  "the EPMD that your own nodes use answers, and whose it is",
-		Looks: "a NAMES and a lookup request to 127.0.0.1 at ERL_EPMD_PORT (4369); the process that listens there",
+		What:  "the EPMD that your own nodes use answers, whose and of which version it is, and that it speaks the protocol that nodes do",
+		Looks: "a NAMES and a PORT_PLEASE2 request to 127.0.0.1 at ERL_EPMD_PORT (4369); the process that listens there",
 		Fails: "fails when something listens there and does not answer as an EPMD does in a second; nothing there is fine: clusters have an EPMD of their own",
 		Fix:   "end what has the port, or choose another one for your own nodes with ERL_EPMD_PORT",
 		run:   checkEPMD,
@@ -57,8 +57,12 @@ func checkEPMD(ctx context.Context, x *exam) {
 	begin := time.Now()
 	names, err := client.Names(ctx)
 	took := time.Since(begin)
-	if err == nil && len(names) > 0 {
-		if _, err = client.Lookup(ctx, names[0].Name); errors.Is(err, epmd.ErrNotRegistered) { // it has just gone
+	if err == nil {
+		asked := "nobody" // the answer that there is no such node shows as well which protocol it speaks
+		if len(names) > 0 {
+			asked = names[0].Name
+		}
+		if _, err = client.Lookup(ctx, asked); errors.Is(err, epmd.ErrNotRegistered) {
 			err = nil
 		}
 	}
@@ -81,7 +85,7 @@ func checkEPMD(ctx context.Context, x *exam) {
 		if who == "" {
 			who = "a process that this user may not see"
 		}
-		x.see("%s answers on port %d in %.1f ms; %s", who, port, millis(took), registered(names))
+		x.see("%s answers on port %d in %.1f ms, and speaks the protocol that nodes do (PORT2_RESP); %s", who, port, millis(took), registered(names))
 	}
 }
 
