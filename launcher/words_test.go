@@ -11,10 +11,11 @@ import (
 // Only trouble is a last word.
 func TestLastWords(t *testing.T) {
 	for text, want := range map[string]string{
-		"0.100 03:45:05.835 [warning] just a note":                                                                 "",
-		"0.100 03:45:05.835 [warning] 'global' at node n requested disconnect\n0.101 \n0.102    with more below":   "",
-		"0.100 =WARNING REPORT==== 23-Nov-2026::03:45:05.835 ===\n0.100 just a note":                               "",
-		"0.100 2026-11-23T03:45:05.835000+00:00 notice: just a note":                                               "",
+		"0.100 03:45:05.835 [warning] just a note":                                                               "",
+		"0.100 03:45:05.835 [warning] 'global' at node n requested disconnect\n0.101 \n0.102    with more below": "",
+		"0.100 =WARNING REPORT==== 23-Nov-2026::03:45:05.835 ===\n0.100 just a note":                             "",
+		"0.100 2026-11-23T03:45:05.835000+00:00 notice: just a note":                                             "",
+
 		"0.100 [info] just a note":                                                                                 "",
 		"0.100 \x1b[33m03:45:05.835 [warning] just a note\x1b[0m":                                                  "",
 		"0.100 =ERROR REPORT==== 23-Nov-2026::03:45:05.835 ===\n0.100 no\n0.100 more":                              "no",
