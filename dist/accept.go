@@ -15,7 +15,8 @@ const (
 	oldVersion    = 5
 )
 
-// Status is what the acceptor says to a node that wants to connect, in the protocol's words. (A sixth, named, goes with a dynamic name.)
+// Status is what the acceptor says to a node that wants to connect, in the protocol's words. (A sixth, named, goes with
+// a dynamic name.)
 type Status string
 
 // The statuses.
@@ -58,8 +59,8 @@ type Acceptor struct {
 	complement bool // the peer sent 'n' and must complete its flags
 }
 
-// NewAcceptor makes a handshake for whoever connects to local. admit decides once the peer has said who it is; a peer with FlagNameMe
-// has only a host for a name and must be given one.
+// NewAcceptor makes a handshake for whoever connects to local. admit decides once the peer has said who it is; a peer
+// with FlagNameMe has only a host for a name and must be given one.
 func NewAcceptor(local Identity, cookie Cookie, challenge uint32, admit func(peer Identity) Admission) *Acceptor {
 	return &Acceptor{local: local, cookie: cookie, challenge: challenge, admit: admit}
 }

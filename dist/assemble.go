@@ -23,8 +23,9 @@ type sequence struct {
 	buf    []byte
 }
 
-// ahead is how far what a message announces is believed: its buffer is made so many times as large as what has come. So little is copied
-// twice (100 MB are made room for three times), and who wants us to hold as much as there may be has to send some of it.
+// ahead is how far what a message announces is believed: its buffer is made so many times as large as what has come. So
+// little is copied twice (100 MB are made room for three times), and who wants us to hold as much as there may be has
+// to send some of it.
 const ahead = 64
 
 // reserve makes room for n more bytes. What counts is the room that a message takes, not what is in it.
@@ -126,8 +127,9 @@ func (a *assembler) fragment(b []byte) ([]byte, error) {
 // headLen is what tells where the data of a fragment belongs.
 const headLen = frameLen + fragHeaderLen
 
-// begin takes the beginning of a frame of which more is to come, if it is a fragment in the middle of a message. What is to come of it is then read to
-// where it belongs, by room and added: half of what reading large messages costs was to copy them.
+// begin takes the beginning of a frame of which more is to come, if it is a fragment in the middle of a message. What
+// is to come of it is then read to where it belongs, by room and added: half of what reading large messages costs was
+// to copy them.
 func (a *assembler) begin(have []byte) bool {
 	if len(have) < headLen || have[frameLen] != version || have[frameLen+1] != tagNextFrag {
 		return false

@@ -16,17 +16,17 @@ import (
 const (
 	// DefaultTickTime is how long a silent peer is believed: OTP's default net_ticktime.
 	DefaultTickTime = 60 * time.Second
-	// tickPace is how often we make sure that the peer hears from us. A second serves every net_ticktime from 4 s
-	// up (OTP counts silence in quarters of it) without asking the peer for its setting. With a shorter one it is enough to answer its
-	// ticks, of which a hidden node that says nothing gets one every quarter (dist_util:need_to_tick).
+	// tickPace is how often we make sure that the peer hears from us. A second serves every net_ticktime from 4 s up
+	// (OTP counts silence in quarters of it) without asking the peer for its setting. With a shorter one it is enough
+	// to answer its ticks, of which a hidden node that says nothing gets one every quarter (dist_util:need_to_tick).
 	tickPace = time.Second
 	// CloseFlush is how long Close tries to deliver what is queued.
 	CloseFlush = 500 * time.Millisecond
 )
 
 // A Receiver takes what a peer sends. Receive is called by the connection's one reader, in the order of the wire;
-// payload is a term without version byte, valid only during the call unless ctl.Owned. An error ends the connection. Closed is
-// called once, after the last Receive.
+// payload is a term without version byte, valid only during the call unless ctl.Owned. An error ends the connection.
+// Closed is called once, after the last Receive.
 type Receiver interface {
 	Receive(c *Conn, ctl *Control, payload []byte) error
 	Closed(c *Conn, err error)
@@ -75,14 +75,16 @@ type handshake interface {
 }
 
 // Dial performs the handshake over nc as the side that connected, and starts the connection's loops. It owns nc from
-// the call on. Errors: *HandshakeError around the sentinels of this package, or ctx's cause with the step that it waited for.
+// the call on. Errors: *HandshakeError around the sentinels of this package, or ctx's cause with the step that it
+// waited for.
 func Dial(ctx context.Context, nc net.Conn, cfg Config) (*Conn, error) {
 	return establish(ctx, nc, cfg, func(challenge uint32) handshake {
 		return NewInitiator(cfg.Local, cfg.Peer, cfg.Cookie, challenge, cfg.Evict)
 	})
 }
 
-// Accept is Dial for the side that was connected to; admit decides about the peer, see NewAcceptor. Peer and Evict of cfg are not used.
+// Accept is Dial for the side that was connected to; admit decides about the peer, see NewAcceptor. Peer and Evict of
+// cfg are not used.
 func Accept(ctx context.Context, nc net.Conn, cfg Config, admit func(peer Identity) Admission) (*Conn, error) {
 	return establish(ctx, nc, cfg, func(challenge uint32) handshake {
 		return NewAcceptor(cfg.Local, cfg.Cookie, challenge, admit)
@@ -178,14 +180,15 @@ func shakeError(ctx context.Context, h handshake, err error) error {
 	return &HandshakeError{Step: h.Step(), Err: err}
 }
 
-// The first two bytes of a TLS record (RFC 8446, 5.1): its type, alert or handshake, and the major version, which is always 3. As lengths of
-// a message of ours both are far above MaxHandshakeFrame.
+// The first two bytes of a TLS record (RFC 8446, 5.1): its type, alert or handshake, and the major version, which is
+// always 3. As lengths of a message of ours both are far above MaxHandshakeFrame.
 const (
 	tlsAlert = 21<<8 | 3
 	tlsHello = 22<<8 | 3
 )
 
-// handshakeConn frames the handshake's messages: by 2 bytes of length, over TLS by 4 (inet_tls_dist has {packet, 4} from the first one on).
+// handshakeConn frames the handshake's messages: by 2 bytes of length, over TLS by 4 (inet_tls_dist has {packet, 4}
+// from the first one on).
 type handshakeConn struct {
 	net.Conn
 	long bool
@@ -280,8 +283,8 @@ func (c *Conn) goLoop(f func()) bool {
 	return !c.over
 }
 
-// tickLoop keeps the peer convinced of us and notices when it is silent for too long. One that ticks more slowly than that, having a long net_ticktime,
-// is asked half-way whether it is there.
+// tickLoop keeps the peer convinced of us and notices when it is silent for too long. One that ticks more slowly than
+// that, having a long net_ticktime, is asked half-way whether it is there.
 func (c *Conn) tickLoop() {
 	t := time.NewTicker(min(tickPace, c.tickTime/4))
 	defer t.Stop()

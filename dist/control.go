@@ -127,7 +127,8 @@ type Control struct {
 	GroupLeader etf.Term
 	MFA         MFA
 	Opts        etf.List
-	// Owned tells a Receiver that the payload is its own, to keep: a message put together from fragments need not be copied again.
+	// Owned tells a Receiver that the payload is its own, to keep: a message put together from fragments need not be
+	// copied again.
 	Owned bool
 }
 

@@ -12,8 +12,8 @@ var (
 	ErrWrongCookie = errors.New("wrong cookie")
 	// ErrNotAllowed: the peer refuses this node (status not_allowed): its net_kernel:allow/1 list, or flags it insists on.
 	ErrNotAllowed = errors.New("the node does not allow this connection")
-	// ErrSimultaneous: the peer has a connection with a node of our name and keeps it, or is about to have one: it is connecting to us
-	// itself at this moment, or another node of our name to it (status nok).
+	// ErrSimultaneous: the peer has a connection with a node of our name and keeps it, or is about to have one: it is
+	// connecting to us itself at this moment, or another node of our name to it (status nok).
 	ErrSimultaneous = errors.New("the node already has, or is making, a connection with a node of this name")
 	// ErrNoDynamicName: the peer cannot assign a name (OTP 22 and earlier, or it has none to give).
 	ErrNoDynamicName = errors.New("the node does not assign dynamic names (OTP 23 or later does)")
@@ -21,7 +21,8 @@ var (
 	ErrMissingFlags = errors.New("the node lacks required distribution flags")
 	// ErrProtocol: bytes that no Erlang node sends. It is wrapped with what was seen.
 	ErrProtocol = errors.New("not the Erlang distribution protocol")
-	// ErrSpeaksTLS: a TLS record came, an alert or a hello, where a message of the handshake was expected. It is an ErrProtocol.
+	// ErrSpeaksTLS: a TLS record came, an alert or a hello, where a message of the handshake was expected. It is an
+	// ErrProtocol.
 	ErrSpeaksTLS = fmt.Errorf("%w: a TLS record came", ErrProtocol)
 	// ErrWrongName: the node that answered has another name than the one dialled.
 	ErrWrongName = errors.New("another node answered")
@@ -35,8 +36,8 @@ var (
 
 // HandshakeError says in which step of the handshake the connection failed.
 type HandshakeError struct {
-	// Step is what was awaited, in the words of erl_dist_protocol without "send_" and "recv_": "name", "status", "complement",
-	// "challenge", "challenge reply" or "challenge ack"; "order" for a message after the last one.
+	// Step is what was awaited, in the words of erl_dist_protocol without "send_" and "recv_": "name", "status",
+	// "complement", "challenge", "challenge reply" or "challenge ack"; "order" for a message after the last one.
 	Step string
 	Err  error
 }

@@ -7,13 +7,15 @@ import (
 	"time"
 )
 
-// A peer reads large messages more slowly than its system takes them in: megabytes wait there, and behind them each small message sent after
-// them. So while there are small ones only a few fragments are sent ahead of what the peer is known to have read.
+// A peer reads large messages more slowly than its system takes them in: megabytes wait there, and behind them each
+// small message sent after them. So while there are small ones only a few fragments are sent ahead of what the peer is
+// known to have read.
 
 const (
 	// maxAhead is how many fragments may be unread on the shortest of ways: what keeps a peer on the same machine busy.
 	maxAhead = 4
-	// fragmentTime is how long a fragment takes at a gigabyte a second, which few peers read: over a longer way more of them are under way.
+	// fragmentTime is how long a fragment takes at a gigabyte a second, which few peers read: over a longer way more of
+	// them are under way.
 	fragmentTime = 64 * time.Microsecond
 	// crowdedFor is for how many fragments after a small message others are expected: a tenth of a second, or some.
 	crowdedFor = 1024
@@ -37,8 +39,8 @@ type pacer struct {
 	least  time.Duration // that an answer took
 }
 
-// pace waits, before a fragment is sent, for the peer to have read most of those before it. ask says that a probe with the number is to go ahead of
-// the fragment, to learn when it has read all of them.
+// pace waits, before a fragment is sent, for the peer to have read most of those before it. ask says that a probe with
+// the number is to go ahead of the fragment, to learn when it has read all of them.
 func (p *pacer) pace(ctx context.Context, c *Conn) (number uint32, ask bool, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -8,8 +8,9 @@ import (
 	"github.com/beamctl/beamctl/dist/etf"
 )
 
-// A probe asks the peer whether it is there, and has read all that was sent before. It is a monitor of the name undefined, which no process can have
-// (erlang:register/2): the peer's reader says at once that there is none, and nothing is left of it on either side.
+// A probe asks the peer whether it is there, and has read all that was sent before. It is a monitor of the name
+// undefined, which no process can have (erlang:register/2): the peer's reader says at once that there is none, and
+// nothing is left of it on either side.
 
 // refOfProbe is the third word of a probe's reference. References that a Receiver makes must have another one there.
 const refOfProbe = math.MaxUint32

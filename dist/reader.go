@@ -7,11 +7,12 @@ import (
 	"time"
 )
 
-// pollTime is how long Poll reads: what a lone call to a node nearby takes, also when that node's core was asleep. Who is slower is so because of
-// others who need the core that Poll keeps busy.
+// pollTime is how long Poll reads: what a lone call to a node nearby takes, also when that node's core was asleep. Who
+// is slower is so because of others who need the core that Poll keeps busy.
 const pollTime = 100 * time.Microsecond
 
-// reader is what comes on a connection, on its way to the Receiver. Two may read: the connection's own goroutine, and who waits in Poll.
+// reader is what comes on a connection, on its way to the Receiver. Two may read: the connection's own goroutine, and
+// who waits in Poll.
 type reader struct {
 	reads atomic.Uint64 // that brought something
 
@@ -53,11 +54,12 @@ func (c *Conn) await() (n int, err error) {
 	return n, err
 }
 
-// Poll is for a lone caller who has sent a request that is answered at once: it reads what comes, and hands it to the Receiver, in the
-// caller's own goroutine, until done, or for a fraction of a millisecond, and tells whether done. That saves the reply two goroutine switches,
-// and where cores fall asleep the time to wake one, for which it keeps a core busy, with whatever else is to run on it. It returns false at once where somebody
-// reads already, or where there is no way to do that (TLS, systems other than Linux). done is called before Poll waits, and after each
-// read; Receiver must not wait.
+// Poll is for a lone caller who has sent a request that is answered at once: it reads what comes, and hands it to the
+// Receiver, in the caller's own goroutine, until done, or for a fraction of a millisecond, and tells whether done. That
+// saves the reply two goroutine switches, and where cores fall asleep the time to wake one, for which it keeps a core
+// busy, with whatever else is to run on it. It returns false at once where somebody reads already, or where there is no
+// way to do that (TLS, systems other than Linux). done is called before Poll waits, and after each read; Receiver must
+// not wait.
 func (c *Conn) Poll(done func() bool) bool {
 	if c.sock == nil || !c.in.mu.TryLock() {
 		return false

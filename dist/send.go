@@ -18,15 +18,16 @@ const keepBuffer = 256 << 10
 var buffers = sync.Pool{New: func() any { b := make([]byte, 0, 1024); return &b }}
 
 // Send sends one control message with its payload, a term without version byte (nil for operations that have none). It
-// returns when the message is with the operating system or in the bounded queue before it; a peer that does not read makes it
-// wait until ctx ends. Once the first fragment of a large payload is on its way the rest follows even if ctx ends, before anything else that
-// ctl.From sends.
+// returns when the message is with the operating system or in the bounded queue before it; a peer that does not read
+// makes it wait until ctx ends. Once the first fragment of a large payload is on its way the rest follows even if ctx
+// ends, before anything else that ctl.From sends.
 func (c *Conn) Send(ctx context.Context, ctl *Control, payload []byte) error {
 	return c.transmit(ctx, ctl, payload, inlineFirst)
 }
 
-// SendSoon is Send for one of many senders at a time: it leaves the message to the connection's own goroutine, which writes what
-// all of them have left at once. That saves both sides a system call for each message, and costs a lone sender a goroutine switch.
+// SendSoon is Send for one of many senders at a time: it leaves the message to the connection's own goroutine, which
+// writes what all of them have left at once. That saves both sides a system call for each message, and costs a lone
+// sender a goroutine switch.
 func (c *Conn) SendSoon(ctx context.Context, ctl *Control, payload []byte) error {
 	return c.transmit(ctx, ctl, payload, queuedOnly)
 }

@@ -7,7 +7,8 @@ import (
 	"sync"
 )
 
-// socket is for systems whose gathering write Go gives us: on the others all that is sent is queued, and only the connection's own goroutine reads.
+// socket is for systems whose gathering write Go gives us: on the others all that is sent is queued, and only the
+// connection's own goroutine reads.
 type socket struct{}
 
 func newSocket(net.Conn) *socket { return nil }

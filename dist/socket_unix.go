@@ -11,8 +11,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// maxUnsent is how much of what the peer has no room for yet the kernel takes from us. It would take megabytes, all of which a small message
-// behind a bulk transfer would have to wait for; two fragments keep the wire as busy.
+// maxUnsent is how much of what the peer has no room for yet the kernel takes from us. It would take megabytes, all of
+// which a small message behind a bulk transfer would have to wait for; two fragments keep the wire as busy.
 const maxUnsent = 2 * fragmentSize
 
 // socket reads and writes without waiting.
@@ -74,8 +74,8 @@ func (s *socket) read(p []byte) (int, error) {
 	return result(s.got.n, s.got.err, rawErr)
 }
 
-// await waits until something has come and reads it into room. It holds mu while it reads, and when it returns, but not while it waits: who
-// holds mu meanwhile may read what this one is woken for.
+// await waits until something has come and reads it into room. It holds mu while it reads, and when it returns, but not
+// while it waits: who holds mu meanwhile may read what this one is woken for.
 func (s *socket) await(mu *sync.Mutex, room func() []byte) (n int, err error) {
 	for {
 		held := false

@@ -30,8 +30,8 @@ func (s *stream) add(n int) {
 	s.frames.add(copy(s.frames.room(), rest))
 }
 
-// next returns the next message (control term, then payload, each without version byte), none for a tick, if a whole one has come. It is valid
-// until the next call of any method, unless it is owned: then nobody else has it.
+// next returns the next message (control term, then payload, each without version byte), none for a tick, if a whole
+// one has come. It is valid until the next call of any method, unless it is owned: then nobody else has it.
 func (s *stream) next() (msg []byte, owned, ok bool, err error) {
 	if msg, s.whole = s.whole, nil; msg != nil {
 		return msg, true, true, nil

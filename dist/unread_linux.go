@@ -3,10 +3,11 @@ package dist
 import "golang.org/x/sys/unix"
 
 const (
-	// maxUnread is about how much the kernel takes in that we have yet to read. It would grow to what it may, 33 MB have been seen, all of which a
-	// small message behind a bulk transfer would have to wait for.
+	// maxUnread is about how much the kernel takes in that we have yet to read. It would grow to what it may, 33 MB
+	// have been seen, all of which a small message behind a bulk transfer would have to wait for.
 	maxUnread = 512 << 10
-	// nearby is the shortest time to a peer and back, in µs, up to which so much is enough: half a gigabyte a second. Farther ones need more under way.
+	// nearby is the shortest time to a peer and back, in µs, up to which so much is enough: half a gigabyte a second.
+	// Farther ones need more under way.
 	nearby = 1000
 )
 

@@ -17,9 +17,9 @@ type manner uint8
 const (
 	inlineFirst manner = iota // queued only where the socket does not take it at once
 	queuedOnly                // left to the flush loop
-	// givingWay is for fragments of large messages: there is one of them at a time in the queue, which keeps the socket busy while
-	// another is being written. The rest of the queue is for small messages, which so have no more than two fragments before them, however
-	// many large messages are under way.
+	// givingWay is for fragments of large messages: there is one of them at a time in the queue, which keeps the socket
+	// busy while another is being written. The rest of the queue is for small messages, which so have no more than two
+	// fragments before them, however many large messages are under way.
 	givingWay
 )
 
@@ -109,8 +109,8 @@ func (w *writer) tick() {
 	}
 }
 
-// answerTick sends a tick if nothing, an answer included, was sent since the peer's tick before this one: every second one of a row is answered,
-// and two of us do not answer each other's answers.
+// answerTick sends a tick if nothing, an answer included, was sent since the peer's tick before this one: every second
+// one of a row is answered, and two of us do not answer each other's answers.
 func (w *writer) answerTick() {
 	if w.quietSince(&w.answered) {
 		w.sendTick()

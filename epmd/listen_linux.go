@@ -14,8 +14,9 @@ import (
 // everything else). TCP_DEFER_ACCEPT hands out a connection when its request is there; one read and one write do.
 // Whatever is not a whole lookup by then becomes a net.Conn and goes the usual way.
 
-// deferAccept is for how many seconds the kernel keeps a connection that says nothing. Then it is accepted as it is, so that
-// RequestTimeout and MaxPending see it. (When the server ends meanwhile, such a client learns of it when it speaks.)
+// deferAccept is for how many seconds the kernel keeps a connection that says nothing. Then it is accepted as it is, so
+// that RequestTimeout and MaxPending see it. (When the server ends meanwhile, such a client learns of it when it
+// speaks.)
 const deferAccept = 1
 
 // rawAcceptor accepts on a blocking descriptor.

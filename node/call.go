@@ -36,11 +36,11 @@ func (n *Node) Ping(ctx context.Context, name string) error {
 	return nil
 }
 
-// Call applies module:function to args on the node, connecting first if need be, and returns the result. Errors are *OpError
-// around the sentinels of this package, or around *ErlangError when the function raised an exception. When ctx
-// ends first, the process that runs the call on the node is killed. Calls are made as erpc makes them; of those that come one after the other,
-// with no other beside them, all but the first few go by rex, the rpc server, which is quicker: if that is blocked one of them costs its caller
-// its time, and is made later.
+// Call applies module:function to args on the node, connecting first if need be, and returns the result. Errors are
+// *OpError around the sentinels of this package, or around *ErlangError when the function raised an exception. When ctx
+// ends first, the process that runs the call on the node is killed. Calls are made as erpc makes them; of those that
+// come one after the other, with no other beside them, all but the first few go by rex, the rpc server, which is
+// quicker: if that is blocked one of them costs its caller its time, and is made later.
 func (n *Node) Call(ctx context.Context, name string, module, function etf.Atom, args ...etf.Term) (etf.Term, error) {
 	return n.Do(ctx, name, Request{Module: module, Function: function, Args: args})
 }
@@ -127,7 +127,8 @@ func (l *link) ping(ctx context.Context) error {
 }
 
 // call runs a request as erpc does (lib/kernel/src/erpc.erl): a monitored process applies erpc:execute_call/4 and its
-// exit reason is the result, {Tag, return | throw | exit | error, …}. That needs no server on the node. (Where a server is quicker: byRex.)
+// exit reason is the result, {Tag, return | throw | exit | error, …}. That needs no server on the node. (Where a server
+// is quicker: byRex.)
 func (l *link) call(ctx context.Context, r *Request) (etf.Term, error) {
 	if !l.conn.Peer().Flags.Has(dist.FlagSpawn) {
 		return nil, fmt.Errorf("%w: the node cannot spawn for others (OTP 23 or later can)", dist.ErrMissingFlags)

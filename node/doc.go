@@ -1,10 +1,11 @@
-// Package node is an Erlang node: it connects to real nodes, proves the cookie, pings, calls, sends and monitors, and can be
-// called, sent to and monitored by them.
+// Package node is an Erlang node: it connects to real nodes, proves the cookie, pings, calls, sends and monitors, and
+// can be called, sent to and monitored by them.
 //
 // # A guest
 //
-// The zero Config makes a hidden node that each peer names; Call and Ping connect to whom they need. Concurrent calls share one connection
-// per node. Whatever waits has a ctx, and a node that is slow or stopped costs only those who wait for it.
+// The zero Config makes a hidden node that each peer names; Call and Ping connect to whom they need. Concurrent calls
+// share one connection per node. Whatever waits has a ctx, and a node that is slow or stopped costs only those who wait
+// for it.
 //
 //	n, err := node.Start(node.Config{Cookie: cookie})
 //	defer n.Close()
@@ -23,7 +24,7 @@
 //
 // # Order and limits
 //
-// Signals from one process to another arrive in the order in which they were sent, as in Erlang. Nothing that a peer does makes this
-// node hold more than the constants of this package and of package dist allow: a mailbox that is full ends its process, a peer that does
-// not read its answers loses the connection.
+// Signals from one process to another arrive in the order in which they were sent, as in Erlang. Nothing that a peer
+// does makes this node hold more than the constants of this package and of package dist allow: a mailbox that is full
+// ends its process, a peer that does not read its answers loses the connection.
 package node

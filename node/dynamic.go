@@ -10,11 +10,12 @@ import (
 	"github.com/beamctl/beamctl/dist"
 )
 
-// maxFreeNames bounds the names kept for reuse. Each costs every node that has met it an atom; a peer that connects again and again
-// is to find one of them.
+// maxFreeNames bounds the names kept for reuse. Each costs every node that has met it an atom; a peer that connects
+// again and again is to find one of them.
 const maxFreeNames = 4096
 
-// dynamicNames gives names to nodes that ask for one, and uses them again, each time with another creation, as net_kernel does.
+// dynamicNames gives names to nodes that ask for one, and uses them again, each time with another creation, as
+// net_kernel does.
 type dynamicNames struct {
 	mu    sync.Mutex
 	inUse map[string]*granted

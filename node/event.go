@@ -9,7 +9,8 @@ type Event struct {
 	Inbound bool  // the node connected to us
 	Visible bool  // neither this node nor the other is a hidden one: they list each other in nodes()
 	Err     error // why it went down
-	// Missed is how many events before this one were dropped because the subscriber did not take them. After that only Nodes knows.
+	// Missed is how many events before this one were dropped because the subscriber did not take them. After that only
+	// Nodes knows.
 	Missed int
 }
 
@@ -26,8 +27,9 @@ type subscription struct {
 	missed int
 }
 
-// Events subscribes to the comings and goings of connections, from now on; for one node they come in order. A subscriber that does not
-// keep up loses events, and is told how many, but never holds up the node. stop ends the subscription and closes the channel, as Close does.
+// Events subscribes to the comings and goings of connections, from now on; for one node they come in order. A
+// subscriber that does not keep up loses events, and is told how many, but never holds up the node. stop ends the
+// subscription and closes the channel, as Close does.
 func (n *Node) Events() (ch <-chan Event, stop func()) {
 	s := &subscription{ch: make(chan Event, eventBuffer)}
 	e := &n.events

@@ -18,7 +18,8 @@ type function struct{ module, name etf.Atom }
 // maxSpawned bounds the processes that run at once for one peer: each is a goroutine with what its function needs.
 const maxSpawned = 1024
 
-// Handle lets other nodes call fn as module:name, with any number of arguments, by erpc, rpc and spawn. A node has no other functions.
+// Handle lets other nodes call fn as module:name, with any number of arguments, by erpc, rpc and spawn. A node has no
+// other functions.
 func (n *Node) Handle(module, name etf.Atom, fn Function) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -58,8 +59,8 @@ func exception(err error) *ErlangError {
 	return &ErlangError{Class: "error", Reason: []byte(err.Error())}
 }
 
-// body is what a spawned process runs: a registered function, or what erpc (lib/kernel/src/erpc.erl) spawns to call one. nil if it is
-// nothing that this node has.
+// body is what a spawned process runs: a registered function, or what erpc (lib/kernel/src/erpc.erl) spawns to call
+// one. nil if it is nothing that this node has.
 func (n *Node) body(mfa dist.MFA) func(ctx context.Context, args etf.List) etf.Term {
 	switch {
 	case mfa == dist.MFA{Module: "erpc", Function: "execute_call", Arity: 4}: // Tag, M, F, Args

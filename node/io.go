@@ -8,7 +8,8 @@ import (
 	"github.com/beamctl/beamctl/dist/etf"
 )
 
-// ioRequest is a request of the Erlang I/O protocol (stdlib, "The Erlang I/O Protocol"): {io_request, From, ReplyAs, Request}.
+// ioRequest is a request of the Erlang I/O protocol (stdlib, "The Erlang I/O Protocol"): {io_request, From, ReplyAs,
+// Request}.
 type ioRequest struct {
 	from    etf.Pid
 	replyAs etf.Term
@@ -35,7 +36,8 @@ func parseIORequest(msg etf.Tuple) (ioRequest, bool) {
 	return ioRequest{from, msg[2], msg[3]}, ok
 }
 
-// offerIO hands a request to the goroutine of the call that to stands for, false if there is none, it takes none or has too many.
+// offerIO hands a request to the goroutine of the call that to stands for, false if there is none, it takes none or has
+// too many.
 func (l *link) offerIO(to etf.Pid, req ioRequest) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock() // so that finish, after it has forgotten the call, finds every request that was offered
@@ -48,8 +50,8 @@ func (l *link) offerIO(to etf.Pid, req ioRequest) bool {
 	return true
 }
 
-// takeIO takes the first of what a call's processes want to print, and says in p.prints that there is more: what has not been
-// taken counts against maxPrinting, and whoever takes can look for other things in between.
+// takeIO takes the first of what a call's processes want to print, and says in p.prints that there is more: what has
+// not been taken counts against maxPrinting, and whoever takes can look for other things in between.
 func (l *link) takeIO(p *pending) (ioRequest, bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -64,7 +64,8 @@ func (l *link) answer(ctl dist.Control, payload etf.Term) error {
 	return nil
 }
 
-// withReason maps the operations whose reason is a payload to those that have it in the tuple, for peers without EXIT_PAYLOAD.
+// withReason maps the operations whose reason is a payload to those that have it in the tuple, for peers without
+// EXIT_PAYLOAD.
 var withReason = map[dist.Op]dist.Op{
 	dist.OpPayloadExit: dist.OpExit, dist.OpPayloadExit2: dist.OpExit2, dist.OpPayloadMonitorExit: dist.OpMonitorExit,
 }
@@ -79,8 +80,9 @@ func (l *link) form(ctl dist.Control, payload []byte) (dist.Control, []byte) {
 	return ctl, nil
 }
 
-// Numbers of what the peer knows of us: pid 0 is the node itself, the numbers below firstProcess are calls, the others processes. They
-// are the node's, not the connection's: peers hand them on to each other, and they come back after a reconnect. References have their kind in the third word.
+// Numbers of what the peer knows of us: pid 0 is the node itself, the numbers below firstProcess are calls, the others
+// processes. They are the node's, not the connection's: peers hand them on to each other, and they come back after a
+// reconnect. References have their kind in the third word.
 
 const (
 	// maxNumber bounds pid numbers: what every OTP takes, 15 bits of id and 13 of serial.

@@ -16,9 +16,11 @@ import (
 const (
 	// handshakeTime is how long the handshake of a node that connects to us may take: OTP's default net_setuptime.
 	handshakeTime = 7 * time.Second
-	// setupTime bounds an attempt of ours to connect, from EPMD on. The node, which has its own net_setuptime, is to have the last word.
+	// setupTime bounds an attempt of ours to connect, from EPMD on. The node, which has its own net_setuptime, is to
+	// have the last word.
 	setupTime = handshakeTime + time.Second
-	// maxHandshakes bounds the connections that have not yet proven the cookie: all nodes of a large cluster coming back at once.
+	// maxHandshakes bounds the connections that have not yet proven the cookie: all nodes of a large cluster coming
+	// back at once.
 	maxHandshakes = 256
 	// acceptPause is how long a listener rests when the system has no descriptor to give.
 	acceptPause = 100 * time.Millisecond
@@ -42,8 +44,9 @@ type listener struct {
 	slot chan struct{} // one for each handshake
 }
 
-// Listen opens this node, which must have a Config.Name, to connections from others, until Close. Who has the cookie may connect, may
-// ask for a dynamic name, and can then be called over that connection. The name is kept registered when the EPMD restarts.
+// Listen opens this node, which must have a Config.Name, to connections from others, until Close. Who has the cookie
+// may connect, may ask for a dynamic name, and can then be called over that connection. The name is kept registered
+// when the EPMD restarts.
 func (n *Node) Listen(ctx context.Context, cfg ListenConfig) (net.Addr, error) {
 	switch {
 	case n.cfg.Name == "":
@@ -172,8 +175,8 @@ func (n *Node) accept(ln *listener, nc net.Conn) {
 	_ = n.install(l, true)
 }
 
-// admit decides about a node that wants to connect (dist_util:mark_pending, net_kernel's accept_pending): if we are connecting to it at
-// this moment, the attempt of the node with the greater name goes on, the other's is given up.
+// admit decides about a node that wants to connect (dist_util:mark_pending, net_kernel's accept_pending): if we are
+// connecting to it at this moment, the attempt of the node with the greater name goes on, the other's is given up.
 func (n *Node) admit(peer dist.Identity) dist.Admission {
 	if peer.Flags.Has(dist.FlagNameMe) {
 		name, creation, err := n.names.grant(peer.Name)

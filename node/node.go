@@ -28,11 +28,11 @@ type Config struct {
 	Cookie dist.Cookie
 	// TickTime is how long a silent peer is believed. Default dist.DefaultTickTime (60 s).
 	TickTime time.Duration
-	// Visible makes this node one that its peers list in nodes(), and that takes part in what they do with all nodes (rpc:multicall,
-	// pg). It needs a Name. The node is still no member of global's name space.
+	// Visible makes this node one that its peers list in nodes(), and that takes part in what they do with all nodes
+	// (rpc:multicall, pg). It needs a Name. The node is still no member of global's name space.
 	Visible bool
-	// Reconnect says how to connect again to a node that this one had connected to and lost. Default: not until something is
-	// asked of it. Disconnect ends it.
+	// Reconnect says how to connect again to a node that this one had connected to and lost. Default: not until
+	// something is asked of it. Disconnect ends it.
 	Reconnect Backoff
 }
 
@@ -42,8 +42,8 @@ type Peer struct {
 	EPMD   string      // host:port of the EPMD that knows it. Default: the name's host, port ERL_EPMD_PORT or 4369
 	Addr   string      // host:port of its distribution listener. Set, EPMD is not asked
 	Cookie dist.Cookie // default: the Config's
-	// TLS is for a node with -proto_dist inet_tls. Without a ServerName the host part of the node's name is what its certificate
-	// must be for.
+	// TLS is for a node with -proto_dist inet_tls. Without a ServerName the host part of the node's name is what its
+	// certificate must be for.
 	TLS *tls.Config
 }
 
@@ -135,8 +135,8 @@ func (n *Node) peer(name string) (*peer, error) {
 	return p, nil
 }
 
-// Connect makes sure that there is a connection with the node. Concurrent callers share one attempt at a time, which takes 8 s at most
-// (OTP's net_setuptime, and one) also where ctx has no deadline.
+// Connect makes sure that there is a connection with the node. Concurrent callers share one attempt at a time, which
+// takes 8 s at most (OTP's net_setuptime, and one) also where ctx has no deadline.
 func (n *Node) Connect(ctx context.Context, name string) error {
 	_, err := n.connected(ctx, name)
 	return opError("connect", etf.Atom(name), err)
@@ -166,9 +166,9 @@ func (n *Node) own(fn func()) error {
 	return nil
 }
 
-// Close ends the node: it stops listening, its processes end (those that are linked to them or monitor them are told shutdown), its
-// connections end, and calls under way with ErrNodeDown. It returns when none of its goroutines is left, and so
-// must not be called from a Function, a Server or what Spawn runs.
+// Close ends the node: it stops listening, its processes end (those that are linked to them or monitor them are told
+// shutdown), its connections end, and calls under way with ErrNodeDown. It returns when none of its goroutines is left,
+// and so must not be called from a Function, a Server or what Spawn runs.
 func (n *Node) Close() error {
 	n.mu.Lock()
 	n.closed = true

@@ -10,8 +10,9 @@ import (
 )
 
 const (
-	// maxOwed bounds the bytes of answers (to links, monitors, pings and the like) that wait for one peer, each counted with its
-	// share of the queue. Beyond it we stop reading from that peer, which real nodes never need: thousands of requests fit.
+	// maxOwed bounds the bytes of answers (to links, monitors, pings and the like) that wait for one peer, each counted
+	// with its share of the queue. Beyond it we stop reading from that peer, which real nodes never need: thousands of
+	// requests fit.
 	maxOwed = 4 << 20
 	// answerTime is how long a peer that goes on asking may take to read answers, before it loses the connection.
 	answerTime = 5 * time.Second
@@ -41,7 +42,8 @@ func newOutbox() *outbox {
 	return &outbox{wake: make(chan struct{}, 1)}
 }
 
-// put queues a message, at once. Answers are counted, for room; what is none is bounded by what it is the end of: a link, a monitor, a call.
+// put queues a message, at once. Answers are counted, for room; what is none is bounded by what it is the end of: a
+// link, a monitor, a call.
 func (o *outbox) put(m outgoing, answer bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -66,7 +68,8 @@ func (o *outbox) take() []outgoing {
 	return q
 }
 
-// room waits, before the next request is read, until the answers to the last ones are few enough; false if that takes too long.
+// room waits, before the next request is read, until the answers to the last ones are few enough; false if that takes
+// too long.
 func (o *outbox) room(over <-chan struct{}) bool {
 	if o.owed.Load() < maxOwed {
 		return true
@@ -109,8 +112,8 @@ func (o *outbox) move() <-chan struct{} {
 	return o.moved
 }
 
-// settle waits until all that was queued before has been sent. Who sends past the queue calls it first: signals from one process
-// to another keep their order, and the acknowledgement of an unlink comes before anything else.
+// settle waits until all that was queued before has been sent. Who sends past the queue calls it first: signals from
+// one process to another keep their order, and the acknowledgement of an unlink comes before anything else.
 func (o *outbox) settle(ctx context.Context, over <-chan struct{}) error {
 	o.mu.Lock()
 	upTo := o.queued

@@ -11,18 +11,19 @@ import (
 )
 
 const (
-	// MaxMailbox is how many messages may wait for a process. A receiver that is this far behind will not catch up, and Erlang,
-	// which would let it grow, dies of it.
+	// MaxMailbox is how many messages may wait for a process. A receiver that is this far behind will not catch up, and
+	// Erlang, which would let it grow, dies of it.
 	MaxMailbox = 100_000
-	// MaxMailboxBytes is how many bytes of encoded messages may wait. A single message may be larger: it was already in memory.
+	// MaxMailboxBytes is how many bytes of encoded messages may wait. A single message may be larger: it was already in
+	// memory.
 	MaxMailboxBytes = 64 << 20
 )
 
 // overflow is the reason with which a process ends whose mailbox is full.
 const overflow = etf.Atom("mailbox_overflow")
 
-// Process is an Erlang process in Go: a mailbox with a pid, which other processes send to, monitor, link and kill as they do any
-// other. It runs nothing by itself. All methods are safe for concurrent use.
+// Process is an Erlang process in Go: a mailbox with a pid, which other processes send to, monitor, link and kill as
+// they do any other. It runs nothing by itself. All methods are safe for concurrent use.
 type Process struct {
 	node   *Node
 	number uint32
@@ -124,9 +125,9 @@ func (n *Node) NewProcess() (*Process, error) {
 	return p, nil
 }
 
-// Spawn runs fn as a process of its own, in a goroutine. The process ends when fn returns: normally with nil, with the reason of an
-// *ExitError, and with the text of any other error. When the process is ended otherwise ctx is cancelled; fn must then return, for
-// the node's Close waits for it.
+// Spawn runs fn as a process of its own, in a goroutine. The process ends when fn returns: normally with nil, with the
+// reason of an *ExitError, and with the text of any other error. When the process is ended otherwise ctx is cancelled;
+// fn must then return, for the node's Close waits for it.
 func (n *Node) Spawn(fn func(ctx context.Context, p *Process) error) (*Process, error) {
 	p, err := n.NewProcess()
 	if err != nil {
@@ -138,7 +139,8 @@ func (n *Node) Spawn(fn func(ctx context.Context, p *Process) error) (*Process, 
 	return p, nil
 }
 
-// run runs fn in the process's goroutine; its result is the exit reason. A process that a peer had spawned then gives its place back.
+// run runs fn in the process's goroutine; its result is the exit reason. A process that a peer had spawned then gives
+// its place back.
 func (p *Process) run(fn func(ctx context.Context) etf.Term) error {
 	ctx, cancel := context.WithCancelCause(p.node.ctx)
 	p.mu.Lock()
@@ -166,8 +168,8 @@ func (p *Process) free() {
 	}
 }
 
-// tell is Node.emit for the process's own goroutine. What the peer that had it spawned is told, the result of its call, may be large: it
-// takes the goroutine's time, and so that peer's places, until the peer has read it.
+// tell is Node.emit for the process's own goroutine. What the peer that had it spawned is told, the result of its call,
+// may be large: it takes the goroutine's time, and so that peer's places, until the peer has read it.
 func (p *Process) tell(via *link, ctl dist.Control, payload []byte) {
 	if via == nil || via != p.client {
 		p.node.emit(via, ctl, payload)
@@ -179,8 +181,8 @@ func (p *Process) tell(via *link, ctl dist.Control, payload []byte) {
 	}
 }
 
-// Self returns the pid that the process has within this node. With a Config.Name it is the pid everywhere. A node without a name is
-// named by each of its peers: then what goes into messages is Pid.
+// Self returns the pid that the process has within this node. With a Config.Name it is the pid everywhere. A node
+// without a name is named by each of its peers: then what goes into messages is Pid.
 func (p *Process) Self() etf.Pid { return p.pid(nil) }
 
 // Pid returns the pid that the process has for the node with the given name, connecting first if need be. It holds as
@@ -211,22 +213,24 @@ func (p *Process) Err() error {
 	}
 }
 
-// TrapExit says whether exit signals become messages (Exit) or end the process, as they do at first. The untrappable kill always does.
+// TrapExit says whether exit signals become messages (Exit) or end the process, as they do at first. The untrappable
+// kill always does.
 func (p *Process) TrapExit(on bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.trap = on
 }
 
-// GroupLeader returns the process that this one's output should go to: that of whoever spawned it, nil if nobody has set one.
+// GroupLeader returns the process that this one's output should go to: that of whoever spawned it, nil if nobody has
+// set one.
 func (p *Process) GroupLeader() etf.Term {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.leader
 }
 
-// Receive waits for the next message: a Down, an Exit, or an Erlang term. Messages of one sender come in the order in which they
-// were sent. After the end of the process the error is an *ExitError.
+// Receive waits for the next message: a Down, an Exit, or an Erlang term. Messages of one sender come in the order in
+// which they were sent. After the end of the process the error is an *ExitError.
 func (p *Process) Receive(ctx context.Context) (any, error) {
 	for {
 		p.mu.Lock()
@@ -336,8 +340,8 @@ func (p *Process) finish(reason etf.Term, tell func(via *link, ctl dist.Control,
 	}
 }
 
-// Register gives the process a name under which others reach it, {name, node}. It has one at most. ErrNameTaken: another process of
-// the node has it, or the node itself (net_kernel and the like).
+// Register gives the process a name under which others reach it, {name, node}. It has one at most. ErrNameTaken:
+// another process of the node has it, or the node itself (net_kernel and the like).
 func (n *Node) Register(name etf.Atom, p *Process) error {
 	if _, ours := services[name]; ours {
 		return fmt.Errorf("%s: %w", name, ErrNameTaken)

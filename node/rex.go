@@ -9,12 +9,13 @@ import (
 	"github.com/beamctl/beamctl/dist/etf"
 )
 
-// A call by way of rex, the rpc server of each node (lib/kernel/src/rpc.erl), comes back in one message, where a spawn request is answered by
-// two: sequential calls take a quarter less time. But rex is one process, which somebody may have blocked (rpc:block_call), and does not
-// say which process runs a call. So it gets the calls of those who make many, one after the other.
+// A call by way of rex, the rpc server of each node (lib/kernel/src/rpc.erl), comes back in one message, where a spawn
+// request is answered by two: sequential calls take a quarter less time. But rex is one process, which somebody may
+// have blocked (rpc:block_call), and does not say which process runs a call. So it gets the calls of those who make
+// many, one after the other.
 
-// rexAfter is how many calls must have been answered on a connection before the next is made by rex: who makes a few does not notice the
-// difference, and is to depend on nothing.
+// rexAfter is how many calls must have been answered on a connection before the next is made by rex: who makes a few
+// does not notice the difference, and is to depend on nothing.
 const rexAfter = 16
 
 // byRex decides how a call that is registered is made: by rex if it is alone.
@@ -31,8 +32,8 @@ func (l *link) count() {
 	l.answered = min(l.answered+1, rexAfter)
 }
 
-// pollEvery says which lone calls wait as others do, and leave the network to the scheduler: one of so many, and after one that was not answered at once as
-// many in a row.
+// pollEvery says which lone calls wait as others do, and leave the network to the scheduler: one of so many, and after
+// one that was not answered at once as many in a row.
 const pollEvery = 16
 
 // mayPoll decides whether a lone call waits for its reply by reading what comes.
@@ -45,7 +46,8 @@ func (l *link) mayPoll() bool {
 	return l.polls > 0
 }
 
-// poll waits in that way for the reply of a call, for something that it prints, or until the peer is owed an answer, if it may.
+// poll waits in that way for the reply of a call, for something that it prints, or until the peer is owed an answer, if
+// it may.
 func (l *link) poll(p *pending) {
 	if l.mayPoll() && !l.conn.Poll(func() bool { return len(p.done)+len(p.prints) > 0 || l.out.owed.Load() > 0 }) {
 		l.polledInVain()
@@ -58,7 +60,8 @@ func (l *link) polledInVain() {
 	l.polls = -pollEvery
 }
 
-// rexRequest asks rex to call erpc:execute_call/4: that it exits with the result keeps the classes of exceptions apart, which rpc:call mixes up.
+// rexRequest asks rex to call erpc:execute_call/4: that it exits with the result keeps the classes of exceptions apart,
+// which rpc:call mixes up.
 func rexRequest(self etf.Pid, ref etf.Ref, call etf.List) (dist.Control, etf.Term) {
 	var pid etf.Term = self
 	return dist.Control{Op: dist.OpRegSend, From: pid, To: etf.Atom("rex")},
@@ -83,8 +86,8 @@ func (l *link) abandonRex(self etf.Pid) {
 	_ = l.node.own(func() { l.hunt(self) })
 }
 
-// huntPauses are how long after a call was abandoned its process is looked for: rex may not have spawned it yet. If it has not a second later it
-// is blocked, and the call is made whenever it is not any more.
+// huntPauses are how long after a call was abandoned its process is looked for: rex may not have spawned it yet. If it
+// has not a second later it is blocked, and the call is made whenever it is not any more.
 var huntPauses = []time.Duration{0, 50 * time.Millisecond, time.Second}
 
 // maxHunted bounds among how many calls under way at the node's rex one is looked for, each a question.

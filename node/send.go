@@ -108,9 +108,9 @@ func (d *destination) needs(flags dist.Flags) error {
 	return nil
 }
 
-// Send sends a message to a pid, an alias (a Ref), {name, node} (a Tuple of two atoms) or a name registered here. It returns when
-// the message is on its way, which is no promise that it arrives. A peer that does not read makes it wait until ctx ends; a large message
-// that was begun then is still finished, before the process's next.
+// Send sends a message to a pid, an alias (a Ref), {name, node} (a Tuple of two atoms) or a name registered here. It
+// returns when the message is on its way, which is no promise that it arrives. A peer that does not read makes it wait
+// until ctx ends; a large message that was begun then is still finished, before the process's next.
 func (p *Process) Send(ctx context.Context, to, msg etf.Term) error {
 	d, err := p.node.destination(ctx, to)
 	if err == nil {
@@ -159,8 +159,9 @@ func (p *Process) Kill(ctx context.Context, pid etf.Pid, reason etf.Term) error 
 	return opError("exit", pid.Node, err)
 }
 
-// Monitor asks to be told of the end of a pid, {name, node} or a name registered here: Receive then returns a Down with the reference,
-// at once if the process does not exist (noproc). A name that is not registered here is ErrDestination, as it is for Send.
+// Monitor asks to be told of the end of a pid, {name, node} or a name registered here: Receive then returns a Down with
+// the reference, at once if the process does not exist (noproc). A name that is not registered here is ErrDestination,
+// as it is for Send.
 func (p *Process) Monitor(ctx context.Context, target etf.Term) (etf.Ref, error) {
 	d, err := p.node.destination(ctx, target)
 	if _, alias := d.to.(etf.Ref); alias {
@@ -247,8 +248,8 @@ func (p *Process) Link(ctx context.Context, pid etf.Pid) error {
 	return nil
 }
 
-// Unlink ends a link. After it no exit signal of that link comes. The peer must know UNLINK_ID (OTP 24 or later; OTP 23 is refused with
-// dist.ErrMissingFlags): the older way to unlink does not say which of two links in a row it ends.
+// Unlink ends a link. After it no exit signal of that link comes. The peer must know UNLINK_ID (OTP 24 or later; OTP 23
+// is refused with dist.ErrMissingFlags): the older way to unlink does not say which of two links in a row it ends.
 func (p *Process) Unlink(ctx context.Context, pid etf.Pid) error {
 	d, err := p.node.destination(ctx, pid)
 	if err == nil {
@@ -279,8 +280,8 @@ func (p *Process) Unlink(ctx context.Context, pid etf.Pid) error {
 	return opError("unlink", pid.Node, err)
 }
 
-// Alias makes a reference that messages to the process can be sent to, by the node with the given name and those it passes it on to,
-// until Unalias. It lets an answer that comes too late go nowhere.
+// Alias makes a reference that messages to the process can be sent to, by the node with the given name and those it
+// passes it on to, until Unalias. It lets an answer that comes too late go nowhere.
 func (p *Process) Alias(ctx context.Context, name string) (etf.Ref, error) {
 	via, err := p.node.route(ctx, etf.Atom(name))
 	if err != nil {

@@ -9,8 +9,9 @@ import (
 	"github.com/beamctl/beamctl/dist/etf"
 )
 
-// Server is a gen_server in Go: what to do with what Erlang sends it. Its functions run one at a time, in the order of the messages. An error
-// ends the server, an *ExitError with its reason; what a caller should see as an error is a reply. A nil function ignores its messages.
+// Server is a gen_server in Go: what to do with what Erlang sends it. Its functions run one at a time, in the order of
+// the messages. An error ends the server, an *ExitError with its reason; what a caller should see as an error is a
+// reply. A nil function ignores its messages.
 type Server struct {
 	// Call answers gen_server:call. It may return ErrNoReply and have from.Reply called later.
 	Call func(ctx context.Context, from Caller, request etf.Term) (reply etf.Term, err error)
@@ -30,8 +31,8 @@ type Caller struct {
 	p   *Process
 }
 
-// Reply answers the call. Only the first reply of a call counts. It does not connect to a node for that: a caller whose node has gone
-// waits no longer, and the error is ErrNodeDown.
+// Reply answers the call. Only the first reply of a call counts. It does not connect to a node for that: a caller whose
+// node has gone waits no longer, and the error is ErrNodeDown.
 func (c Caller) Reply(ctx context.Context, reply etf.Term) error {
 	d, err := c.destination()
 	if err == nil {
@@ -69,9 +70,10 @@ func (c Caller) reply(ctx context.Context, d destination, reply etf.Term) error 
 	return c.p.send(ctx, d, ctl, payload)
 }
 
-// Serve makes the process a gen_server: it handles its messages until the process ends, a function of s returns an error, or ctx
-// ends, and then ends the process. It returns why: nil for normal and shutdown, ctx's cause, or the error. A caller that does not
-// read its replies costs the server its time until ctx ends: let such replies be sent by goroutines of their own (ErrNoReply).
+// Serve makes the process a gen_server: it handles its messages until the process ends, a function of s returns an
+// error, or ctx ends, and then ends the process. It returns why: nil for normal and shutdown, ctx's cause, or the
+// error. A caller that does not read its replies costs the server its time until ctx ends: let such replies be sent by
+// goroutines of their own (ErrNoReply).
 func (p *Process) Serve(ctx context.Context, s Server) error {
 	err := p.serve(ctx, s)
 	switch {
@@ -161,7 +163,8 @@ func (p *Process) respond(ctx context.Context, to Caller, reply etf.Term) error 
 	return err
 }
 
-// system answers the messages of module sys: gen_server:stop ({terminate, Reason}) is obeyed, the others are not known here.
+// system answers the messages of module sys: gen_server:stop ({terminate, Reason}) is obeyed, the others are not known
+// here.
 func (p *Process) system(ctx context.Context, msg etf.Tuple) error {
 	from, _ := msg[1].(etf.Tuple)
 	if len(from) != 2 {
@@ -181,8 +184,8 @@ func (p *Process) system(ctx context.Context, msg etf.Tuple) error {
 	return p.respond(ctx, caller, etf.Tuple{etf.Atom("error"), etf.Tuple{etf.Atom("unknown_system_msg"), msg[2]}})
 }
 
-// GenCall is gen_server:call to a pid, {name, node} or a name registered here, with ctx for the timeout. That the server does not
-// exist, or ends before it has answered, is an *ExitError with the reason.
+// GenCall is gen_server:call to a pid, {name, node} or a name registered here, with ctx for the timeout. That the
+// server does not exist, or ends before it has answered, is an *ExitError with the reason.
 func (n *Node) GenCall(ctx context.Context, server, request etf.Term) (etf.Term, error) {
 	p, err := n.NewProcess()
 	if err != nil {

@@ -7,7 +7,8 @@ import (
 	"github.com/beamctl/beamctl/dist/etf"
 )
 
-// services are the registered names of a node's own: what Erlang nodes expect to find on one. They run on the reader and must not wait.
+// services are the registered names of a node's own: what Erlang nodes expect to find on one. They run on the reader
+// and must not wait.
 var services = map[etf.Term]func(l *link, payload []byte) error{
 	etf.Atom("net_kernel"): (*link).netKernel,
 	etf.Atom("rex"):        (*link).rex,
@@ -16,8 +17,9 @@ var services = map[etf.Term]func(l *link, payload []byte) error{
 
 const globalServer = etf.Atom("global_name_server")
 
-// serves tells whether something that a peer monitors, and that is no process, is there: services, and the group leaders of calls
-// (io:format monitors them). Their ends are not announced: they come with an answer to whatever was asked of them.
+// serves tells whether something that a peer monitors, and that is no process, is there: services, and the group
+// leaders of calls (io:format monitors them). Their ends are not announced: they come with an answer to whatever was
+// asked of them.
 func (l *link) serves(to etf.Term) bool {
 	switch to := to.(type) {
 	case etf.Atom:
@@ -55,8 +57,8 @@ func (l *link) netKernel(payload []byte) error {
 	return l.reply(pid, tag, etf.Atom("yes"))
 }
 
-// rex is the rpc server: {call, M, F, Args, GroupLeader}, from peers that use it (rpc:call before OTP 23, erl_call, which wants {rex, Reply}),
-// and the question of the others whether we take erpc (lib/kernel/src/rpc.erl).
+// rex is the rpc server: {call, M, F, Args, GroupLeader}, from peers that use it (rpc:call before OTP 23, erl_call,
+// which wants {rex, Reply}), and the question of the others whether we take erpc (lib/kernel/src/rpc.erl).
 func (l *link) rex(payload []byte) error {
 	msg, err := tuple(payload)
 	if err != nil {
@@ -123,8 +125,9 @@ func rexReply(t etf.Term, err error) etf.Term {
 	return etf.Tuple{etf.Atom("badrpc"), etf.Tuple{etf.Atom("EXIT"), etf.Tuple{ex.Reason, ex.Stack}}}
 }
 
-// global answers the global_name_server of a node that sees this one: there is nothing to agree on ({in_sync, …} is what a third node says that
-// has done the work, lib/kernel/src/global.erl). Without an answer global:sync/0 would wait there for ever.
+// global answers the global_name_server of a node that sees this one: there is nothing to agree on ({in_sync, …} is
+// what a third node says that has done the work, lib/kernel/src/global.erl). Without an answer global:sync/0 would wait
+// there for ever.
 func (l *link) global(payload []byte) error {
 	msg, err := tuple(payload)
 	if err != nil || len(msg) != 2 || msg[0] != etf.Atom("$gen_cast") {
@@ -143,8 +146,8 @@ func (l *link) reply(to etf.Pid, tag, result etf.Term) error {
 	return l.answer(ctl, msg)
 }
 
-// replyTo is how gen:reply/2 sends: to the alias in the tag where there is one ([alias|Ref], or a list that begins with it), so that an
-// answer that comes too late goes nowhere. The tag goes back as it came.
+// replyTo is how gen:reply/2 sends: to the alias in the tag where there is one ([alias|Ref], or a list that begins with
+// it), so that an answer that comes too late goes nowhere. The tag goes back as it came.
 func replyTo(from, to etf.Pid, tag, result etf.Term, peer dist.Flags) (dist.Control, etf.Tuple) {
 	ctl := dist.Control{Op: dist.OpSend, To: to}
 	if alias, ok := aliasOf(tag); ok && peer.Has(dist.FlagAlias) {

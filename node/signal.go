@@ -7,8 +7,8 @@ import (
 	"github.com/beamctl/beamctl/dist/etf"
 )
 
-// maxRelations bounds how many links, and how many monitors, others may have with one process: they are what a peer can make
-// us remember.
+// maxRelations bounds how many links, and how many monitors, others may have with one process: they are what a peer can
+// make us remember.
 const maxRelations = 1 << 16
 
 var errRelations = fmt.Errorf("%w: more than %d links or monitors with one process", dist.ErrProtocol, maxRelations)
@@ -146,7 +146,8 @@ func (p *Process) relate(add func() int) (alive bool, full error) {
 	return true, full
 }
 
-// unlinked ends a link from the other side. A link that we are ending ourselves stays until the other side has acknowledged that.
+// unlinked ends a link from the other side. A link that we are ending ourselves stays until the other side has
+// acknowledged that.
 func (n *Node) unlinked(via *link, ctl *dist.Control) error {
 	from, p := n.pair(via, ctl)
 	ack := dist.Control{Op: dist.OpUnlinkIDAck, ID: ctl.ID, From: ctl.To, To: ctl.From}

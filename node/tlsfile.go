@@ -28,8 +28,8 @@ var ErrTLSFile = errors.New("TLS file")
 // maxTLSFile bounds what is read: a system's whole bundle of authorities has 0.3 MB.
 const maxTLSFile = 4 << 20
 
-// Config reads the files. The result is good for both roles, [Peer] and [ListenConfig], in both of which the other side has to
-// have a certificate of the authority.
+// Config reads the files. The result is good for both roles, [Peer] and [ListenConfig], in both of which the other side
+// has to have a certificate of the authority.
 func (f TLSFiles) Config() (*tls.Config, error) {
 	cfg := &tls.Config{MinVersion: tls.VersionTLS12, ClientAuth: tls.RequireAndVerifyClientCert}
 	if f.Cert != "" {
@@ -109,9 +109,10 @@ func readTLSFile(path string) ([]byte, error) {
 	return text, nil
 }
 
-// ReadOptFile returns what the client's side of a file for `erl -ssl_dist_optfile` says: [{server, Options}, {client, Options}]. with
-// paths in certfile, keyfile and cacertfile (inet_tls_dist, "Using TLS for Erlang Distribution"). The server's side counts for what
-// the client's leaves out. Other options, verify_none among them, are the Erlang nodes' own: this one always verifies.
+// ReadOptFile returns what the client's side of a file for `erl -ssl_dist_optfile` says: [{server, Options}, {client,
+// Options}]. with paths in certfile, keyfile and cacertfile (inet_tls_dist, "Using TLS for Erlang Distribution"). The
+// server's side counts for what the client's leaves out. Other options, verify_none among them, are the Erlang nodes'
+// own: this one always verifies.
 func ReadOptFile(path string) (TLSFiles, error) {
 	text, err := readTLSFile(path)
 	if err != nil {
@@ -139,8 +140,8 @@ func ReadOptFile(path string) (TLSFiles, error) {
 	return f, nil
 }
 
-// decodeOptFile makes text of an optfile as ssl_dist_sup does: it is Latin-1, unless a comment in one of its first two lines says that it is
-// UTF-8 (epp:read_encoding/1).
+// decodeOptFile makes text of an optfile as ssl_dist_sup does: it is Latin-1, unless a comment in one of its first two
+// lines says that it is UTF-8 (epp:read_encoding/1).
 func decodeOptFile(file []byte) string {
 	head := bytes.SplitAfterN(file, []byte("\n"), 3)
 	if slices.ContainsFunc(head[:min(len(head), 2)], optFileUTF8.Match) {

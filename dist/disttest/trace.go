@@ -20,8 +20,8 @@ import (
 //	> name      4e…              N flags 0x… creation … a@127.0.0.1
 //	< message   836400…          {1,<0.1.0>,<0.2.0>} hello
 //
-// with the direction as the side sees it that dialled, the kind, the bytes without their length, and what they mean. Repeated bytes are
-// written once: (61)*65000. A comment begins with #.
+// with the direction as the side sees it that dialled, the kind, the bytes without their length, and what they mean.
+// Repeated bytes are written once: (61)*65000. A comment begins with #.
 
 // Message is one line of a trace.
 type Message struct {
@@ -265,7 +265,8 @@ func (r *Recorder) keep(c *cutter, out bool, b []byte) {
 	}
 }
 
-// kind names a message. The challenge reply is the last that the dialling side sends in the handshake, the ack the last that it gets.
+// kind names a message. The challenge reply is the last that the dialling side sends in the handshake, the ack the last
+// that it gets.
 func (r *Recorder) kind(c *cutter, m Message) string {
 	b := m.Bytes
 	switch {

@@ -11,8 +11,9 @@ const maxCharsDepth = 1024
 // ErrChardata says that a term is no text.
 var ErrChardata = errors.New("not unicode:chardata()")
 
-// AppendChardata appends the text that t is to dst, as UTF-8. t is unicode:chardata(), a possibly deep list of code points and of binaries
-// that hold UTF-8 (which is not checked); with latin1 it is iodata(), whose bytes are code points.
+// AppendChardata appends the text that t is to dst, as UTF-8. t is unicode:chardata(), a possibly deep list of code
+// points and of binaries that hold UTF-8 (which is not checked); with latin1 it is iodata(), whose bytes are code
+// points.
 func AppendChardata(dst []byte, t Term, latin1 bool) ([]byte, error) {
 	return appendChardata(dst, t, latin1, 0)
 }

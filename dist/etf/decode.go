@@ -34,8 +34,9 @@ func DecodeWithAtoms(b []byte, cache []Atom) (t Term, rest []byte, err error) {
 	return t, b[d.pos:], nil
 }
 
-// DecodeOwned is Decode for a buffer that the caller gives away and does not touch again: a binary that makes up at least half of b is not copied
-// but stays where it is. Smaller ones are copied, so that none keeps much more than itself alive.
+// DecodeOwned is Decode for a buffer that the caller gives away and does not touch again: a binary that makes up at
+// least half of b is not copied but stays where it is. Smaller ones are copied, so that none keeps much more than
+// itself alive.
 func DecodeOwned(b []byte) (t Term, rest []byte, err error) {
 	d := decoder{in: b, owned: true}
 	t = d.term()

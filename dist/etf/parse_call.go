@@ -8,8 +8,8 @@ type Call struct {
 }
 
 // ParseCall reads a call in Erlang's syntax, mod:fun(Args), or in Elixir's, Mod.fun(args) and :mod.fun(args). The
-// arguments are literals of the same language ([Parse], [ParseElixir]). Elixir's may lack the parentheses when there are none;
-// keywords at their end are one list, as in Elixir. Errors are *[SyntaxError].
+// arguments are literals of the same language ([Parse], [ParseElixir]). Elixir's may lack the parentheses when there
+// are none; keywords at their end are one list, as in Elixir. Errors are *[SyntaxError].
 func ParseCall(text string) (Call, error) {
 	if isElixirCall(text) {
 		return parseElixirCall(newElixirParser(text))

@@ -10,8 +10,9 @@ func (Any) AppendETF(dst []byte) ([]byte, error) {
 	return dst, fmt.Errorf("%w: a pattern's variable", ErrType)
 }
 
-// ParsePattern is [Parse] for a pattern: what is called _ or begins with it, as in Erlang a variable that nobody reads, is an [Any]. A
-// variable that is named twice may be two different terms. The association of a map may be written with := too.
+// ParsePattern is [Parse] for a pattern: what is called _ or begins with it, as in Erlang a variable that nobody reads,
+// is an [Any]. A variable that is named twice may be two different terms. The association of a map may be written with
+// := too.
 func ParsePattern(text string) (Term, error) {
 	p := newErlangParser(text)
 	p.pattern = true
@@ -34,8 +35,8 @@ func ParseElixirPattern(text string) (Term, error) {
 	return t, p.end()
 }
 
-// ParseCallPattern is [ParseCall] for a call whose arguments are patterns, to be completed by [Fill]; elixir tells in which language
-// it is.
+// ParseCallPattern is [ParseCall] for a call whose arguments are patterns, to be completed by [Fill]; elixir tells in
+// which language it is.
 func ParseCallPattern(text string) (c Call, elixir bool, err error) {
 	if elixir = isElixirCall(text); elixir {
 		p := newElixirParser(text)
@@ -49,7 +50,8 @@ func ParseCallPattern(text string) (c Call, elixir bool, err error) {
 	return c, elixir, err
 }
 
-// Match tells whether a term is like a pattern: as in Erlang and Elixir a map has to have the pattern's keys, and may have more.
+// Match tells whether a term is like a pattern: as in Erlang and Elixir a map has to have the pattern's keys, and may
+// have more.
 func Match(pattern, t Term) bool {
 	switch p := pattern.(type) {
 	case Any:

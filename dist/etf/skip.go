@@ -1,8 +1,8 @@
 package etf
 
-// Skip returns the length of the term at the start of b, which begins with its tag, without building it: b[:n] is
-// then a [Raw], which shares its memory. It checks tags and lengths, and nothing inside (duplicate keys, the text of atoms): a term that Skip
-// passes may still be refused by Decode. It needs no stack and allocates nothing.
+// Skip returns the length of the term at the start of b, which begins with its tag, without building it: b[:n] is then
+// a [Raw], which shares its memory. It checks tags and lengths, and nothing inside (duplicate keys, the text of atoms):
+// a term that Skip passes may still be refused by Decode. It needs no stack and allocates nothing.
 func Skip(b []byte) (n int, err error) {
 	d := decoder{in: b}
 	// What a container holds is added to what is still to come. Each takes a byte at least, so the count is bounded.

@@ -16,15 +16,15 @@ import (
 	"github.com/beamctl/beamctl/dist/etf"
 )
 
-// MaxBeam is the most bytes of a .beam file, unpacked, that are read: the largest of OTP and Elixir have 2 MB, generated parsers and
-// tables some ten.
+// MaxBeam is the most bytes of a .beam file, unpacked, that are read: the largest of OTP and Elixir have 2 MB,
+// generated parsers and tables some ten.
 const MaxBeam = 64 << 20
 
 // ErrNotBeam: the bytes are no compiled module.
 var ErrNotBeam = errors.New("not a .beam file")
 
-// Sum is the MD5 of a module's code, the one that erlang:get_module_info(M, md5) and beam_lib:md5/1 give. Debug information, documentation,
-// attributes and line numbers have no part in it: modules with equal sums do the same.
+// Sum is the MD5 of a module's code, the one that erlang:get_module_info(M, md5) and beam_lib:md5/1 give. Debug
+// information, documentation, attributes and line numbers have no part in it: modules with equal sums do the same.
 type Sum [md5.Size]byte
 
 func (s Sum) String() string { return hex.EncodeToString(s[:]) }
@@ -46,9 +46,11 @@ func (s *Sum) AssignETF(t etf.Term) error {
 type Beam struct {
 	Module etf.Atom
 	Sum    Sum
-	// Path is the absolute path of the file. A node that has not loaded the module yet takes it for the place where it came from.
+	// Path is the absolute path of the file. A node that has not loaded the module yet takes it for the place where it
+	// came from.
 	Path string
-	// Compiler is the version of OTP's application compiler that made it ("8.2.3" is OTP 25's); "" if the file does not say.
+	// Compiler is the version of OTP's application compiler that made it ("8.2.3" is OTP 25's); "" if the file does not
+	// say.
 	Compiler string
 	// Source is the path of what it was made of, on the machine and at the time of compiling; "" if the file does not say.
 	Source string
@@ -112,8 +114,8 @@ func MD5(beam []byte) (Sum, error) {
 // cannot load what has it.
 var hashed = [...]string{"Atom", "AtU8", "Code", "StrT", "ImpT", "ExpT", "FunT", "LitT", "Meta"}
 
-// Parse reads the contents of a .beam file, compressed or not. The result shares its memory. The code itself is not checked: that is
-// what the loader of a node does.
+// Parse reads the contents of a .beam file, compressed or not. The result shares its memory. The code itself is not
+// checked: that is what the loader of a node does.
 func Parse(code []byte) (*Beam, error) {
 	b := &Beam{Code: code, plain: code}
 	if bytes.HasPrefix(code, []byte{0x1f, 0x8b}) {
@@ -162,7 +164,8 @@ func readAll(r io.Reader, size int64) ([]byte, error) {
 // chunkSet holds a file's chunks by name.
 type chunkSet map[string][]byte
 
-// split takes the container apart: FOR1, size, BEAM, then chunks of name, size, data, padded to four bytes (beam_lib:scan_beam/2).
+// split takes the container apart: FOR1, size, BEAM, then chunks of name, size, data, padded to four bytes
+// (beam_lib:scan_beam/2).
 func split(b []byte) (chunkSet, error) {
 	if len(b) < 12 || string(b[:4]) != "FOR1" || string(b[8:12]) != "BEAM" {
 		return nil, ErrNotBeam
@@ -220,11 +223,12 @@ func (set chunkSet) sum() Sum {
 	return Sum(h.Sum(nil))
 }
 
-// unread are the chunks that no loader reads (erts/emulator/beam/beam_file.c): what tools keep in a file. Without them modules are
-// a third to a half as large.
+// unread are the chunks that no loader reads (erts/emulator/beam/beam_file.c): what tools keep in a file. Without them
+// modules are a third to a half as large.
 var unread = map[string]bool{"Abst": true, "Dbgi": true, "Docs": true, "ExCk": true, "ExDp": true, "ExDc": true}
 
-// loadable are the chunks of a file that the loader reads. It goes out as a binary, put together where it is sent from: nobody needs it elsewhere.
+// loadable are the chunks of a file that the loader reads. It goes out as a binary, put together where it is sent from:
+// nobody needs it elsewhere.
 type loadable struct {
 	size   int // of the file that they make
 	chunks [][]byte
@@ -278,8 +282,8 @@ func (b *Beam) sent(o *Options) (etf.Term, int) {
 	return l, l.size
 }
 
-// compilers says with which version of application compiler each release of OTP began (otp_versions.table). What is newer than the
-// last is not known, so that its verdict is the loader's.
+// compilers says with which version of application compiler each release of OTP began (otp_versions.table). What is
+// newer than the last is not known, so that its verdict is the loader's.
 var compilers = [...]struct{ major, minor, release int }{
 	{7, 6, 23}, {8, 0, 24}, {8, 2, 25}, {8, 3, 26}, {8, 5, 27}, {9, 0, 28}, {10, 0, 29}, {11, 0, 0},
 }

@@ -65,8 +65,8 @@ func fromLatin1(b []byte) []byte {
 	return out
 }
 
-// operand reads one of an instruction (beam_asm:encode/2), whose tag is in the first three bits: a value of up to 11 bits, and how many
-// bytes it has; 0 bytes is something else, such as a larger value.
+// operand reads one of an instruction (beam_asm:encode/2), whose tag is in the first three bits: a value of up to 11
+// bits, and how many bytes it has; 0 bytes is something else, such as a larger value.
 func operand(b []byte) (value, n int) {
 	switch {
 	case len(b) == 0:

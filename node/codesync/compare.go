@@ -15,8 +15,8 @@ import (
 	"github.com/beamctl/beamctl/node"
 )
 
-// Compare asks every node what it runs, and returns what would have to be done for all of them to run the set. It changes nothing on
-// them. A node that cannot be asked is an error: those of all nodes are joined.
+// Compare asks every node what it runs, and returns what would have to be done for all of them to run the set. It
+// changes nothing on them. A node that cannot be asked is an error: those of all nodes are joined.
 func Compare(ctx context.Context, n *node.Node, nodes []string, set Set, opts Options) (*Plan, error) {
 	by, err := set.validate()
 	if err != nil {

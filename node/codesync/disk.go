@@ -8,7 +8,8 @@ import (
 	"github.com/beamctl/beamctl/dist/etf"
 )
 
-// unwritten are modules that run as they shall, and whose files are others: a restart would bring those back, which Persist is against.
+// unwritten are modules that run as they shall, and whose files are others: a restart would bring those back, which
+// Persist is against.
 func (c *comparison) unwritten(ctx context.Context, same []*Beam, have map[etf.Atom]*loaded) ([]*Beam, error) {
 	if !c.opts.Persist {
 		return nil, nil
@@ -55,8 +56,8 @@ func (c *comparison) onDisk(ctx context.Context, files []string) ([]Sum, error) 
 	return sums, nil
 }
 
-// notOnDisk leaves out modules that the node will load from the very same file: it is interactive, the folder is in its code path, no
-// folder before has a file of that name, and what it sees there is the file that was read here.
+// notOnDisk leaves out modules that the node will load from the very same file: it is interactive, the folder is in its
+// code path, no folder before has a file of that name, and what it sees there is the file that was read here.
 func (c *comparison) notOnDisk(ctx context.Context, beams []*Beam) ([]*Beam, error) {
 	if c.plan.Mode != "interactive" || len(beams) == 0 {
 		return beams, nil
@@ -93,8 +94,8 @@ func (c *comparison) notOnDisk(ctx context.Context, beams []*Beam) ([]*Beam, err
 	return rest, nil
 }
 
-// first says of the modules' file names which of the folders the node finds them in. It lists each once, which costs less than
-// code:where_is_file/1 for each module, that looks into one after another.
+// first says of the modules' file names which of the folders the node finds them in. It lists each once, which costs
+// less than code:where_is_file/1 for each module, that looks into one after another.
 func (c *comparison) first(ctx context.Context, path []string, beams []*Beam) (map[string]string, error) {
 	last := 0
 	wanted := map[string]bool{}

@@ -16,8 +16,8 @@ func Identify(st fs.FileInfo) FileID {
 	return id
 }
 
-// Seen returns what a node says of one: the result of prim_file:read_file_info(Path, [{time, posix}]), which is {ok, #file_info{}}
-// (kernel/include/file.hrl). Anything else is the zero FileID.
+// Seen returns what a node says of one: the result of prim_file:read_file_info(Path, [{time, posix}]), which is {ok,
+// #file_info{}} (kernel/include/file.hrl). Anything else is the zero FileID.
 func Seen(t etf.Term) FileID {
 	var res struct {
 		OK   etf.Atom

@@ -85,7 +85,8 @@ func (t *target) altered(now running) error {
 	return nil
 }
 
-// alive is the last look before the decision: a node that has promised may have died since, and then the others are left as they are.
+// alive is the last look before the decision: a node that has promised may have died since, and then the others are
+// left as they are.
 func alive(ctx context.Context, t *target) error { return t.look(ctx) }
 
 // processError is {Pid, Reason}.
@@ -94,7 +95,8 @@ type processError struct {
 	Reason etf.Term
 }
 
-// in says what has become of sys:change_code/4 for a process: {error, what code_change has returned, or its 'EXIT'}, or the call's 'EXIT'.
+// in says what has become of sys:change_code/4 for a process: {error, what code_change has returned, or its 'EXIT'}, or
+// the call's 'EXIT'.
 func (p processError) in(name string) string {
 	o := etf.FormatOptions{Node: etf.Atom(name)}
 	text := o.Format(p.Reason)
@@ -223,8 +225,8 @@ func finish(ctx context.Context, t *target) error {
 	return nil
 }
 
-// verify compares the sums of what runs with the plan's, and sees that what was deleted is gone: it may have been loaded anew from
-// elsewhere, for then it is other code.
+// verify compares the sums of what runs with the plan's, and sees that what was deleted is gone: it may have been
+// loaded anew from elsewhere, for then it is other code.
 func (t *target) verify(now running) error {
 	by := now.by()
 	for _, ch := range t.plan.changes() {

@@ -9,8 +9,8 @@ import (
 	"github.com/beamctl/beamctl/dist/etf"
 )
 
-// gate makes sure that no touched module has old code, which could not be replaced. While it waits it does no more than that: who runs
-// old code is looked for once, in the end.
+// gate makes sure that no touched module has old code, which could not be replaced. While it waits it does no more than
+// that: who runs old code is looked for once, in the end.
 func gate(ctx context.Context, t *target) error {
 	t.at(Gating)
 	var before []etf.Atom

@@ -31,9 +31,9 @@ func (s *Set) has(file string) bool {
 	return !errors.Is(err, fs.ErrNotExist)
 }
 
-// goneCovered refuses cover-compiled modules that would be deleted, as it does those that would be replaced. Such a module does not say where
-// it was loaded from, only what it was compiled from: it counts as one of the set's folders if a module of the set was compiled from the
-// same folder, and no folder of the set has its file.
+// goneCovered refuses cover-compiled modules that would be deleted, as it does those that would be replaced. Such a
+// module does not say where it was loaded from, only what it was compiled from: it counts as one of the set's folders
+// if a module of the set was compiled from the same folder, and no folder of the set has its file.
 func (c *comparison) goneCovered(ctx context.Context) error {
 	if len(c.set.Dirs) == 0 {
 		return nil

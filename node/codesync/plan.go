@@ -2,8 +2,8 @@ package codesync
 
 import "github.com/beamctl/beamctl/dist/etf"
 
-// Purge says what happens to processes that still run the code before the one that runs now, which has to go before a module can be
-// replaced again: a node holds two generations.
+// Purge says what happens to processes that still run the code before the one that runs now, which has to go before a
+// module can be replaced again: a node holds two generations.
 type Purge string
 
 // The ways to purge.
@@ -17,15 +17,17 @@ const (
 type Options struct {
 	// Purge is Soft unless set.
 	Purge Purge
-	// Persist also writes the code to the files that the nodes have loaded it from, and removes those of deleted modules, after all
-	// nodes run it; a module that runs already and has another file is pushed again. Otherwise a node that is restarted has what its disk has.
+	// Persist also writes the code to the files that the nodes have loaded it from, and removes those of deleted
+	// modules, after all nodes run it; a module that runs already and has another file is pushed again. Otherwise a
+	// node that is restarted has what its disk has.
 	Persist bool
-	// ChangeCode names modules whose processes (those that began in Module:init/1, and supervisors with that callback module) are
-	// suspended before the code changes, told to convert their state (sys:change_code/4), and resumed, whatever happens.
+	// ChangeCode names modules whose processes (those that began in Module:init/1, and supervisors with that callback
+	// module) are suspended before the code changes, told to convert their state (sys:change_code/4), and resumed,
+	// whatever happens.
 	ChangeCode []etf.Atom
-	// RequireRollback refuses what could not be taken back: a module of which neither the node's disk nor Known has the code that runs
-	// now. It is needed only where a node that had promised to load the code fails to, which takes someone else who loads code
-	// at the same moment.
+	// RequireRollback refuses what could not be taken back: a module of which neither the node's disk nor Known has the
+	// code that runs now. It is needed only where a node that had promised to load the code fails to, which takes
+	// someone else who loads code at the same moment.
 	RequireRollback bool
 	// Known is code that has been pushed before, or may run for other reasons.
 	Known []*Beam
@@ -54,8 +56,8 @@ type NodePlan struct {
 	Delete []Change `json:"delete"`
 	// Refuse are modules that cannot be pushed or deleted there.
 	Refuse []Refusal `json:"refuse"`
-	// Same counts modules that run as they shall; OnDisk those that are not loaded and which the node will load by itself, when it needs
-	// them, from the very file that the set has.
+	// Same counts modules that run as they shall; OnDisk those that are not loaded and which the node will load by
+	// itself, when it needs them, from the very file that the set has.
 	Same   int `json:"same"`
 	OnDisk int `json:"on_disk"`
 
@@ -94,8 +96,9 @@ type Change struct {
 	File string `json:"file"`
 	// OldCode: the node still holds the generation before, which is purged first.
 	OldCode bool `json:"old_code,omitempty"`
-	// Final: what runs is neither known nor on the node's disk, so that this step could not be taken back; see Options.RequireRollback.
-	// That what is on disk has -on_load, and cannot be taken back either, is seen only when it is pushed.
+	// Final: what runs is neither known nor on the node's disk, so that this step could not be taken back; see
+	// Options.RequireRollback. That what is on disk has -on_load, and cannot be taken back either, is seen only when it
+	// is pushed.
 	Final bool `json:"final,omitempty"`
 }
 

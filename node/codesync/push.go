@@ -11,8 +11,8 @@ import (
 )
 
 const (
-	// finishTime is how long nodes may take to do what they have promised: it is no longer in anybody's power to stop it. Loading 1,000
-	// modules that are prepared takes 0.3 s.
+	// finishTime is how long nodes may take to do what they have promised: it is no longer in anybody's power to stop
+	// it. Loading 1,000 modules that are prepared takes 0.3 s.
 	finishTime = 30 * time.Second
 	// abortTime is how long a node may take to give up: it may be at work on the last step.
 	abortTime = 10 * time.Second
@@ -21,16 +21,17 @@ const (
 	maxWaitTick = time.Second
 	// lookTime is how long it may take to find out for whom was waited in vain.
 	lookTime = 5 * time.Second
-	// maxLingering is how many processes with old code are described on a node: nobody reads more, and a pool may have 100,000.
+	// maxLingering is how many processes with old code are described on a node: nobody reads more, and a pool may have
+	// 100,000.
 	maxLingering = 100
 )
 
-// Push makes the nodes of a plan run its code, all of them or none. See the package's documentation for what that means when nodes,
-// the network or this program fail.
+// Push makes the nodes of a plan run its code, all of them or none. See the package's documentation for what that means
+// when nodes, the network or this program fail.
 //
-// The report is there also when there is an error, and says what each node runs. Before the decision an error has changed nothing:
-// ErrRefused, ErrLingering, ErrStale, ErrPushing, ErrBusy, the end of ctx, a node that cannot be reached. After it, which ctx no longer stops:
-// ErrLost, ErrRolledBack, ErrMixed, ErrIncomplete.
+// The report is there also when there is an error, and says what each node runs. Before the decision an error has
+// changed nothing: ErrRefused, ErrLingering, ErrStale, ErrPushing, ErrBusy, the end of ctx, a node that cannot be
+// reached. After it, which ctx no longer stops: ErrLost, ErrRolledBack, ErrMixed, ErrIncomplete.
 func Push(ctx context.Context, n *node.Node, plan *Plan) (*Report, error) {
 	began := time.Now()
 	p := &push{plan: plan, report: &Report{}}
@@ -100,7 +101,8 @@ func (t *target) at(p Phase) {
 // errOther ends a step on a node because it has failed on another.
 var errOther = errors.New("it has failed on another node")
 
-// all runs a step on all targets at once. An error ends it for the others, unless it is one of which it is good to know all.
+// all runs a step on all targets at once. An error ends it for the others, unless it is one of which it is good to know
+// all.
 func (p *push) all(ctx context.Context, step func(context.Context, *target) error) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)

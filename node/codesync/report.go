@@ -35,10 +35,12 @@ type NodeReport struct {
 	Took    Took      `json:"took"`
 	// Killed are processes that were killed because they ran old code (Kill, or a rollback): the first hundred.
 	Killed []Lingering `json:"killed,omitempty"`
-	// Unchanged are processes that did not convert their state, Unwritten files that could not be written; both with the reason.
+	// Unchanged are processes that did not convert their state, Unwritten files that could not be written; both with
+	// the reason.
 	Unchanged []string `json:"unchanged,omitempty"`
 	Unwritten []string `json:"unwritten,omitempty"`
-	// Unserved are modules of Options.ChangeCode that were replaced, and of which there was no process to convert its state.
+	// Unserved are modules of Options.ChangeCode that were replaced, and of which there was no process to convert its
+	// state.
 	Unserved []etf.Atom `json:"unserved,omitempty"`
 	// Error is what went wrong on this node.
 	Error string `json:"error,omitempty"`

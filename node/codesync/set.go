@@ -19,15 +19,16 @@ const MaxModules = 50_000
 // Set is the code that nodes shall run.
 type Set struct {
 	Beams []*Beam // of different modules
-	// Dirs are the folders, as the nodes know them, that the set is the whole of: what a node has loaded from there and is not among
-	// Beams is deleted on it.
+	// Dirs are the folders, as the nodes know them, that the set is the whole of: what a node has loaded from there and
+	// is not among Beams is deleted on it.
 	Dirs []string
-	// Here says that the folders are this machine's, too: a module whose file is there by now, since they were read, is not deleted.
+	// Here says that the folders are this machine's, too: a module whose file is there by now, since they were read, is
+	// not deleted.
 	Here bool
 }
 
-// ReadDirs reads the .beam files of folders (not of those below), which become the set's Dirs, Here. Of a module that is in several, the
-// first counts, as in Erlang's code path. Errors of all files are joined.
+// ReadDirs reads the .beam files of folders (not of those below), which become the set's Dirs, Here. Of a module that
+// is in several, the first counts, as in Erlang's code path. Errors of all files are joined.
 func ReadDirs(ctx context.Context, dirs ...string) (Set, error) {
 	set := Set{Here: true}
 	var paths []string

@@ -9,8 +9,8 @@ import (
 	"github.com/beamctl/beamctl/dist/etf"
 )
 
-// partBytes is about how much code is sent in one message: large enough that messages cost nothing, small enough that what is
-// encoded and not yet sent is little.
+// partBytes is about how much code is sent in one message: large enough that messages cost nothing, small enough that
+// what is encoded and not yet sent is little.
 const partBytes = 1 << 20
 
 const none = etf.Atom("none")
@@ -148,8 +148,8 @@ func (t *target) refused(modules []etf.Atom, why Why, detail string) error {
 	return e
 }
 
-// unstaged says why a stager could not prepare the code: {error, [{Module, Reason}]} of the loader, or files that it could not write, or
-// whereis/1 of the stager of another push.
+// unstaged says why a stager could not prepare the code: {error, [{Module, Reason}]} of the loader, or files that it
+// could not write, or whereis/1 of the stager of another push.
 func (t *target) unstaged(result etf.Term) error {
 	switch result.(type) {
 	case etf.Pid, etf.Atom: // of the other stager, which may be gone by now

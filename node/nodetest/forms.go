@@ -21,8 +21,9 @@ const words = `[abs, apply, atom, badarg, badarith, badmap, binary, bitsize, bit
 	ok, code, file, lists, pid, port, process, queue, reason, reductions, ref, registered_name, size, spawn, state, status, time, tl, total,
 	trace, tuple, type, undef, value, version]`
 
-// Forms checks that got, which is sent to nodes as NAME.term, are the abstract forms of the expressions in NAME.erl, but that all is on line 1
-// and that variables have the names of atoms that every node has, those of bound the given ones. With update it writes NAME.term instead.
+// Forms checks that got, which is sent to nodes as NAME.term, are the abstract forms of the expressions in NAME.erl,
+// but that all is on line 1 and that variables have the names of atoms that every node has, those of bound the given
+// ones. With update it writes NAME.term instead.
 func Forms(t testing.TB, name string, bound map[string]etf.Atom, got etf.Term, update bool) {
 	t.Helper()
 	source, err := filepath.Abs(name + ".erl")

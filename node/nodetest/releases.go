@@ -30,7 +30,8 @@ func (r Release) Program(name string) string {
 // matrix are the majors that scripts/otp-releases.sh has; the last may be newer.
 var matrix = [...]int{23, 25, 27, 29}
 
-// Releases reads a file with the output of scripts/otp-releases.sh, which has to be all of the matrix. Without one it is the erl on PATH.
+// Releases reads a file with the output of scripts/otp-releases.sh, which has to be all of the matrix. Without one it
+// is the erl on PATH.
 func Releases(t testing.TB, file string) []Release {
 	t.Helper()
 	if file == "" {

@@ -39,7 +39,8 @@ func NewAuthority(t testing.TB) *Authority {
 	return a
 }
 
-// Issue makes a certificate for nodes on the hosts, good for both roles. OTP's client up to 25 looks for an address among the DNS names.
+// Issue makes a certificate for nodes on the hosts, good for both roles. OTP's client up to 25 looks for an address
+// among the DNS names.
 func (a *Authority) Issue(name string, hosts ...string) tls.Certificate {
 	a.t.Helper()
 	c := &x509.Certificate{

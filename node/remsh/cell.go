@@ -28,8 +28,9 @@ type cell struct {
 
 func (c cell) escape() bool { return len(c.text) > 0 && c.text[0] == esc }
 
-// cells returns what text, without newlines, looks like in a line. Line editors of OTP 25 and before count each code point of an escape
-// sequence, those since none (bareEscapes). Only colours are passed on: a line must stay where it is.
+// cells returns what text, without newlines, looks like in a line. Line editors of OTP 25 and before count each code
+// point of an escape sequence, those since none (bareEscapes). Only colours are passed on: a line must stay where it
+// is.
 func cells(text []byte, bareEscapes bool) []cell {
 	out := make([]cell, 0, len(text))
 	for len(text) > 0 {
@@ -66,9 +67,9 @@ func runeCell(r rune, raw []byte) cell {
 	return cell{text: string(raw), width: int8(displaywidth.Rune(r))}
 }
 
-// escapeLen is the length of the escape sequence that text begins with, 0 if it begins with none that terminals and OTP's own driver
-// (prim_tty:ansi_regexp/0) know: CSI, OSC, and those of two or three characters. Strings for devices (DCS, APC) are none: they would
-// swallow what follows.
+// escapeLen is the length of the escape sequence that text begins with, 0 if it begins with none that terminals and
+// OTP's own driver (prim_tty:ansi_regexp/0) know: CSI, OSC, and those of two or three characters. Strings for devices
+// (DCS, APC) are none: they would swallow what follows.
 func escapeLen(text []byte) int {
 	if len(text) < 2 || text[0] != esc {
 		return 0

@@ -18,8 +18,9 @@ type edit23 struct{ *canvas }
 
 func (e edit23) request(req etf.Term) {
 	if list := requests(req); list != nil {
-		// What begins a line (edlin:start/1), or draws it again (redraw_line/1, and edit/5 for Ctrl-L, also below a list of completions),
-		// has the prompt for its first text. What erases what was there may come before, in the same list.
+		// What begins a line (edlin:start/1), or draws it again (redraw_line/1, and edit/5 for Ctrl-L, also below a
+		// list of completions), has the prompt for its first text. What erases what was there may come before, in the
+		// same list.
 		first := true
 		for _, r := range list {
 			bare := len(e.before)+len(e.after) == 0

@@ -6,8 +6,8 @@ import (
 	"github.com/beamctl/beamctl/dist/etf"
 )
 
-// edit26 is for OTP 26 and later, whose edlin edits several lines at once, shows completions below them, and counts no escape sequences.
-// The other side of it is prim_tty:handle_request/2.
+// edit26 is for OTP 26 and later, whose edlin edits several lines at once, shows completions below them, and counts no
+// escape sequences. The other side of it is prim_tty:handle_request/2.
 type edit26 struct{ *canvas }
 
 func (e edit26) request(req etf.Term) {
@@ -89,7 +89,8 @@ func (e edit26) putExpand(text []byte, rows int) {
 	e.expand, e.expandMax, e.expandTop = append(l.above, l.before), max(rows, 0), 0
 }
 
-// redraw is {redraw_prompt, Prompt, MultilinePrompt, {LinesBefore, {Before, After}, LinesAfter}}; LinesBefore and Before are reversed.
+// redraw is {redraw_prompt, Prompt, MultilinePrompt, {LinesBefore, {Before, After}, LinesAfter}}; LinesBefore and
+// Before are reversed.
 func (e edit26) redraw(args etf.Tuple) {
 	cont, ok := args[2].(etf.Tuple)
 	if !ok || len(cont) != 3 {

@@ -15,7 +15,8 @@ var (
 	ErrProtocol = errors.New("unexpected message")
 	// ErrLineTooLong says that a line of the input of Pipe has more than MaxLine bytes.
 	ErrLineTooLong = errors.New("line too long")
-	// ErrUnfinished says that the input of Pipe ended where IEx wanted more of an expression, which it drops without a word.
+	// ErrUnfinished says that the input of Pipe ended where IEx wanted more of an expression, which it drops without a
+	// word.
 	ErrUnfinished = errors.New("the input ended in the middle of an expression")
 
 	// errEnd ends a session well: the user wants out, or the shell has ended.

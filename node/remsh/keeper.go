@@ -80,7 +80,8 @@ func spawn(ctx context.Context, n *node.Node, name string, start etf.Export, opt
 	return r, r.started(ctx)
 }
 
-// maxEarly is how many messages may come before the keeper's: a shell begins with its banner, and each process of it waits for a reply.
+// maxEarly is how many messages may come before the keeper's: a shell begins with its banner, and each process of it
+// waits for a reply.
 const maxEarly = 64
 
 // started waits for the keeper to say what it has started.
@@ -128,8 +129,8 @@ func (r *remote) receive(ctx context.Context) (any, error) {
 	return msg, err
 }
 
-// messages passes on what comes to our process until ctx ends. An error, a panic too, cancels. The channel's goroutine has ended when
-// wait returns.
+// messages passes on what comes to our process until ctx ends. An error, a panic too, cancels. The channel's goroutine
+// has ended when wait returns.
 func (r *remote) messages(ctx context.Context, cancel context.CancelCauseFunc) (ch <-chan any, wait func()) {
 	out := make(chan any)
 	var receiver sync.WaitGroup
@@ -186,7 +187,8 @@ func (r *remote) ended(reason etf.Term) error {
 	return r.failed(&node.ExitError{Reason: reason})
 }
 
-// lostTime is how long the reason of a lost connection, which our process is told of a moment before or after, is waited for.
+// lostTime is how long the reason of a lost connection, which our process is told of a moment before or after, is
+// waited for.
 const lostTime = time.Second
 
 // lost says why the connection was lost.

@@ -40,8 +40,9 @@ type keys struct {
 	paste bool
 }
 
-// feed returns what a piece of input means. Each control character and each key with an escape sequence is a piece of its own: the line
-// editor of OTP 25 and before forgets what comes in one message with a key that calls up a line of the history.
+// feed returns what a piece of input means. Each control character and each key with an escape sequence is a piece of
+// its own: the line editor of OTP 25 and before forgets what comes in one message with a key that calls up a line of
+// the history.
 func (k *keys) feed(in []byte) (out []key) {
 	in = append(k.rest, in...)
 	k.rest = nil
@@ -103,8 +104,8 @@ func keyLen(in []byte) int {
 	return 1
 }
 
-// marker returns the marker that in begins with, perhaps in part. A lone escape is a key: nobody types so fast as to have one read
-// together with what comes next, and a terminal does not send a marker in pieces that small.
+// marker returns the marker that in begins with, perhaps in part. A lone escape is a key: nobody types so fast as to
+// have one read together with what comes next, and a terminal does not send a marker in pieces that small.
 func marker(in []byte, paste bool) []byte {
 	m := pasteBegin
 	if paste {
@@ -129,8 +130,8 @@ func pasted(r rune, raw []byte) []byte {
 	return raw
 }
 
-// readKeys sends what is typed until in ends, an error occurs or stop is closed; a read under way is not ended by that. The key that leaves
-// is told at once, whatever else waits.
+// readKeys sends what is typed until in ends, an error occurs or stop is closed; a read under way is not ended by that.
+// The key that leaves is told at once, whatever else waits.
 func readKeys(in io.Reader, to chan<- key, stop <-chan struct{}, leave func(error)) {
 	var k keys
 	buf := make([]byte, readSize)

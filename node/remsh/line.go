@@ -8,7 +8,8 @@ import (
 	"github.com/beamctl/beamctl/dist/etf"
 )
 
-// maxLine is how many cells the edited line may have; what is more is not shown. It is a screenful of the largest screen that there is.
+// maxLine is how many cells the edited line may have; what is more is not shown. It is a screenful of the largest
+// screen that there is.
 const maxLine = 1 << 18
 
 // line is the text that the node's line editor has us show: what the user edits, prompts included.

@@ -15,11 +15,12 @@ import (
 // MaxLine is how long a line of the input of Pipe may be, in bytes.
 const MaxLine = 1 << 20
 
-// Pipe starts the shell, has it evaluate the lines of in as if they were typed, and writes to out what is printed meanwhile: results and
-// output, but neither prompts nor what was typed. It ends, with a nil error, when all of in is evaluated, or the shell has ended. A mistake
-// in a line is told in out, as at a terminal, and ends nothing; IEx is silent on an expression that in breaks off: ErrUnfinished. For other
-// errors, and what is left on the node (nothing), see Terminal. in is read line by line when the shell wants one, and perhaps once more after
-// a Pipe that ended before in did.
+// Pipe starts the shell, has it evaluate the lines of in as if they were typed, and writes to out what is printed
+// meanwhile: results and output, but neither prompts nor what was typed. It ends, with a nil error, when all of in is
+// evaluated, or the shell has ended. A mistake in a line is told in out, as at a terminal, and ends nothing; IEx is
+// silent on an expression that in breaks off: ErrUnfinished. For other errors, and what is left on the node (nothing),
+// see Terminal. in is read line by line when the shell wants one, and perhaps once more after a Pipe that ended before
+// in did.
 func (s *Shell) Pipe(ctx context.Context, in io.Reader, out io.Writer) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -172,11 +173,13 @@ func (p *pipe) request(ctx context.Context, r ioRequest, req etf.Term) error {
 // start is the state of a collecting function that has taken nothing yet.
 const start = etf.Atom("start")
 
-// morePrompt is what IEx's continuation prompt begins with, unless the node has configured another (IEx.configure/1). It is what tells that
-// more of an expression is wanted up to Elixir 1.19. Later the function that collects, IEx's parser, keeps what is not complete.
+// morePrompt is what IEx's continuation prompt begins with, unless the node has configured another (IEx.configure/1).
+// It is what tells that more of an expression is wanted up to Elixir 1.19. Later the function that collects, IEx's
+// parser, keeps what is not complete.
 const morePrompt = "...("
 
-// inputRequest reads a request for input: {get_line, Encoding, Prompt}, {get_chars, Encoding, Prompt, N} or {get_until, Encoding, Prompt, M, F, Args}.
+// inputRequest reads a request for input: {get_line, Encoding, Prompt}, {get_chars, Encoding, Prompt, N} or {get_until,
+// Encoding, Prompt, M, F, Args}.
 func inputRequest(r ioRequest, req etf.Term) *input {
 	name, args := split1(req)
 	in := &input{ioRequest: r, state: start}

@@ -36,11 +36,12 @@ type application struct {
 	Version     etf.Charlist
 }
 
-// whichTimeout is how long the node's application controller may take, in milliseconds; it is application:which_applications/0's own.
+// whichTimeout is how long the node's application controller may take, in milliseconds; it is
+// application:which_applications/0's own.
 const whichTimeout = 5000
 
-// Open looks what the node with the given name has, and chooses its shell: that of language, or with "" IEx where Elixir runs. It changes
-// nothing on the node; Terminal and Pipe start the shell.
+// Open looks what the node with the given name has, and chooses its shell: that of language, or with "" IEx where
+// Elixir runs. It changes nothing on the node; Terminal and Pipe start the shell.
 func Open(ctx context.Context, n *node.Node, name string, language Language) (*Shell, error) {
 	s := &Shell{Node: name, Language: language, n: n}
 	var release etf.Charlist

@@ -11,8 +11,9 @@ import (
 	"unicode/utf8"
 )
 
-// screen draws on a terminal: text that runs on, and below it the line that is being edited, which may take several rows and changes in place.
-// It knows nothing of what is above, so that all its movements are relative. It is for terminals of the xterm family, as all are today.
+// screen draws on a terminal: text that runs on, and below it the line that is being edited, which may take several
+// rows and changes in place. It knows nothing of what is above, so that all its movements are relative. It is for
+// terminals of the xterm family, as all are today.
 type screen struct {
 	w          *bufio.Writer
 	cols, rows int
@@ -62,7 +63,8 @@ func (s *screen) flush() error {
 	return nil
 }
 
-// layout breaks the lines of a text into rows, the first beginning at column from. at is the line and the cell before which the cursor is.
+// layout breaks the lines of a text into rows, the first beginning at column from. at is the line and the cell before
+// which the cursor is.
 func (s *screen) layout(lines [][]cell, at point, from int) (rows []row, cursor point) {
 	for i, line := range lines {
 		r := row{from: from, end: from}
@@ -114,7 +116,8 @@ func (s *screen) paint(rows []row, cursor point) {
 	s.move(cursor)
 }
 
-// difference finds the first cell that differs. One that combines with the cell before, or is an escape sequence, takes that with it.
+// difference finds the first cell that differs. One that combines with the cell before, or is an escape sequence, takes
+// that with it.
 func difference(old, rows []row) (r, i int, differ bool) {
 	for r = range min(len(old), len(rows)) {
 		a, b := old[r], rows[r]
@@ -271,7 +274,8 @@ func (s *screen) print(text []byte) {
 	s.reset()
 }
 
-// settle has the terminal go to the next row, if what was printed last ends at the edge. Until then a newline has to be one.
+// settle has the terminal go to the next row, if what was printed last ends at the edge. Until then a newline has to be
+// one.
 func (s *screen) settle() {
 	if s.shown == nil && s.origin >= s.cols {
 		s.write(" \b")

@@ -28,10 +28,11 @@ type Terminal struct {
 	Resized <-chan struct{}
 }
 
-// Terminal starts the shell and has the user work with it, until Ctrl-D at an empty prompt, Ctrl-\ at any time, or the end of t.In: then
-// the error is nil. It is nil, too, when the shell ends by itself. Otherwise it is ctx's cause, or that the node went down (node.ErrNodeDown).
-// A shell that crashes, as completion makes those of some releases do, is told, and replaced by a new one. In every case what runs on
-// the node for the session has ended, or ends as soon as the node notices; processes that the user has spawned go on.
+// Terminal starts the shell and has the user work with it, until Ctrl-D at an empty prompt, Ctrl-\ at any time, or the
+// end of t.In: then the error is nil. It is nil, too, when the shell ends by itself. Otherwise it is ctx's cause, or
+// that the node went down (node.ErrNodeDown). A shell that crashes, as completion makes those of some releases do, is
+// told, and replaced by a new one. In every case what runs on the node for the session has ended, or ends as soon as
+// the node notices; processes that the user has spawned go on.
 //
 // Ctrl-C interrupts what the shell evaluates. Ctrl-G asks what to do.
 //
