@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io/fs"
+	"maps"
 	"path/filepath"
 	"slices"
 	"sync"
@@ -17,6 +18,8 @@ import (
 const (
 	// askAgain is how often it is looked whether a node that is not there has come, and whether what failed now succeeds.
 	askAgain = 500 * time.Millisecond
+	// connectTime is how long nodes may take, at most, that are there already when a watch begins: one that is paused holds it up.
+	connectTime = 5 * time.Second
 	// bootTime is how long a node that has come may take to boot before it is looked for anew.
 	bootTime = time.Minute
 	// pushTime is how long one push may take: a node that hangs is not to hold up the next for ever.
@@ -65,7 +68,7 @@ const (
 // Errors: only what makes watching impossible; ErrNotRunning if the cluster has ended.
 func Watch(ctx context.Context, n *node.Node, cfg SyncWatch) error {
 	ctx, cancel := context.WithCancel(ctx)
-	w := &syncWatch{SyncWatch: cfg, n: n, up: make(map[string]bool), awaited: make(map[string]context.CancelFunc), joined: make(chan checks.Target), failed: make(chan error, failures)}
+	w := &syncWatch{SyncWatch: cfg, n: n, up: make(map[string]bool), awaited: make(map[string]awaiting), joined: make(chan checks.Target), failed: make(chan error, failures)}
 	w.MayBeDown = true
 	defer w.wg.Wait()
 	defer cancel()
@@ -123,15 +126,22 @@ type syncWatch struct {
 	SyncWatch
 	n       *node.Node
 	wg      sync.WaitGroup
-	up      map[string]bool               // nodes that are in sync, or were tried to bring there
-	awaited map[string]context.CancelFunc // nodes that are waited for
-	joined  chan checks.Target            // who has come
-	failed  chan error                    // what makes watching impossible
-	last    string                        // the failure that was told of, "" if all is well
-	again   bool                          // it has to be tried again
-	built   bool                          // we have built, and not told yet what became of it
-	gap     time.Time                     // since when a build is not complete; zero: it is
-	dirs    []string                      // of code; the code watcher's own
+	up      map[string]bool     // nodes that are in sync, or were tried to bring there
+	awaited map[string]awaiting // nodes that are waited for
+	joined  chan checks.Target  // who has come
+	failed  chan error          // what makes watching impossible
+	last    string              // the failure that was told of, "" if all is well
+	again   bool                // it has to be tried again
+	built   bool                // we have built, and not told yet what became of it
+	broken  bool                // our last build has failed, and was told of
+	gap     time.Time           // since when a build is not complete; zero: it is
+	dirs    []string            // of code; the code watcher's own
+}
+
+// awaiting is the wait for a node.
+type awaiting struct {
+	stop   context.CancelFunc
+	missed chan struct{} // closed when the first attempt has failed
 }
 
 // tell is Told with the time.
@@ -223,13 +233,13 @@ func (w *syncWatch) refresh(ctx context.Context) {
 		w.SyncConfig.Targets = targets
 	}
 	for _, t := range w.SyncConfig.Targets {
-		if !w.up[t.Name] && w.awaited[t.Name] == nil {
+		if _, awaited := w.awaited[t.Name]; !w.up[t.Name] && !awaited {
 			w.await(ctx, t)
 		}
 	}
-	for name, stop := range w.awaited {
+	for name, a := range w.awaited {
 		if !slices.ContainsFunc(w.SyncConfig.Targets, func(t checks.Target) bool { return t.Name == name }) {
-			stop()
+			a.stop()
 			delete(w.awaited, name)
 		}
 	}
@@ -238,11 +248,12 @@ func (w *syncWatch) refresh(ctx context.Context) {
 // await waits for a node to boot.
 func (w *syncWatch) await(ctx context.Context, t checks.Target) {
 	ctx, stop := context.WithCancel(ctx)
-	w.awaited[t.Name] = stop
+	a := awaiting{stop, make(chan struct{})}
+	w.awaited[t.Name] = a
 	w.wg.Go(func() {
 		t := t
 		t.Apps = nil // which may need the code
-		for ctx.Err() == nil {
+		for first := true; ctx.Err() == nil; first = false {
 			if w.n.AddPeer(t.Peer()) == nil && w.n.Connect(ctx, t.Name) == nil {
 				booting, cancel := context.WithTimeout(ctx, bootTime)
 				err := checks.WaitReady(booting, w.n, t, nil, func(string) {})
@@ -255,6 +266,9 @@ func (w *syncWatch) await(ctx context.Context, t checks.Target) {
 					return
 				}
 			}
+			if first {
+				close(a.missed)
+			}
 			select {
 			case <-time.After(askAgain):
 			case <-ctx.Done():
@@ -263,27 +277,32 @@ func (w *syncWatch) await(ctx context.Context, t checks.Target) {
 	})
 }
 
-// connect gives the nodes that are there already the time to say so, for one line to tell of all of them.
+// connect gives the nodes that are there already the time to say so, for one line to tell of all of them: until each has come, or is
+// known not to be there.
 func (w *syncWatch) connect(ctx context.Context) {
-	wait := time.NewTimer(askAgain)
+	wait := time.NewTimer(connectTime)
 	defer wait.Stop()
-	for len(w.awaited) > 0 {
-		select {
-		case t := <-w.joined:
-			delete(w.awaited, t.Name)
-			w.up[t.Name] = true
-		case <-wait.C:
-			return
-		case <-ctx.Done():
-			return
+	for name, a := range maps.Clone(w.awaited) {
+		for missed := false; !missed && !w.up[name]; {
+			select {
+			case t := <-w.joined:
+				delete(w.awaited, t.Name)
+				w.up[t.Name] = true
+			case <-a.missed:
+				missed = true
+			case <-wait.C:
+				return
+			case <-ctx.Done():
+				return
+			}
 		}
 	}
 }
 
 // join brings a node that has come up to date.
 func (w *syncWatch) join(ctx context.Context, t checks.Target) {
-	if stop := w.awaited[t.Name]; stop != nil {
-		stop()
+	if a, awaited := w.awaited[t.Name]; awaited {
+		a.stop()
 		delete(w.awaited, t.Name)
 	}
 	cfg := w.SyncConfig
@@ -365,6 +384,9 @@ func (w *syncWatch) fail(ctx context.Context, err error) {
 	w.again = true
 	text := err.Error()
 	if isGap(err) {
+		if w.broken { // why it is not complete was told
+			return
+		}
 		if w.gap.IsZero() {
 			w.gap = time.Now()
 		}
@@ -388,6 +410,7 @@ func (w *syncWatch) build(ctx context.Context) error {
 		return nil
 	}
 	err := w.Compile(ctx)
+	w.broken = err != nil
 	if err != nil && ctx.Err() == nil && !errors.Is(err, ErrNoBuild) {
 		w.tell(SyncEvent{What: SyncFailed, Err: err})
 	}

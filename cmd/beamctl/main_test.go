@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -52,6 +53,9 @@ func buildAndRun(m *testing.M) (int, error) {
 		if out, err := build.CombinedOutput(); err != nil {
 			return 1, fmt.Errorf("go build: %w\n%s", err, out)
 		}
+	}
+	if signal.Ignored(os.Interrupt) { // as shells have it for what runs in the background: the commands are not to inherit that
+		signal.Notify(make(chan os.Signal, 1), os.Interrupt)
 	}
 	code := m.Run()
 	return code, errors.Join(stopForeigners(), goleak.Find())

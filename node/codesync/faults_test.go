@@ -242,7 +242,7 @@ func (f *faults) check(nodes []int, all State) {
 // eventually waits until there is nothing to complain about.
 func (f *faults) eventually(complaint func() string) {
 	f.t.Helper()
-	for end := time.Now().Add(20 * time.Second); ; time.Sleep(tick) {
+	for end := time.Now().Add(time.Minute); ; time.Sleep(tick) {
 		what := complaint()
 		if what == "" {
 			return

@@ -57,9 +57,9 @@ func silentNode(t *testing.T, e *Env) {
 
 	n := e.Start(node.Config{TickTime: 2 * time.Second}, p.Erl)
 	require.NoError(t, n.Connect(t.Context(), p.Name))
+	begun := time.Now()
 	p.Stop()
 	defer p.Continue()
-	begun := time.Now()
 	_, err := n.Call(t.Context(), p.Name, "erlang", "node")
 	require.ErrorIs(t, err, node.ErrNodeDown)
 	assert.GreaterOrEqual(t, time.Since(begun), time.Second, "too early")

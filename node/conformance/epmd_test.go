@@ -88,7 +88,7 @@ func epmdRestarts(t *testing.T, e *Env) {
 			require.NoError(t, p.Node.Ping(t.Context(), p.Name), "the connection has nothing to do with it")
 			return
 		}
-		require.True(t, time.Now().Before(end.Add(caseTime/4)), "not registered again")
+		require.True(t, time.Now().Before(end.Add(caseTime/2)), "not registered again")
 	}
 }
 
@@ -102,7 +102,7 @@ func itsEPMD(t *testing.T, e *Env) {
 	start := func() (stop func()) {
 		cmd := exec.CommandContext(t.Context(), e.Program("epmd"), "-port", strconv.Itoa(ln.Addr().(*net.TCPAddr).Port), "-address", "127.0.0.1")
 		require.NoError(t, cmd.Start())
-		require.Eventually(t, func() bool { _, err := client.Names(t.Context()); return err == nil }, caseTime/4, tick)
+		require.Eventually(t, func() bool { _, err := client.Names(t.Context()); return err == nil }, caseTime/2, tick)
 		return func() { _ = cmd.Process.Kill(); _ = cmd.Wait() }
 	}
 	stop := start()
@@ -112,7 +112,7 @@ func itsEPMD(t *testing.T, e *Env) {
 		require.Eventually(t, func() bool {
 			reg, err := client.Lookup(t.Context(), "go")
 			return err == nil && bound == net.JoinHostPort("127.0.0.1", strconv.Itoa(int(reg.Port)))
-		}, caseTime/4, tick)
+		}, caseTime/2, tick)
 	}
 	registered()
 	stop()
@@ -123,5 +123,5 @@ func itsEPMD(t *testing.T, e *Env) {
 	require.Eventually(t, func() bool {
 		_, err := client.Lookup(t.Context(), "go")
 		return errors.Is(err, epmd.ErrNotRegistered)
-	}, caseTime/4, tick)
+	}, caseTime/2, tick)
 }

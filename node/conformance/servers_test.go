@@ -64,7 +64,7 @@ func genServer(t *testing.T, e *Env) {
 	assert.Equal(t, `timeout`, do(`try gen_server:call(S, never, 10) catch exit:{W, _} -> W end`))
 	do(`P ! {hello, "there"}`)
 	assert.Equal(t, `{hello,"there"}`, etf.Format(<-seen))
-	assert.Equal(t, `{reply,5}`, do(`gen_server:wait_response(gen_server:send_request(S, get), 5000)`))
+	assert.Equal(t, `{reply,5}`, do(`gen_server:wait_response(gen_server:send_request(S, get), 60000)`))
 	assert.Equal(t, `{1,[]}`, do(`{R, Bad} = gen_server:multi_call([node(P)], counter, get), {length([ok || {N, 5} <- R, N =:= node(P)]), Bad}`))
 	assert.Equal(t, `1000`, do(`Me = self(),
 		[spawn(fun() -> [5 = gen_server:call(S, get) || _ <- lists:seq(1, 50)], Me ! {done, 50} end) || _ <- lists:seq(1, 20)],
@@ -80,7 +80,7 @@ func genServerEnds(t *testing.T, e *Env) {
 	assert.Equal(t, `ok`, do(`gen_server:stop(S)`))
 	do = p.Serve(nil)
 	assert.Equal(t, `tired`, do(`{Waiting, R} = spawn_monitor(fun() -> gen_server:call(S, never, infinity) end),
-		(fun Again() -> process_info(Waiting, status) =:= {status, waiting} orelse Again() end)(), gen_server:stop(S, tired, 5000), receive {'DOWN', R, _, _, {W, _}} -> W end`))
+		(fun Again() -> process_info(Waiting, status) =:= {status, waiting} orelse Again() end)(), gen_server:stop(S, tired, 60000), receive {'DOWN', R, _, _, {W, _}} -> W end`))
 	do = p.Serve(nil)
 	assert.Equal(t, `gone`, do(`{Waiting, R} = spawn_monitor(fun() -> gen_server:call(S, never, infinity) end),
 		(fun Again() -> process_info(Waiting, status) =:= {status, waiting} orelse Again() end)(), exit(P, gone), receive {'DOWN', R, _, _, {W, _}} -> W end`))

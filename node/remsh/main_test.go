@@ -92,7 +92,7 @@ func (x *target) open(language Language) *Shell {
 
 func (x *target) eventually(what string, ok func() bool) {
 	x.t.Helper()
-	require.Eventually(x.t, ok, 30*time.Second, tick, what)
+	require.Eventually(x.t, ok, caseTime/2, tick, what)
 }
 
 func (x *target) call(module, function etf.Atom, args ...etf.Term) etf.Term {
