@@ -2,7 +2,8 @@ package checks
 
 import "strings"
 
-// Finding is a fault that beamctl has understood: what is wrong, what was seen, why, and what to do about it. It is an error.
+// Finding is a fault that beamctl has understood: what is wrong, what was seen, why, and what to do about it. It is an
+// error.
 type Finding struct {
 	What  string `json:"what"`            // "node2 did not start: its distribution refused the name"
 	Saw   string `json:"saw,omitempty"`   // the evidence, as it was seen

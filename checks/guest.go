@@ -2,8 +2,8 @@ package checks
 
 import "strings"
 
-// Lengths of the part before the @ that a node gives to who asks it for a name: a random number of 64 bits to the base of 36
-// (generate_node_name/2 in net_kernel.erl). Hardly one is shorter.
+// Lengths of the part before the @ that a node gives to who asks it for a name: a random number of 64 bits to the base
+// of 36 (generate_node_name/2 in net_kernel.erl). Hardly one is shorter.
 const (
 	shortGuest = 6
 	longGuest  = 13

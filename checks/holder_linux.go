@@ -10,8 +10,9 @@ import (
 	"strings"
 )
 
-// PortHolder finds the process that listens on a TCP port, as far as this user may see it: through /proc/net/tcp and tcp6 to
-// the socket's inode, and through /proc/*/fd to its owner. cmd is the command's name only: arguments may hold secrets.
+// PortHolder finds the process that listens on a TCP port, as far as this user may see it: through /proc/net/tcp and
+// tcp6 to the socket's inode, and through /proc/*/fd to its owner. cmd is the command's name only: arguments may hold
+// secrets.
 func PortHolder(port int) (pid int, cmd string, ok bool) {
 	sockets := map[string]bool{}
 	for _, table := range []string{"/proc/net/tcp", "/proc/net/tcp6"} {

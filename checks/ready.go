@@ -21,16 +21,17 @@ const (
 	StageReady   = "ready"
 )
 
-// A node that is not ready is asked again after readyPoll, a round trip being a tenth of that; later less and less often, so that
-// whoever takes long is not slowed down by being asked, and is late by no more than a readyShare of what it took.
+// A node that is not ready is asked again after readyPoll, a round trip being a tenth of that; later less and less
+// often, so that whoever takes long is not slowed down by being asked, and is late by no more than a readyShare of what
+// it took.
 const (
 	readyPoll  = 2 * time.Millisecond
 	readyShare = 20
 	readyPause = 250 * time.Millisecond // the longest
 )
 
-// WaitReady returns nil once t completes our handshake, its init is done, its Apps run and its nodes(visible) holds every one
-// of peers. report is called at each new stage. When ctx ends first, the error has the last observed cause.
+// WaitReady returns nil once t completes our handshake, its init is done, its Apps run and its nodes(visible) holds
+// every one of peers. report is called at each new stage. When ctx ends first, the error has the last observed cause.
 func WaitReady(ctx context.Context, n *node.Node, t Target, peers []string, report func(stage string)) error {
 	if err := n.AddPeer(t.Peer()); err != nil {
 		return err

@@ -27,7 +27,8 @@ func (t *Target) Peer() node.Peer {
 	return node.Peer{Name: t.Name, EPMD: t.EPMD, Addr: t.Addr, Cookie: t.Cookie, TLS: t.TLS}
 }
 
-// CallFailed explains why a call on t failed: an exception of the function is left as it is, everything else becomes a finding.
+// CallFailed explains why a call on t failed: an exception of the function is left as it is, everything else becomes a
+// finding.
 func CallFailed(t Target, err error) error {
 	if _, ok := errors.AsType[*node.ErlangError](err); ok {
 		return err

@@ -8,7 +8,8 @@ import (
 	"github.com/beamctl/beamctl/node"
 )
 
-// explanation is what an error of package node means to a user. {name}, {alive} and {host} stand for the node's name and its parts.
+// explanation is what an error of package node means to a user. {name}, {alive} and {host} stand for the node's name
+// and its parts.
 type explanation struct {
 	when             []error // any of them
 	what, cause, fix string
@@ -127,8 +128,8 @@ var explanations = []explanation{
 	},
 }
 
-// Unreachable explains why a node cannot be reached: which rung of the ladder broke, what was seen, and what to do. err is what
-// package node returned for it.
+// Unreachable explains why a node cannot be reached: which rung of the ladder broke, what was seen, and what to do. err
+// is what package node returned for it.
 func Unreachable(t Target, err error) *Finding {
 	if t.Down != nil { // who has seen its process end knows better than an EPMD
 		f := *t.Down

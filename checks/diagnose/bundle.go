@@ -47,8 +47,8 @@ and from crash dumps the data of the processes (heaps, stacks, messages, diction
 processes: please look before you publish it.
 `
 
-// Bundle writes a .tar.gz of files, all of them in the folder name, without secrets. A file that cannot be read is told of in the bundle's README, and
-// no error.
+// Bundle writes a .tar.gz of files, all of them in the folder name, without secrets. A file that cannot be read is told
+// of in the bundle's README, and no error.
 func Bundle(w io.Writer, name string, files []File, hide *Redactor, at time.Time) error {
 	z := gzip.NewWriter(w)
 	out := tar.NewWriter(z)

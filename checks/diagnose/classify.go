@@ -280,7 +280,8 @@ const (
 	maxQuotedLines = 20
 )
 
-// private are the parts of an entry that hold what a process had in its hands: its state, its messages, its dictionary. They end with the next part.
+// private are the parts of an entry that hold what a process had in its hands: its state, its messages, its dictionary.
+// They end with the next part.
 var (
 	private = lazy(`^\s*(?:\*\* (?:Last (?:message|event) in was|When (?:Server|handler) [sS]tate|When server state|Queued|Postponed|Messages? in|Last event|Installed in|User data)|(?i:last (?:message|event)|state|messages|dictionary|client|data|queue|args|postponed)\b(?: \([^)]*\))?:)`)
 	part    = lazy(`^\s*(?:\*\* |[A-Za-z_][\w ]{1,30}:( |$)|\([a-z_]+ [\d.]+\) )`)

@@ -45,7 +45,8 @@ type DumpProcess struct {
 }
 
 const (
-	// maxDumpBytes is how much of a dump is read: of a VM with 100,000 processes it has some hundred megabytes, most of which are heaps.
+	// maxDumpBytes is how much of a dump is read: of a VM with 100,000 processes it has some hundred megabytes, most of
+	// which are heaps.
 	maxDumpBytes = 512 << 20
 	// maxDumpNodes and dumpTop bound what is kept.
 	maxDumpNodes = 100
@@ -94,7 +95,8 @@ func explainSlogan(slogan string) (cause, fix string) {
 	return "", ""
 }
 
-// readDump reads a crash dump. What it has is not believed: numbers that are none are 0, sections may be missing, double or endless.
+// readDump reads a crash dump. What it has is not believed: numbers that are none are 0, sections may be missing,
+// double or endless.
 func readDump(src Source, hide *Redactor) Dump {
 	d := &dumpReader{Dump: Dump{Name: src.Name, Node: src.Node, Memory: map[string]int64{}, Nodes: []string{}, Largest: []DumpProcess{}, Mailboxes: []DumpProcess{}}}
 	r, err := src.Open()
@@ -279,7 +281,8 @@ func (r *Report) dumps() {
 	}
 }
 
-// dataSections are the parts of a crash dump that hold what processes had in their hands, in encodings in which no secret can be found.
+// dataSections are the parts of a crash dump that hold what processes had in their hands, in encodings in which no
+// secret can be found.
 var dataSections = []string{
 	"proc_heap", "proc_stack", "proc_messages", "proc_dictionary", "debug_proc_dictionary", "binary", "persistent_terms", "literals",
 }

@@ -15,7 +15,8 @@ import (
 	"github.com/beamctl/beamctl/node"
 )
 
-// explain makes a finding of the error on which a rung broke: what package checks knows of it, with what this ladder has seen.
+// explain makes a finding of the error on which a rung broke: what package checks knows of it, with what this ladder
+// has seen.
 func (c *climber) explain(ctx context.Context, rung string, err error) *checks.Finding {
 	if f, ok := errors.AsType[*checks.Finding](err); ok {
 		return f

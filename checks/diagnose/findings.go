@@ -72,8 +72,8 @@ func (g *Group) When() string {
 	return fmt.Sprintf("%s, from %s to %s", times, g.First.Format(layout), g.Last.Format(layout))
 }
 
-// level says how much a group of entries matters now: what nodes have logged before they were started again is over, and so is an alarm
-// that is not raised any more.
+// level says how much a group of entries matters now: what nodes have logged before they were started again is over,
+// and so is an alarm that is not raised any more.
 func (r *Report) level(g *Group) Level {
 	over := func(node string) bool {
 		return !g.Last.IsZero() && g.Last.Before(r.since(node)) || g.Kind == KindAlarm && r.cell(node, "alarms") == health.OK
@@ -160,7 +160,8 @@ func (r *Report) crashed(node string, all []Event) {
 // maxEnds is how many ends of a node that differ are told of; of a node that crashes all the time the last say enough.
 const maxEnds = 5
 
-// ends tells when and how a node has crashed, and why, unless that is said of all: a line for those alike that came one after the other.
+// ends tells when and how a node has crashed, and why, unless that is said of all: a line for those alike that came one
+// after the other.
 func ends(all []Event, said string) string {
 	var lines []string
 	for first := 0; first < len(all); {

@@ -9,9 +9,10 @@ import (
 	"github.com/beamctl/beamctl/node"
 )
 
-// What needs several steps on a node is one call of erl_eval:exprs/2 with expressions in the abstract format (erts, "The Abstract
-// Format"). There are no funs with clauses in them, for which erl_eval would load erl_lint; and a variable may have any atom for a name, so
-// that all names here are atoms that every VM has (erts/emulator/beam/atom.names).
+// What needs several steps on a node is one call of erl_eval:exprs/2 with expressions in the abstract format (erts,
+// "The Abstract Format"). There are no funs with clauses in them, for which erl_eval would load erl_lint; and a
+// variable may have any atom for a name, so that all names here are atoms that every VM has
+// (erts/emulator/beam/atom.names).
 
 type form = etf.Tuple
 

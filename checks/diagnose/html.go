@@ -14,7 +14,8 @@ import (
 //go:embed report.html
 var reportHTML string
 
-// page is the report as one file: no script, no font and no picture from elsewhere. The template escapes all that nodes have said.
+// page is the report as one file: no script, no font and no picture from elsewhere. The template escapes all that nodes
+// have said.
 var page = sync.OnceValue(func() *template.Template {
 	return template.Must(template.New("report").Funcs(template.FuncMap{
 		"size": Size,

@@ -52,7 +52,8 @@ var rungs = []struct {
 	{"apps", (*climber).apps},
 }
 
-// skipError is the error of a rung that there is no need for, or that says nothing since another one has failed; its text is why.
+// skipError is the error of a rung that there is no need for, or that says nothing since another one has failed; its
+// text is why.
 type skipError struct {
 	status RungStatus
 	why    string
@@ -75,7 +76,8 @@ type climber struct {
 	err   error         // of the handshake
 }
 
-// climb goes up the ladder to t until a rung fails; the finding says why that one did, and is nil if none did. Each rung may take step.
+// climb goes up the ladder to t until a rung fails; the finding says why that one did, and is nil if none did. Each
+// rung may take step.
 func climb(ctx context.Context, n *node.Node, t checks.Target, step time.Duration) ([]Rung, *checks.Finding) {
 	c := &climber{n: n, t: t, step: step}
 	out := make([]Rung, 0, len(rungs))
@@ -209,7 +211,8 @@ func (c *climber) tcp(ctx context.Context) (string, error) {
 // flagsOffered are what package node offers on a connection that it makes.
 const flagsOffered = dist.Hidden | dist.FlagSpawn | dist.FlagAlias
 
-// handshake goes as far as the node's challenge, which has its name in it; the two rungs after it tell what came of the rest.
+// handshake goes as far as the node's challenge, which has its name in it; the two rungs after it tell what came of the
+// rest.
 func (c *climber) handshake(ctx context.Context) (string, error) {
 	if c.t.Cookie.IsZero() {
 		_ = c.rec.Close()

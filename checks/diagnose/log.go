@@ -51,7 +51,8 @@ type Logs struct {
 }
 
 const (
-	// maxLogBytes is how much of one log is read: its end, which is of interest, is a launched node's whole log, and a day of most others.
+	// maxLogBytes is how much of one log is read: its end, which is of interest, is a launched node's whole log, and a
+	// day of most others.
 	maxLogBytes = 64 << 20
 	// maxGroups bounds what is kept: nobody reads more, and a log may be hostile.
 	maxGroups = 500
@@ -90,7 +91,8 @@ type scanner struct {
 	groups map[string]*Group
 }
 
-// scanLogs reads logs in any of the formats of OTP's and Elixir's loggers, of lager and of RabbitMQ, with or without beamctl's time before each line.
+// scanLogs reads logs in any of the formats of OTP's and Elixir's loggers, of lager and of RabbitMQ, with or without
+// beamctl's time before each line.
 func (r *Report) scanLogs(sources []Source, since time.Time, hide *Redactor) Logs {
 	s := &scanner{r: r, since: since, hide: hide, out: Logs{Files: []LogFile{}, Groups: []Group{}}, groups: map[string]*Group{}}
 	for _, src := range sources {

@@ -7,7 +7,8 @@ import (
 	"github.com/beamctl/beamctl/checks/health"
 )
 
-// matrix makes findings of the cells of the matrix that are not well, but for what other findings tell already, with more evidence.
+// matrix makes findings of the cells of the matrix that are not well, but for what other findings tell already, with
+// more evidence.
 func (r *Report) matrix(hide *Redactor) {
 	if r.Health == nil {
 		return

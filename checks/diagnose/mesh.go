@@ -23,8 +23,8 @@ type Witness struct {
 // maxWitnesses is how many nodes are asked about each that cannot be reached.
 const maxWitnesses = 3
 
-// witnesses asks nodes that have a connection with one that cannot be reached, over that connection, what its net_kernel does. No
-// connection is made for it.
+// witnesses asks nodes that have a connection with one that cannot be reached, over that connection, what its
+// net_kernel does. No connection is made for it.
 func (r *Report) witnesses(ctx context.Context, n *node.Node, surveys []*survey, step time.Duration) {
 	ctx, cancel := context.WithTimeout(ctx, step)
 	defer cancel()
@@ -241,8 +241,8 @@ func (r *Report) whySplit(ends []int, oneWay bool) (cause, fix string) {
 	return "the connection was ended or never made", reconnect
 }
 
-// busyQueue is from which number of bytes on that the network has not taken, at both ends of the sample, a link is a finding: the driver's high
-// watermark (inet_drv.c), above which it tells the VM to wait.
+// busyQueue is from which number of bytes on that the network has not taken, at both ends of the sample, a link is a
+// finding: the driver's high watermark (inet_drv.c), above which it tells the VM to wait.
 const busyQueue = 8 << 10
 
 // traffic lists the connections, and finds those that do not take what is sent.

@@ -6,7 +6,8 @@ import (
 	"os"
 )
 
-// processState returns the state of a process: the letter behind its name in /proc/PID/stat (proc(5)), 0 if it cannot be read.
+// processState returns the state of a process: the letter behind its name in /proc/PID/stat (proc(5)), 0 if it cannot
+// be read.
 func processState(pid int) byte {
 	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if err != nil {

@@ -13,10 +13,11 @@ import (
 const removed = "[removed]"
 
 const (
-	// minSecret is the least length of a secret that is searched for by itself: shorter ones would take half of a log with them. They are found
-	// by what stands before them.
+	// minSecret is the least length of a secret that is searched for by itself: shorter ones would take half of a log
+	// with them. They are found by what stands before them.
 	minSecret = 4
-	// maxLine is what is kept of a line: more than anybody reads. The rest could not be searched for secrets that lie across the cut.
+	// maxLine is what is kept of a line: more than anybody reads. The rest could not be searched for secrets that lie
+	// across the cut.
 	maxLine = 64 << 10
 	// cutMargin is what is left out before a cut: the longest secret there is, a key in one line.
 	cutMargin = 4 << 10
@@ -27,7 +28,8 @@ type Redactor struct {
 	known *strings.Replacer // nil: none is known
 }
 
-// NewRedactor returns a Redactor that knows these secrets: cookies, passwords. A secret of several lines is removed line by line.
+// NewRedactor returns a Redactor that knows these secrets: cookies, passwords. A secret of several lines is removed
+// line by line.
 func NewRedactor(secrets ...string) *Redactor {
 	var parts []string
 	for _, s := range secrets {
@@ -94,7 +96,8 @@ func suspicious(s string) bool {
 	return false
 }
 
-// copyLiteral writes what it reads without the secrets that are known: for what is not text of strangers, but has words like theirs.
+// copyLiteral writes what it reads without the secrets that are known: for what is not text of strangers, but has words
+// like theirs.
 func (r *Redactor) copyLiteral(dst io.Writer, src io.Reader) error {
 	if r.known == nil {
 		_, err := io.Copy(dst, src)
@@ -107,7 +110,8 @@ func (r *Redactor) copyLiteral(dst io.Writer, src io.Reader) error {
 	return err
 }
 
-// Copy writes what it reads without its secrets: keys in PEM and lines with more than 64 KiB are left out, but for their beginning.
+// Copy writes what it reads without its secrets: keys in PEM and lines with more than 64 KiB are left out, but for
+// their beginning.
 func (r *Redactor) Copy(dst io.Writer, src io.Reader) error {
 	return r.copyLines(dst, src, func(string) bool { return true })
 }
@@ -145,7 +149,8 @@ func (r *Redactor) copyLines(dst io.Writer, src io.Reader, keep func(line string
 	return errors.Join(err, w.Flush())
 }
 
-// eachLine calls f with each line, without its end; left is how many bytes of it are beyond maxLine. It ends when f returns false.
+// eachLine calls f with each line, without its end; left is how many bytes of it are beyond maxLine. It ends when f
+// returns false.
 func eachLine(src io.Reader, f func(line string, left int64) bool) error {
 	r := bufio.NewReaderSize(src, maxLine)
 	for {

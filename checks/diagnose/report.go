@@ -13,7 +13,8 @@ import (
 // Area is what a finding is about.
 type Area string
 
-// The areas, in the order in which their findings are told: what cannot be reached first, what it may have complained of last.
+// The areas, in the order in which their findings are told: what cannot be reached first, what it may have complained
+// of last.
 const (
 	AreaReach   Area = "reach"
 	AreaCluster Area = "cluster" // partitions and links

@@ -78,7 +78,8 @@ func greatest(n int, of form) form {
 	return call("lists", "sublist", call("lists", "reverse", call("lists", "sort", of)), integer(n))
 }
 
-// questions asks for the n most expensive processes (of which the one that runs this may be one) and the connections, over a sample of some milliseconds.
+// questions asks for the n most expensive processes (of which the one that runs this may be one) and the connections,
+// over a sample of some milliseconds.
 func questions(n, sample int) []form {
 	infoItems := list(atom("registered_name"), atom("current_function"), atom("memory"), atom("message_queue_len"), atom("initial_call"))
 	pid := variable(vPid)

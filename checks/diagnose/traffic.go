@@ -25,14 +25,15 @@ type Traffic struct {
 // maxPorts is how many ports of a node are looked at for the sockets of its TLS connections: each costs it some 10 µs.
 const maxPorts = 2000
 
-// links is what askLinks asks for: {Node, Queue, Counters} of the connections that are ports, {Node} of those that are processes (TLS), and, if
-// there are any of these, {Peer, Queue, Counters} of all TCP sockets.
+// links is what askLinks asks for: {Node, Queue, Counters} of the connections that are ports, {Node} of those that are
+// processes (TLS), and, if there are any of these, {Peer, Queue, Counters} of all TCP sockets.
 type links struct {
 	Connections []etf.Tuple
 	Sockets     [][]etf.Tuple // one list of them, or none
 }
 
-// askLinks is the form of links. The counters are the socket's: those of erlang:port_info/2 leave out what distribution sends and receives.
+// askLinks is the form of links. The counters are the socket's: those of erlang:port_info/2 leave out what distribution
+// sends and receives.
 func askLinks() form {
 	ctrl := call("erlang", "system_info", atom("dist_ctrl"))
 	pattern := tuple(variable(vNode), variable(vPid))
@@ -64,8 +65,8 @@ func (l *links) of(node, peer etf.Term) (queue, counters etf.Term, counted bool)
 	return nil, nil, false
 }
 
-// peer finds {IP, Port} of the other end of the connection with a node in net_kernel's table, whose records differ between releases: all have
-// the node in the second place, and a {net_address, {IP, Port}, …} somewhere.
+// peer finds {IP, Port} of the other end of the connection with a node in net_kernel's table, whose records differ
+// between releases: all have the node in the second place, and a {net_address, {IP, Port}, …} somewhere.
 func (a *answers) peer(node etf.Term) etf.Term {
 	for _, c := range a.Connections {
 		if len(c) < 2 || !etf.Equal(c[1], node) {

@@ -53,8 +53,8 @@ func compilerOf(r io.Reader) (version string, err error) {
 	return "", fmt.Errorf("%w with compile information", errNoBeam)
 }
 
-// compilerOTP says which OTP release a version of the application compiler belongs to; 0: not known. (otp_versions.table; the
-// later ones of 25.x count up to 8.2.6.) From 9 on the major number follows the release.
+// compilerOTP says which OTP release a version of the application compiler belongs to; 0: not known.
+// (otp_versions.table; the later ones of 25.x count up to 8.2.6.) From 9 on the major number follows the release.
 func compilerOTP(version string) int {
 	v := parseVersion(version)
 	switch {

@@ -25,8 +25,8 @@ func Examine(ctx context.Context, s *Subject) *Report {
 	return r
 }
 
-// Mend does what is safe to do about what a report found, and examines again what was not right. The report says what was done,
-// and what could not be. It touches no process but those of clusters that died, and never the user's EPMD.
+// Mend does what is safe to do about what a report found, and examines again what was not right. The report says what
+// was done, and what could not be. It touches no process but those of clusters that died, and never the user's EPMD.
 func Mend(ctx context.Context, s *Subject, r *Report) *Report {
 	begin := time.Now()
 	after := &Report{Results: slices.Clone(r.Results)}
@@ -56,8 +56,8 @@ func Mend(ctx context.Context, s *Subject, r *Report) *Report {
 	return after
 }
 
-// Preflight runs the checks that can fail a start. It returns all that does, each a *checks.Finding, as one *multierror.Error, or
-// nil; or what ended ctx.
+// Preflight runs the checks that can fail a start. It returns all that does, each a *checks.Finding, as one
+// *multierror.Error, or nil; or what ended ctx.
 func Preflight(ctx context.Context, s *Subject) error {
 	var errs *multierror.Error
 	if f := FewFiles(s.count()); f != nil { // alone: every other check needs files

@@ -83,8 +83,8 @@ const maxScript = 1 << 16
 // maxHops bounds how many scripts are followed that only run another one.
 const maxHops = 4
 
-// findRoot follows links, and scripts that run a program of the same name elsewhere, to the installation that a program belongs to:
-// the first directory for which is holds.
+// findRoot follows links, and scripts that run a program of the same name elsewhere, to the installation that a program
+// belongs to: the first directory for which is holds.
 func findRoot(program string, is func(dir string) bool) (root string, ok bool) {
 	name := filepath.Base(program)
 	elsewhere := regexp.MustCompile(`(?:^|["'\s=])(/[^"'\s:;$]+)/` + regexp.QuoteMeta(name) + `\b`)

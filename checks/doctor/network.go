@@ -93,8 +93,8 @@ func checkHostname(ctx context.Context, x *exam) {
 	}
 }
 
-// listenOn tries whether an address can be listened on, and what listens there be reached: with the loopback interface down only the
-// latter fails.
+// listenOn tries whether an address can be listened on, and what listens there be reached: with the loopback interface
+// down only the latter fails.
 func listenOn(ctx context.Context, addr string) error {
 	var lc net.ListenConfig
 	l, err := lc.Listen(ctx, "tcp", net.JoinHostPort(addr, "0"))

@@ -33,8 +33,8 @@ func tightest(rooms []room) *room {
 	return t
 }
 
-// childFiles returns how many files a child of ours may have open. Our own limit says nothing: Go raises it, and gives children
-// what it was before.
+// childFiles returns how many files a child of ours may have open. Our own limit says nothing: Go raises it, and gives
+// children what it was before.
 func childFiles(ctx context.Context) (uint64, error) {
 	out, err := exec.CommandContext(ctx, "/bin/sh", "-c", "ulimit -n").Output()
 	if err != nil {
@@ -121,8 +121,9 @@ func memoryRoom() *room {
 // cgroupRoot is where control groups are mounted on every system that has any.
 const cgroupRoot = "/sys/fs/cgroup"
 
-// cgroupDirs returns the directories of the control groups that this process is in, with that controller, up to the root: v2
-// (0::/PATH) and v1 (N:memory:/PATH, mounted below its name). In a container the path may be the host's, and only its root is there.
+// cgroupDirs returns the directories of the control groups that this process is in, with that controller, up to the
+// root: v2 (0::/PATH) and v1 (N:memory:/PATH, mounted below its name). In a container the path may be the host's, and
+// only its root is there.
 func cgroupDirs(controller string) []string {
 	var dirs []string
 	for line := range strings.Lines(head("/proc/self/cgroup", maxSmall)) {

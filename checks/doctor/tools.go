@@ -257,8 +257,8 @@ func (x *exam) judge(used bool, f checks.Finding) {
 	}
 }
 
-// oldestCode is by how many releases an OTP may be later than the one that has compiled what it is to load: of those four before it
-// says nothing any more, and refuses instructions of theirs.
+// oldestCode is by how many releases an OTP may be later than the one that has compiled what it is to load: of those
+// four before it says nothing any more, and refuses instructions of theirs.
 const oldestCode = 3
 
 // fits compares what was compiled with what is to load it, and tells whether it can.

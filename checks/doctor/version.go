@@ -37,8 +37,8 @@ func (v version) compare(o version) int {
 	return 0
 }
 
-// meets tells whether v meets a requirement as mix.exs has it (Elixir's Version): "~> 1.14", ">= 1.14.0 and < 2.0.0". One that
-// cannot be read is met: Mix will say what is wrong with it.
+// meets tells whether v meets a requirement as mix.exs has it (Elixir's Version): "~> 1.14", ">= 1.14.0 and < 2.0.0".
+// One that cannot be read is met: Mix will say what is wrong with it.
 func (v version) meets(requirement string) bool {
 	for alternative := range strings.SplitSeq(requirement, " or ") {
 		all := true
@@ -82,8 +82,8 @@ func (v version) meetsOne(term string) bool {
 	}
 }
 
-// elixirOTP are the OTP releases that each Elixir 1.MINOR is made for (Elixir's compatibility-and-deprecations.md). patch: from
-// 1.MINOR.patch on, max is one more.
+// elixirOTP are the OTP releases that each Elixir 1.MINOR is made for (Elixir's compatibility-and-deprecations.md).
+// patch: from 1.MINOR.patch on, max is one more.
 var elixirOTP = map[uint]struct {
 	min, max int
 	patch    uint

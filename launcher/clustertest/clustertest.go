@@ -27,9 +27,9 @@ type Cluster struct {
 // stopTimeout bounds the end of a cluster; each of its steps has a shorter deadline.
 const stopTimeout = 60 * time.Second
 
-// Start starts the project in dir as `beamctl start` would there ([launcher.Resolve]: beamctl.yaml, BEAMCTL_ variables, and what
-// is found out), changed by the given functions, and stops it with the test, which fails if anything of the cluster is left. A
-// test that fails shows the nodes' logs.
+// Start starts the project in dir as `beamctl start` would there ([launcher.Resolve]: beamctl.yaml, BEAMCTL_ variables,
+// and what is found out), changed by the given functions, and stops it with the test, which fails if anything of the
+// cluster is left. A test that fails shows the nodes' logs.
 func Start(t testing.TB, dir string, change ...func(*launcher.Spec)) *Cluster {
 	t.Helper()
 	resolved, err := launcher.Resolve(launcher.Sources{Dir: dir, Env: os.Environ()})

@@ -58,8 +58,8 @@ func stat(pid int) (status, error) {
 // clockTick is the unit of times in /proc/PID/stat: USER_HZ, which is 100 wherever Go runs.
 const clockTick = 10 * time.Millisecond
 
-// Usage returns how much memory of its own and of files a process has resident, in bytes, and how much time of a CPU it has taken;
-// zeros if it is gone.
+// Usage returns how much memory of its own and of files a process has resident, in bytes, and how much time of a CPU it
+// has taken; zeros if it is gone.
 func Usage(pid int) (resident int64, cpu time.Duration) {
 	b, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
 	if err != nil {
@@ -212,6 +212,6 @@ func Subreaper() error {
 	return nil
 }
 
-// Dependent is how a command is started that must not outlive us, whatever ends us. The kernel means the thread that starts it; Go ends
-// no thread that a goroutine did not take with it.
+// Dependent is how a command is started that must not outlive us, whatever ends us. The kernel means the thread that
+// starts it; Go ends no thread that a goroutine did not take with it.
 func Dependent() *syscall.SysProcAttr { return &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL} }
