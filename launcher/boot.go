@@ -99,7 +99,7 @@ func (p *planner) plan(n *NodeSpec, ip, epmdPort string) (*nodePlan, error) {
 		}
 		return p.ports.reserve(n.Name, name, r)
 	}
-	distAt, err := sc.port(distPort)
+	distAt, err := sc.port(DistPort)
 	if err != nil {
 		return nil, err
 	}

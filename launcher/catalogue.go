@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/beamctl/beamctl/checks"
@@ -179,6 +180,10 @@ func (e evidence) explain() *checks.Finding {
 	switch {
 	case e.exit != nil:
 		f.What += ": its process ended (" + e.exit.String() + ")"
+		if *e.exit == (exit{}) {
+			f.Cause = "what started it ended before it was a node: it did its work and ended, or left a BEAM running in the background, which was ended, too"
+			f.Fix = "have it run in the foreground: no -detached, no &, exec before erl"
+		}
 	case e.late:
 		f.What += " in time"
 		f.Cause = "last seen: " + e.seen.Error()
@@ -380,6 +385,9 @@ func (s *supervisor) spawnFinding(name string, argv []string, err error) error {
 	if errors.Is(err, errMissing) {
 		f.Cause = "there is no " + argv[0] + " on PATH"
 		f.Fix = "install it, or put its directory on PATH"
+	} else if errors.Is(err, syscall.ENOEXEC) || errors.Is(err, syscall.ENOENT) {
+		f.Cause = "the file is there, and no program of this machine: it is a script without #! in its first line, or with an interpreter there that is missing, or was built for another system"
+		f.Fix = "see that it runs in a shell: " + argv[0]
 	}
 	return f
 }

@@ -30,6 +30,7 @@ func envConfig(environ []string) (*Config, error) {
 		}
 		if err := setScalar(l.value, text); err != nil {
 			errs = multierror.Append(errs, &ConfigError{Where: envVariable(l.key), Text: err.Error()})
+			l.value.SetZero()
 		}
 	}
 	return &c, errs.ErrorOrNil()

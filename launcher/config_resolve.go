@@ -2,7 +2,9 @@ package launcher
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"reflect"
 	"slices"
@@ -47,11 +49,9 @@ func Resolve(src Sources) (*Resolved, error) {
 	if src.FlagName != nil {
 		r.overlay(&src.Flags, src.FlagName)
 	}
-	if err := r.read(src.Env, file); err != nil {
-		return nil, err
-	}
+	unread := r.read(src.Env, file) // what could be read may be wrong, too: all is told at once
 	if err := r.detect(dir); err != nil {
-		return nil, err
+		return nil, cmp.Or(unread, err)
 	}
 	r.pinBuild(environment(src.Env))
 	r.defaults(dir)
@@ -61,11 +61,14 @@ func Resolve(src Sources) (*Resolved, error) {
 	for _, f := range spec.faults() {
 		faults = append(faults, fault{r.fileKey(f.key), f.text})
 	}
-	var errs *multierror.Error
+	errs := multierror.Append(nil, unread)
 	for _, e := range userProtoFaults(environment(src.Env), spec.Env) {
 		errs = multierror.Append(errs, e)
 	}
 	for _, f := range slices.Compact(faults) {
+		if unread != nil && !r.isFault(f, unread) {
+			continue
+		}
 		where := r.from(f.key)
 		if where == byDefault && file != "" { // what is missing is nowhere
 			where = filepath.Base(file)
@@ -92,6 +95,18 @@ func (r *resolver) read(environ []string, file string) error {
 		}
 	}
 	return errs.ErrorOrNil()
+}
+
+// isFault tells whether f is one also where unread could not be read: not if that may be all that f misses.
+func (r *resolver) isFault(f fault, unread error) bool {
+	if from, set := r.origin[f.key]; !set || from == byDefault {
+		return false
+	}
+	all, _ := errors.AsType[*multierror.Error](unread)
+	return !slices.ContainsFunc(all.WrappedErrors(), func(err error) bool {
+		c, ok := errors.AsType[*ConfigError](err)
+		return ok && (c.Key == f.key || strings.Contains("."+c.Key, ".ports.") && strings.Contains(f.text, noSuchPort))
+	})
 }
 
 // place returns the project's directory and the configuration file, which is in it.
@@ -123,14 +138,16 @@ func (src *Sources) place() (dir, file string, err error) {
 
 // nearestConfig finds the directory, dir or one above it, that has a configuration file.
 func nearestConfig(dir string) (at string, ok bool) {
-	for !isFile(dir, ConfigName) {
+	for {
+		if _, err := os.Lstat(filepath.Join(dir, ConfigName)); err == nil { // one that cannot be read is not passed over
+			return dir, true
+		}
 		up := filepath.Dir(dir)
 		if up == dir {
 			return "", false
 		}
 		dir = up
 	}
-	return dir, true
 }
 
 // from returns where a key's value came from, or that of the nearest key above.
@@ -200,7 +217,9 @@ func (r *resolver) overlay(layer *Config, from func(key string) string) {
 		r.origin[l.key] = from(l.key)
 		if l.value.Kind() == reflect.Slice && l.value.Type().Elem().Kind() == reflect.Struct { // nodes, probes
 			for i := range l.value.Len() {
-				r.note(l.value.Index(i), fmt.Sprintf("%s[%d].", l.key, i), from)
+				at := fmt.Sprintf("%s[%d]", l.key, i)
+				r.origin[at] = from(at)
+				r.note(l.value.Index(i), at+".", from)
 			}
 		}
 	}
@@ -299,9 +318,14 @@ func (r *resolver) spec(dir string) (Spec, []fault) {
 		faults = append(faults, fault{"names", fmt.Sprintf("%q is neither long nor short", c.Names)})
 	}
 	nodes := slices.Clone(c.Nodes)
-	if c.Count != nil {
+	switch {
+	case c.Count != nil && (*c.Count < 1 || *c.Count > maxNodes):
+		faults = append(faults, fault{"count", countFault(*c.Count)})
+		nodes = []NodeConfig{{Name: "node1"}} // one fault is enough
+		r.listed = []int{-1}
+	case c.Count != nil:
 		nodes = nil
-		for i := range min(max(*c.Count, 0), maxNodes+1) {
+		for i := range *c.Count {
 			nodes = append(nodes, NodeConfig{Name: fmt.Sprintf("node%d", i+1)})
 			r.listed = append(r.listed, -1)
 		}

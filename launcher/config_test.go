@@ -143,6 +143,31 @@ nodes:
 				"beamctl.yaml:7:15: nodes[0].vm_args: " + protoText,
 			},
 		},
+		"unreadable and senseless": { // what follows only from what could not be read is not told
+			yaml: `conut: 3
+count: -1
+ready: {timeout: soon}
+ports: {1x: 30, mqtt: hunter2}
+env: {A: "{{.Nope}}", B: '{{.Port "mqtt"}}'}
+mesh: perhaps
+runtime: command
+commmand: [x]
+nodes: [{nmae: a}]
+`,
+			want: []string{
+				`beamctl.yaml:1:1: unknown key "conut"; is it "count"?`, "beamctl.yaml:2:1: count: -1 nodes; 1 to 200 can be had", "beamctl.yaml:3:18: ready.timeout: ",
+				"beamctl.yaml:4:9: ports.1x: ", "beamctl.yaml:4:23: ports.mqtt: ", "beamctl.yaml:5:7: env.A: ", "beamctl.yaml:6:1: mesh: ",
+				`beamctl.yaml:8:1: unknown key "commmand"; is it "command"?`, `beamctl.yaml:9:10: unknown key "nmae"; is it "name"?`,
+			},
+		},
+		"too many": {yaml: "count: 300\nnodes: [{name: node299}]\n", want: []string{"beamctl.yaml:1:1: count: 300 nodes; 1 to 200 can be had"}},
+		"names": {
+			yaml: "nodes:\n  - {}\n  - {name: nöde}\n  - {name: " + strings.Repeat("x", 250) + "}\n",
+			want: []string{
+				`beamctl.yaml:2:5: nodes[0].name: node name "@127.0.0.1" is not of the form name@host`,
+				`beamctl.yaml:3:6: nodes[1].name: node name "nöde@127.0.0.1" is none that OTP takes: before the @`, "beamctl.yaml:4:6: nodes[2].name: node name ",
+			},
+		},
 		"missing": {yaml: "runtime: command\n", want: []string{"beamctl.yaml: command: runtime command needs a command"}},
 	} {
 		t.Run(name, func(t *testing.T) {

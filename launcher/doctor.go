@@ -10,6 +10,8 @@ import (
 	"slices"
 	"strings"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/beamctl/beamctl/checks/doctor"
 	"github.com/beamctl/beamctl/launcher/internal/proc"
 )
@@ -17,7 +19,7 @@ import (
 // preflight looks for what can be seen to be wrong before anything is started.
 func preflight(ctx context.Context, spec *Spec, stateDir string) error {
 	return doctor.Preflight(ctx, &doctor.Subject{
-		Env: environment(os.Environ()), Project: spec.Plan(stateDir), Clusters: doctor.Clusters{Sockets: socketsDir()},
+		Env: environment(os.Environ()), Project: spec.Plan(stateDir), Clusters: doctor.Clusters{Sockets: socketsDir(spec.Cluster)},
 	})
 }
 
@@ -76,7 +78,7 @@ func addOnce[T comparable](list *[]T, v T) {
 
 // asks returns the ports that n will ask for: that of its distribution, and those in its templates.
 func (s *Spec) asks(n *NodeSpec, l *Launch) map[string]PortRange {
-	asked := map[string]PortRange{distPort: l.Ports[distPort]}
+	asked := map[string]PortRange{DistPort: l.Ports[DistPort]}
 	sc := s.scope(n)
 	sc.Dir = s.Dir
 	sc.port = func(name string) (int, error) {
@@ -93,7 +95,7 @@ func (s *Spec) asks(n *NodeSpec, l *Launch) map[string]PortRange {
 
 // Clusters says what package doctor wants to know of the user's clusters. It changes nothing.
 func Clusters(ctx context.Context, w Where) (doctor.Clusters, error) {
-	out := doctor.Clusters{Owner: owner, Sockets: socketsDir()}
+	out := doctor.Clusters{Owner: owner, Sockets: socketsDir(w.Cluster)}
 	all, err := everywhere(w)
 	if err != nil {
 		return out, err
@@ -138,16 +140,22 @@ func owner(pid int) string {
 	return ""
 }
 
-// socketsDir returns the first runtime directory that can be had, else the last.
-func socketsDir() doctor.Dir {
+// socketsDir returns the first runtime directory that can be had for the cluster's socket, else the last.
+func socketsDir(cluster string) doctor.Dir {
 	var d doctor.Dir
 	for _, path := range runtimeDirs() {
 		d = doctor.Dir{Path: path, Fault: func() error {
-			err := checkRuntimeDir(path)
-			if errors.Is(err, fs.ErrNotExist) && isDir(filepath.Dir(path), ".") {
-				return nil // it will be made
+			if err := roomFor(path, socketLen(cluster)); err != nil {
+				return runtimeDirFinding(err)
 			}
-			return err
+			err := checkRuntimeDir(path)
+			if errors.Is(err, fs.ErrNotExist) { // it will be made
+				err = unix.Access(filepath.Dir(path), unix.W_OK|unix.X_OK)
+			}
+			if err == nil || errors.Is(err, ErrRuntimeDir) {
+				return err
+			}
+			return runtimeDirFinding(fmt.Errorf("%s: %w", path, err))
 		}}
 		if d.Fault() == nil {
 			break

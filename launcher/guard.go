@@ -154,6 +154,15 @@ func (g *guard) listen() {
 	}
 }
 
+// spawnError is what the guardian says of a process that it could not start.
+type spawnError struct {
+	text  string
+	errno syscall.Errno
+}
+
+func (e *spawnError) Error() string { return e.text }
+func (e *spawnError) Unwrap() error { return e.errno }
+
 // errMissing says that a program is not there.
 var errMissing = errors.New("no such program")
 
@@ -174,7 +183,7 @@ func (g *guard) spawn(ctx context.Context, o order, onExit func(exit)) (proc.ID,
 			return proc.ID{}, fmt.Errorf("%w: %s", errMissing, n.Error)
 		}
 		if n.Error != "" {
-			return proc.ID{}, errors.New(n.Error)
+			return proc.ID{}, &spawnError{n.Error, n.Errno}
 		}
 		return n.Process, nil
 	case <-g.gone:

@@ -46,12 +46,13 @@ const (
 
 // notice is what the guardian tells the supervisor.
 type notice struct {
-	Kind    noticeKind `json:"kind"`
-	Key     string     `json:"key,omitempty"`
-	Process proc.ID    `json:"process,omitzero"`  // spawned
-	Error   string     `json:"error,omitempty"`   // spawned, ended: what went wrong
-	Missing bool       `json:"missing,omitempty"` // spawned: there is no such program
-	Exit    exit       `json:"exit,omitzero"`     // exited
+	Kind    noticeKind    `json:"kind"`
+	Key     string        `json:"key,omitempty"`
+	Process proc.ID       `json:"process,omitzero"`  // spawned
+	Error   string        `json:"error,omitempty"`   // spawned, ended: what went wrong
+	Missing bool          `json:"missing,omitempty"` // spawned: there is no such program
+	Errno   syscall.Errno `json:"errno,omitempty"`   // spawned: what the kernel said, if it was that
+	Exit    exit          `json:"exit,omitzero"`     // exited
 }
 
 // noticeKind is what has happened.
@@ -138,6 +139,7 @@ func (g *guardian) obey(o order) {
 		n := notice{Kind: hasSpawned, Key: o.Key, Process: id}
 		if err != nil {
 			n.Error, n.Missing = err.Error(), errors.Is(err, exec.ErrNotFound)
+			n.Errno, _ = errors.AsType[syscall.Errno](err)
 		}
 		g.tell(n)
 	case opSignal:

@@ -19,11 +19,11 @@ type PortRange struct{ Lo, Hi int }
 // 32768 and up, others 49152 and up), so that one which is free now is still free when the node listens.
 var anyPort = PortRange{20000, 29999}
 
-// distPort is the name of the port at which a node's distribution listens.
-const distPort = "dist"
+// DistPort is the name of the port at which a node's distribution listens.
+const DistPort = "dist"
 
 // defaultPorts can be used without being declared.
-var defaultPorts = map[string]PortRange{"http": {4100, 4199}, distPort: {9100, 9199}}
+var defaultPorts = map[string]PortRange{"http": {4100, 4199}, DistPort: {9100, 9199}}
 
 var errPortRange = errors.New("is no port range: 4100-4199, 4000 or any")
 

@@ -10,6 +10,8 @@ import (
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/beamctl/beamctl/checks"
 )
 
 // maxSocketPath is what fits into sockaddr_un.sun_path on every system (104 bytes on BSDs, 108 on Linux, with a final zero).
@@ -32,12 +34,32 @@ func runtimeDirs() []string {
 	return append(dirs, fmt.Sprintf("/tmp/beamctl-%d", os.Getuid()))
 }
 
+// socketLen is how long the name of a control socket of a cluster is, which is that of its id.
+func socketLen(cluster string) int { return len(newID(cluster)) + len(socketSuffix) }
+
+// roomFor is an error if a path in d that has a name of n bytes is too long for a socket.
+func roomFor(d string, n int) error {
+	if len(d)+1+n > maxSocketPath {
+		return fmt.Errorf("%s is too long for a unix socket, whose whole path has at most %d bytes", d, maxSocketPath)
+	}
+	return nil
+}
+
+// runtimeDirFinding explains that there is no runtime directory to be had.
+func runtimeDirFinding(err error) *checks.Finding {
+	return &checks.Finding{
+		What: "there is no place for the control sockets", Saw: err.Error(),
+		Cause: "they are in BEAMCTL_RUNTIME_DIR, else in XDG_RUNTIME_DIR or /tmp, in a directory of this user's alone",
+		Fix:   "set BEAMCTL_RUNTIME_DIR to a directory that this user can make, with a short path", Err: err,
+	}
+}
+
 // makeRuntimeDir returns the first runtime directory that can be had and has room for a socket name of n bytes.
 func makeRuntimeDir(n int) (string, error) {
 	var errs []error
 	for _, d := range runtimeDirs() {
-		if len(d)+1+n > maxSocketPath {
-			errs = append(errs, fmt.Errorf("%w: %s is too long for a unix socket", ErrRuntimeDir, d))
+		if err := roomFor(d, n); err != nil {
+			errs = append(errs, err)
 			continue
 		}
 		if err := os.Mkdir(d, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
@@ -50,7 +72,7 @@ func makeRuntimeDir(n int) (string, error) {
 		}
 		return d, nil
 	}
-	return "", errors.Join(errs...)
+	return "", runtimeDirFinding(errors.Join(errs...))
 }
 
 // checkRuntimeDir makes sure that nobody else made the directory for us in a place where everybody may.

@@ -116,7 +116,7 @@ func (s *Spec) faults() []fault {
 		add("mesh", "%q is none of auto, beamctl, app, none", s.Mesh)
 	}
 	if len(s.Nodes) < 1 || len(s.Nodes) > maxNodes {
-		add("count", "%d nodes; 1 to %d can be had", len(s.Nodes), maxNodes)
+		add("count", "%s", countFault(len(s.Nodes)))
 	}
 	if s.Port < 0 || s.Port > 65535 {
 		add("epmd_port", "EPMD port %d is no port", s.Port)
@@ -155,13 +155,22 @@ func (s *Spec) faults() []fault {
 	})
 }
 
+func countFault(n int) string { return fmt.Sprintf("%d nodes; 1 to %d can be had", n, maxNodes) }
+
+// maxNodeName is how long an atom may be (erts: MAX_ATOM_CHARACTERS), which a node's name is.
+const maxNodeName = 255
+
 // nameFault says what is wrong with a node's name.
 func (s *Spec) nameFault(n *NodeSpec) string {
 	alive, host, ok := strings.Cut(n.Name, "@")
 	dotted := strings.ContainsAny(host, ".:")
 	switch {
-	case !ok || !aliveName().MatchString(alive) || host == "":
+	case !ok || alive == "" || host == "":
 		return "is not of the form name@host"
+	case !aliveName().MatchString(alive):
+		return "is none that OTP takes: before the @ it has letters, digits, _ and -"
+	case len(n.Name) > maxNodeName:
+		return fmt.Sprintf("is too long: it is an atom, of at most %d characters", maxNodeName)
 	case s.ShortNames && dotted:
 		return "is not short: the host of a short name has no dot"
 	case !s.ShortNames && !dotted:

@@ -30,24 +30,25 @@ type Status struct {
 
 // NodeStatus is one node as it was found to be. What could not be measured is zero, and Problem says why.
 type NodeStatus struct {
-	Name    string   `json:"name"`
-	State   string   `json:"state"`   // up, unreachable (runs and doesn't answer), starting, stopped, crashed, exited (by itself, with status 0)
-	Pid     int      `json:"pid"`     // of the process that was started
-	OSPid   int      `json:"os_pid"`  // of the VM, as it says itself; differs from Pid behind a start script
-	Port    int      `json:"port"`    // of its distribution, as registered with EPMD; 0: not registered
-	Ping    float64  `json:"ping_ms"` // round trip to its net_kernel
-	Uptime  int64    `json:"uptime_s"`
-	Memory  int64    `json:"memory"` // resident bytes of the VM's process
-	CPU     float64  `json:"cpu_s"`  // time of a CPU that it has taken
-	OTP     string   `json:"otp"`
-	Apps    []string `json:"apps"` // running, the project's own
-	Missing []string `json:"missing_apps"`
-	Peers   []string `json:"peers"`           // nodes(visible)
-	Drift   []string `json:"drift"`           // modules that it runs in another version than the disk has
-	Exit    string   `json:"exit,omitempty"`  // how its process ended
-	Cause   string   `json:"cause,omitempty"` // why it crashed or ended: if that is not known, what such an end is usually due to
-	Restart int      `json:"restarts"`        // how often its restart policy has started it again
-	Problem string   `json:"problem,omitempty"`
+	Name    string         `json:"name"`
+	State   string         `json:"state"`           // up, unreachable (runs and doesn't answer), starting, stopped, crashed, exited (by itself, with status 0)
+	Pid     int            `json:"pid"`             // of the process that was started
+	OSPid   int            `json:"os_pid"`          // of the VM, as it says itself; differs from Pid behind a start script
+	Port    int            `json:"port"`            // of its distribution, as registered with EPMD; 0: not registered
+	Ports   map[string]int `json:"ports,omitempty"` // reserved for it, by name; dist is that of its distribution
+	Ping    float64        `json:"ping_ms"`         // round trip to its net_kernel
+	Uptime  int64          `json:"uptime_s"`
+	Memory  int64          `json:"memory"` // resident bytes of the VM's process
+	CPU     float64        `json:"cpu_s"`  // time of a CPU that it has taken
+	OTP     string         `json:"otp"`
+	Apps    []string       `json:"apps"` // running, the project's own
+	Missing []string       `json:"missing_apps"`
+	Peers   []string       `json:"peers"`           // nodes(visible)
+	Drift   []string       `json:"drift"`           // modules that it runs in another version than the disk has
+	Exit    string         `json:"exit,omitempty"`  // how its process ended
+	Cause   string         `json:"cause,omitempty"` // why it crashed or ended: if that is not known, what such an end is usually due to
+	Restart int            `json:"restarts"`        // how often its restart policy has started it again
+	Problem string         `json:"problem,omitempty"`
 
 	Down *checks.Finding `json:"down,omitempty"` // of a node that runs and does not answer: what the supervisor knows of that
 }
@@ -116,7 +117,7 @@ func (s *supervisor) measureNode(ctx context.Context, m *member, port int, code 
 	m.catchUp(ctx)
 	m.mu.Lock()
 	l, process := m.life, m.life.process
-	n := NodeStatus{Name: m.name, Pid: process.Pid, Port: port, Cause: m.crash, Restart: m.restarts}
+	n := NodeStatus{Name: m.name, Pid: process.Pid, Port: port, Ports: s.ports.of(m.name), Cause: m.crash, Restart: m.restarts}
 	m.mu.Unlock()
 	switch {
 	case closed(l.exited):

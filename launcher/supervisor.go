@@ -308,7 +308,7 @@ func v6Door(addr string) string {
 func (s *supervisor) listen() (socket string, err error) {
 	for range 10 {
 		var dir string
-		if dir, err = makeRuntimeDir(len(s.ID) + len(socketSuffix)); err != nil {
+		if dir, err = makeRuntimeDir(socketLen(s.Spec.Cluster)); err != nil {
 			return "", err
 		}
 		if err = writeIndex(dir, s.ID, s.Place); err != nil {

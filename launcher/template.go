@@ -70,8 +70,10 @@ func templateReason(err error) string {
 // unknownPortError says that a template asks for a port that nobody has declared.
 type unknownPortError string
 
+const noSuchPort = "there is no port "
+
 func (e unknownPortError) Error() string {
-	return fmt.Sprintf("there is no port %q; declare it: `ports: {%s: any}`", string(e), string(e))
+	return fmt.Sprintf(noSuchPort+"%q; declare it: `ports: {%s: any}`", string(e), string(e))
 }
 
 func (s scope) list(in []string) (out []string, err error) {

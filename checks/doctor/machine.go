@@ -307,6 +307,10 @@ func checkDirectories(_ context.Context, x *exam) {
 		return
 	}
 	if err := sockets.Fault(); err != nil {
+		if f, ok := errors.AsType[*checks.Finding](err); ok { // it is explained already
+			x.fail(*f)
+			return
+		}
 		x.problem(Fail, checks.Finding{
 			What: "the directory of the control sockets is not safe", Saw: err.Error(), Cause: "who may write there can take a supervisor's place",
 			Fix: "remove " + sockets.Path + ", or set BEAMCTL_RUNTIME_DIR to a directory of this user's alone", Err: err,

@@ -65,7 +65,7 @@ type Clusters struct {
 // Dir is a directory that has to be safe.
 type Dir struct {
 	Path  string       // "": not known
-	Fault func() error // what is wrong with it now; nil if nothing is, or it will be made
+	Fault func() error // what is wrong with it now, perhaps a *checks.Finding; nil if nothing is, or it will be made
 }
 
 // checkTimeout bounds each check, but for what a user waits for anyhow; a resolver that is cut off takes longer.

@@ -143,6 +143,27 @@ func TestFailuresAsTheyAreRead(t *testing.T) {
 			},
 			args: []string{"-n", "1", "--timeout", "5s"}, code: exitTimeout,
 		},
+		"script-that-ends": {
+			prepare: func(_ *testing.T, w *world) {
+				w.write("beamctl.yaml", "runtime: command\ncommand: [sh, -c, sleep 60 & exit 0]\n")
+			},
+			args: []string{"-n", "1"}, code: exitNoStart,
+		},
+		"no-program": {
+			prepare: func(t *testing.T, w *world) {
+				w.write("server", "not a script")
+				require.NoError(t, os.Chmod(filepath.Join(w.dir, "server"), 0o755))
+				w.write("beamctl.yaml", "runtime: command\ncommand: [./server]\n")
+			},
+			args: []string{"-n", "1"}, code: exitNoStart,
+		},
+		"runtime-dir-too-long": {
+			prepare: func(_ *testing.T, w *world) {
+				w.starting("ok")
+				w.env = append(w.env, "BEAMCTL_RUNTIME_DIR=/tmp/"+strings.Repeat("x", 90))
+			},
+			code: exitNoStart,
+		},
 		"host-unresolved": {
 			prepare: func(_ *testing.T, w *world) { w.starting("ok") },
 			args:    []string{"--name", "{{.Node}}@no-such-host.invalid"}, code: exitNoStart,

@@ -79,6 +79,8 @@ func TestPorts(t *testing.T) {
 	got := w.record().Nodes[0].Ports["http"]
 	assert.Greater(t, got, port)
 	assertLoopbackOnly(t, got)
+	assert.Equal(t, got, w.status().Nodes[0].Ports["http"])
+	assert.Regexp(t, fmt.Sprintf(` \d+ http:%d `, got), w.ok("status"))
 	w.ok("stop")
 
 	// Freed, it can be had again.

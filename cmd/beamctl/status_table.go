@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -69,11 +71,22 @@ func (a *app) statusTable(w io.Writer, st, before *launcher.Status) error {
 			drift = paint(colored, yellow, drift)
 		}
 		rows = append(rows, []string{
-			n.Name, state, orDash(fmt.Sprint(n.Pid)), orDash(fmt.Sprint(n.Port)), orDash(n.OTP), orDash(ping), orDash(uptime), orDash(mem), orDash(cpu),
+			n.Name, state, orDash(fmt.Sprint(n.Pid)), orDash(portsText(n)), orDash(n.OTP), orDash(ping), orDash(uptime), orDash(mem), orDash(cpu),
 			peers, drift, orDash(apps),
 		})
 	}
 	return table(w, a.outWidth(), header, rows, spareColumns...)
+}
+
+// portsText is the port of a node's distribution, and those that it has besides, by name: 9100 http:4100.
+func portsText(n launcher.NodeStatus) string {
+	all := []string{orDash(fmt.Sprint(n.Port))}
+	for _, name := range slices.Sorted(maps.Keys(n.Ports)) {
+		if name != launcher.DistPort {
+			all = append(all, fmt.Sprintf("%s:%d", name, n.Ports[name]))
+		}
+	}
+	return strings.Join(all, " ")
 }
 
 // trouble is something that is wrong, with one node or with several alike.
