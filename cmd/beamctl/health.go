@@ -210,13 +210,6 @@ func (a *app) verdict(r *health.Report) string {
 		counts[health.OK]+counts[health.Warn]+counts[health.Fail], r.Millis)
 }
 
-func count(n int, one, many string) string {
-	if n == 1 {
-		many = one
-	}
-	return fmt.Sprintf("%d %s", n, many)
-}
-
 // watchHealth shows one report after the other: on a terminal each in the place of the one before.
 func (a *app) watchHealth(ctx context.Context, n *node.Node, h *healthFlags, opts health.Options) error {
 	live := a.outTTY && a.output == "table"

@@ -258,6 +258,14 @@ func orDash(s string) string {
 	return s
 }
 
+// count shows a number of things.
+func count(n int, one, many string) string {
+	if n == 1 {
+		many = one
+	}
+	return fmt.Sprintf("%d %s", n, many)
+}
+
 // ago shows a duration the way one says it.
 func ago(d time.Duration) string {
 	switch {

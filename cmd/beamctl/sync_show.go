@@ -93,9 +93,9 @@ func syncText(rep *launcher.SyncReport) string {
 	pushed, deleted := rep.Pushed(), rep.Deleted()
 	if len(pushed)+len(deleted) == 0 {
 		if n := states[launcher.AsBuilt]; n > 0 {
-			return fmt.Sprintf("what is built runs on %s%s, found in %.0f ms", plural(n, "node"), rest, rep.Millis)
+			return fmt.Sprintf("what is built runs on %s%s, found in %.0f ms", count(n, "node", "nodes"), rest, rep.Millis)
 		}
-		return fmt.Sprintf("%s in sync%s, found in %.0f ms", plural(states[launcher.Synced], "node"), rest, rep.Millis)
+		return fmt.Sprintf("%s in sync%s, found in %.0f ms", count(states[launcher.Synced], "node", "nodes"), rest, rep.Millis)
 	}
 	push, remove, where := "pushed", "deleted", "on"
 	if rep.DryRun {
@@ -104,13 +104,13 @@ func syncText(rep *launcher.SyncReport) string {
 	var did []string
 	if len(pushed) > 0 {
 		where = "to"
-		did = append(did, fmt.Sprintf("%s %s (%s)", push, plural(len(pushed), "module"), launcher.SomeNames(pushed)))
+		did = append(did, fmt.Sprintf("%s %s (%s)", push, count(len(pushed), "module", "modules"), launcher.SomeNames(pushed)))
 	}
 	if len(deleted) > 0 {
 		where = "on"
-		did = append(did, fmt.Sprintf("%s %s (%s)", remove, plural(len(deleted), "module"), launcher.SomeNames(deleted)))
+		did = append(did, fmt.Sprintf("%s %s (%s)", remove, count(len(deleted), "module", "modules"), launcher.SomeNames(deleted)))
 	}
-	text := fmt.Sprintf("%s %s %s%s", strings.Join(did, ", "), where, plural(to, "node"), rest)
+	text := fmt.Sprintf("%s %s %s%s", strings.Join(did, ", "), where, count(to, "node", "nodes"), rest)
 	if rep.DryRun {
 		return text
 	}
@@ -119,13 +119,6 @@ func syncText(rep *launcher.SyncReport) string {
 		text += fmt.Sprintf(": %s sent, staged in %.0f, loaded in %.0f", size(sent), 1000*rep.Took.Stage, 1000*rep.Took.Commit)
 	}
 	return text
-}
-
-func plural(n int, what string) string {
-	if n == 1 {
-		return "1 " + what
-	}
-	return fmt.Sprintf("%d %ss", n, what)
 }
 
 // showSyncEvent shows in a line what has happened.
