@@ -51,6 +51,10 @@ func New(t testing.TB) *Cluster {
 func (c *Cluster) signal(alive string) chan struct{} {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	return c.signalLocked(alive)
+}
+
+func (c *Cluster) signalLocked(alive string) chan struct{} {
 	if c.registered[alive] == nil {
 		c.registered[alive] = make(chan struct{})
 	}
@@ -58,11 +62,19 @@ func (c *Cluster) signal(alive string) chan struct{} {
 }
 
 func (c *Cluster) once(alive string) {
-	ch := c.signal(alive)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if ch := c.signalLocked(alive); !closed(ch) {
+		close(ch)
+	}
+}
+
+func closed(ch <-chan struct{}) bool {
 	select {
 	case <-ch:
+		return true
 	default:
-		close(ch)
+		return false
 	}
 }
 
@@ -118,7 +130,9 @@ func (c *Cluster) ErlAs(bin, name string, args ...string) *Erl {
 	select {
 	case <-ready:
 	case <-e.done:
-		c.t.Fatalf("nodetest: %s ended before it registered:\n%s", name, e.Output())
+		if !closed(ready) { // else it has done what it was to do before we looked
+			c.t.Fatalf("nodetest: %s ended before it registered:\n%s", name, e.Output())
+		}
 	case <-time.After(bootTime):
 		c.t.Fatalf("nodetest: %s did not register within %v:\n%s", name, bootTime, e.Output())
 	}
