@@ -51,7 +51,11 @@ func (x *exam) clock(now, written, later time.Time, dir string) {
 			Fix: "set it: NTP, or date -s",
 		})
 	}
-	if d := written.Sub(now.Round(0)); d.Abs() > maxSkew {
+	d := min(written.Sub(now.Round(0)), 0) // it may have been written at any time between the two
+	if written.After(later) {
+		d = written.Sub(later.Round(0))
+	}
+	if d.Abs() > maxSkew {
 		x.warn(checks.Finding{
 			What: "the file system has another clock", Saw: fmt.Sprintf("a file written in %s is %s off", dir, d.Round(time.Millisecond)),
 			Cause: "what is compiled looks older than its sources, or newer than it is", Fix: "have both machines keep time by NTP",
