@@ -171,12 +171,9 @@ func TestHealthyReleases(t *testing.T) {
 			for i, target := range targets {
 				require.NoError(t, checks.WaitReady(t.Context(), n, target, []string{nodes[(i+1)%3].Name, nodes[(i+2)%3].Name}, func(string) {}))
 			}
-			rep := health.Run(t.Context(), n, targets, health.Options{PerNode: time.Minute, Limits: patient})
-			for _, row := range rep.Rows {
-				for _, cell := range row.Cells {
-					assert.Contains(t, []health.Status{fine, none}, cell.Status, "%s %s: %s; %s", row.Node, cell.Check, cell.Saw, cell.Cause)
-				}
-			}
+			rep := fineOnly(t, func() *health.Report {
+				return health.Run(t.Context(), n, targets, health.Options{PerNode: time.Minute, Limits: patient})
+			})
 			assert.Len(t, rep.Rows[0].Cells, len(health.All()))
 		})
 	}

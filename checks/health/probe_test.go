@@ -82,7 +82,7 @@ func TestProbes(t *testing.T) {
 		{health.Probe{Name: "has-no-time", Steps: call(t, `timer:sleep(60000)`), Timeout: time.Nanosecond}, fail, "timer:sleep/1 did not return in time", "hangs"},
 	} {
 		t.Run(p.Name, func(t *testing.T) {
-			rep := health.Run(t.Context(), c.n, c.targets, health.Options{Checks: health.ProbeChecks([]health.Probe{p.Probe})})
+			rep := health.Run(t.Context(), c.n, c.targets, health.Options{PerNode: time.Minute, Checks: health.ProbeChecks([]health.Probe{p.Probe})})
 			for _, row := range rep.Rows {
 				cell := row.Cells[0]
 				assert.Equal(t, p.want, cell.Status, "%s: %s", cell.Saw, cell.Cause)
@@ -99,7 +99,7 @@ func TestProbes(t *testing.T) {
 		})
 	}
 	t.Run("once", func(t *testing.T) {
-		rep := health.Run(t.Context(), c.n, c.targets, health.Options{Checks: health.ProbeChecks([]health.Probe{
+		rep := health.Run(t.Context(), c.n, c.targets, health.Options{PerNode: time.Minute, Checks: health.ProbeChecks([]health.Probe{
 			{Name: "once", Steps: call(t, `erlang:node()`), Once: true},
 		})})
 		assert.Equal(t, "'a@127.0.0.1'", rep.Rows[0].Cells[0].Saw)

@@ -38,10 +38,10 @@ func TestReleases(t *testing.T) {
 			c := nodetest.New(t)
 			e := c.ErlOf(bin(t, release), "a")
 			targets := []checks.Target{{Name: e.Name, EPMD: c.EPMD.Addr, Cookie: c.Cookie}}
-			rep := health.Run(t.Context(), c.Node(e), targets, health.Options{PerNode: time.Minute, Limits: patient})
-			for _, cell := range rep.Rows[0].Cells {
-				assert.Contains(t, []health.Status{fine, none}, cell.Status, "%s: %s", cell.Check, cell.Saw)
-			}
+			n := c.Node(e)
+			fineOnly(t, func() *health.Report {
+				return health.Run(t.Context(), n, targets, health.Options{PerNode: time.Minute, Limits: patient})
+			})
 		})
 	}
 }
@@ -61,7 +61,7 @@ func TestMixedReleases(t *testing.T) {
 	broken := map[string]string{}
 	for _, r := range rep.Rows {
 		for _, cell := range r.Cells {
-			if cell.Status != fine {
+			if cell.Status != fine && (cell.Check != "ping" || cell.Status != warn) { // which a busy machine makes
 				broken[r.Node[:1]+" "+cell.Check+" "+string(cell.Status)] = cell.Saw + "; " + cell.Cause
 			}
 		}

@@ -19,8 +19,8 @@ const (
 	roundTrips = 3
 	// latencyPatience is how long, in milliseconds, a node waits for another one; nothing between two machines takes that long.
 	latencyPatience = 250
-	// lastPatience is how long it waits for one that has not answered, before that is said of it: on a machine at its limit a
-	// process may not run for longer than latencyPatience.
+	// lastPatience is how long it waits at least for one that has not answered, before that is said of it: on a machine at its limit a
+	// process may not run for longer than latencyPatience. It is half of the time that is left, if that is more.
 	lastPatience = 1000
 	// latencyChunk is how many others one call asks, one after another: should none of them answer it still ends in DefaultPerNode.
 	latencyChunk = 8
@@ -51,13 +51,17 @@ var trips = &fact[[]trip]{func(ctx context.Context, x *exam) ([]trip, error) {
 	if err := x.times(ctx, slices.Chunk(out, latencyChunk), latencyPatience); err != nil {
 		return nil, err
 	}
+	patience := lastPatience
+	if end, bounded := ctx.Deadline(); bounded {
+		patience = max(patience, int(time.Until(end).Milliseconds()/2))
+	}
 	err = x.times(ctx, func(yield func([]trip) bool) {
 		for i := range out {
 			if out[i].best == 0 && !out[i].late && !yield(out[i:i+1]) {
 				return
 			}
 		}
-	}, lastPatience)
+	}, patience)
 	return out, err
 }}
 
