@@ -25,7 +25,7 @@ func TestTLSFindings(t *testing.T) {
 		return checks.Target{Name: name, EPMD: c.EPMD.Addr, Cookie: c.Cookie, TLS: cfg}
 	}
 	good := &tls.Config{RootCAs: ca.Pool, Certificates: []tls.Certificate{ours}, MinVersion: tls.VersionTLS12}
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
 	defer cancel()
 	n := c.Node()
 	require.NoError(t, checks.WaitReady(ctx, n, target(secure.Name, good), nil, func(string) {}))

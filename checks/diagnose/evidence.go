@@ -113,8 +113,9 @@ func hexBytes(b []byte) string {
 	return fmt.Sprintf("<% x>", b[:min(len(b), most)])
 }
 
-// probeTime is what all probes of a silent listener together may take; a listener that answers does so at once.
-const probeTime = time.Second
+// probeTime is what all probes of a silent listener together may take; a listener that answers does so at once, unless the machine is at its
+// limit.
+const probeTime = 3 * time.Second
 
 // probe finds out what a listener speaks that has not answered the handshake, by asking in other ways, each on a connection of its own
 // and all at once. It returns nil if it stays silent.

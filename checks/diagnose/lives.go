@@ -66,8 +66,8 @@ func (all lives) after(at time.Time) time.Time {
 	return time.Time{}
 }
 
-// notice is how long others may take to notice that a node has gone, or has come.
-const notice = 2 * time.Second
+// notice is how long others may take to notice that a node has gone, or has come: no time, unless the machine is at its limit.
+const notice = 5 * time.Second
 
 // down tells whether the node was down, or on its way up or down, at a time.
 func (all lives) down(at time.Time) bool {

@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/beamctl/beamctl/checks"
+	"github.com/beamctl/beamctl/dist/etf"
 	"github.com/beamctl/beamctl/node/nodetest"
 )
 
@@ -19,9 +20,11 @@ func TestBusyLink(t *testing.T) {
 	fast, slow := c.Erl("fast"), c.Erl("slow")
 	n := c.Node(fast, slow)
 	c.Eval(`T = 'fast@127.0.0.1', true = erpc:call(T, net_kernel, connect_node, ['slow@127.0.0.1']),
-		spawn(T, fun() -> register(sender, self()), timer:sleep(1000), B = binary:copy(<<0>>, 1000000),
-			(fun F() -> {init, 'slow@127.0.0.1'} ! B, F() end)() end)`)
+		Self = self(), spawn(T, fun() -> register(sender, self()), Self ! there, receive go -> ok end, B = binary:copy(<<0>>, 1000000),
+			(fun F() -> {init, 'slow@127.0.0.1'} ! B, F() end)() end), receive there -> ok end`)
 	slow.Stop()
+	_, err := n.Call(t.Context(), fast.Name, "erlang", "send", etf.Atom("sender"), etf.Atom("go"))
+	require.NoError(t, err)
 	targets := []checks.Target{
 		{Name: fast.Name, EPMD: c.EPMD.Addr, Cookie: c.Cookie}, {Name: slow.Name, EPMD: c.EPMD.Addr, Cookie: c.Cookie},
 	}
@@ -29,7 +32,7 @@ func TestBusyLink(t *testing.T) {
 	require.Eventually(t, func() bool {
 		r = Run(t.Context(), n, targets, Options{Step: silence, Sample: 100 * time.Millisecond})
 		return len(r.Findings) == 2 && strings.Contains(r.Findings[1].What, "is busy") // on a busy machine the other may seem silent, too
-	}, time.Minute, 100*time.Millisecond)
+	}, 2*time.Minute, 100*time.Millisecond)
 	assert.Equal(t, AreaReach, r.Findings[0].Area)
 	assert.Contains(t, r.Findings[0].Saw, "fast@127.0.0.1 is still connected with it")
 	assert.Equal(t, AreaCluster, r.Findings[1].Area)
@@ -39,7 +42,7 @@ func TestBusyLink(t *testing.T) {
 	require.Eventually(t, func() bool {
 		r = Run(t.Context(), n, targets, Options{Step: step, Sample: 100 * time.Millisecond})
 		return len(r.Links) == 2 && r.Links[0].Out > 0 && r.Links[1].In > 0
-	}, time.Minute, 100*time.Millisecond, "now it flows")
+	}, 2*time.Minute, 100*time.Millisecond, "now it flows")
 }
 
 // An edge is cut between two of three nodes. With OTP's default (since 25) global then cuts more, and says so in the logs.
@@ -70,7 +73,7 @@ func TestPartition(t *testing.T) {
 	require.Eventually(t, func() bool {
 		r = run()
 		return r.Logs.kinds()[KindOverlap] != nil && len(r.Findings) > 0 && r.Findings[0].Area == AreaCluster
-	}, time.Minute, 100*time.Millisecond, "global says what it does")
+	}, 2*time.Minute, 100*time.Millisecond, "global says what it does")
 	f := r.Findings[0]
 	t.Log(f.Error())
 	assert.Contains(t, f.Saw, "no connection between part1@127.0.0.1 and part2@127.0.0.1")

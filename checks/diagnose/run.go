@@ -123,7 +123,7 @@ func (nr *NodeReport) examine(ctx context.Context, n *node.Node, t checks.Target
 		}
 		return nil, f
 	}
-	ctx, cancel := context.WithTimeout(ctx, opts.Sample+surveyTime)
+	ctx, cancel := context.WithTimeout(ctx, opts.Sample+max(surveyTime, opts.Step))
 	defer cancel()
 	s, err := ask(ctx, n, t, opts.Top, opts.Sample)
 	if err != nil {

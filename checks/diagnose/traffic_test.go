@@ -56,7 +56,7 @@ func TestTrafficTLS(t *testing.T) {
 					}
 				}
 				return link.Out > 10_000
-			}, time.Minute, 50*time.Millisecond, "%+v", &link)
+			}, 2*time.Minute, 50*time.Millisecond, "%+v", &link)
 			assert.True(t, link.Counted)
 			assert.Greater(t, link.OutAll, link.InAll)
 			assert.Positive(t, link.InAll)
