@@ -74,11 +74,15 @@ func (s *supervisor) fate(m *member) *fate {
 	return &f
 }
 
-// fatesTimeout is how long the supervisor may take to tell what it knows: it comes at once, or what is known has to do.
-const fatesTimeout = time.Second
+// fatesTimeout is how long the supervisor may take to tell what it knows: it comes at once unless the machine is at its limit, or what is
+// seen from outside has to do.
+const fatesTimeout = 5 * time.Second
 
 // Fates says of the nodes that are not up why, by their names, as far as the supervisor of the cluster knows.
 func (c *Cluster) Fates(ctx context.Context) map[string]*checks.Finding {
+	if proc.Stopped(c.record.Supervisor.Pid) {
+		return nil // it will tell nothing
+	}
 	ctx, cancel := context.WithTimeout(ctx, fatesTimeout)
 	defer cancel()
 	raw, err := c.call(ctx, opFates, nil, nil)

@@ -184,7 +184,7 @@ func (p *logPipe) readRest(l *logFile, buf []byte) {
 }
 
 // drainTimeout bounds the wait for a log: its disk may hang.
-const drainTimeout = time.Second
+const drainTimeout = 5 * time.Second
 
 // drain returns when everything that was printed before is in the log.
 func (p *logPipe) drain() {

@@ -86,8 +86,8 @@ func (m *member) began() time.Time {
 // runs tells whether the process lives.
 func (l *life) runs() bool { return !closed(l.exited) }
 
-// newsTimeout is how long the guardian's word on a process that has ended may be behind: it comes at once.
-const newsTimeout = 2 * time.Second
+// newsTimeout is how long the guardian's word on a process that has ended may be behind: it comes at once unless the machine is at its limit.
+const newsTimeout = 5 * time.Second
 
 // catchUp waits for that word if m's process has ended, so that what follows is not about a node that died a moment ago.
 func (m *member) catchUp(ctx context.Context) {

@@ -12,6 +12,7 @@ import (
 	"github.com/beamctl/beamctl/checks"
 	"github.com/beamctl/beamctl/dist/etf"
 	"github.com/beamctl/beamctl/launcher/internal/proc"
+	"github.com/beamctl/beamctl/node"
 )
 
 // Status is a cluster as it was found to be. Nothing in it comes from bookkeeping but names and the start time.
@@ -63,8 +64,8 @@ const (
 	NodeExited      = "exited"
 )
 
-// measureTimeout bounds the questions to one node; one that hangs is reported as such.
-const measureTimeout = 2 * time.Second
+// measureTimeout bounds the questions to one node; one that hangs is reported as such. A machine at its limit takes seconds.
+const measureTimeout = 5 * time.Second
 
 // measure looks at every node, all at once.
 func (s *supervisor) measure(ctx context.Context) Status {
@@ -136,6 +137,11 @@ func (s *supervisor) measureNode(ctx context.Context, m *member, port int, code 
 		return n
 	}
 	n.Cause = ""
+	if f := s.fate(m); f != nil && f.State == nodePaused { // which it would take all the time to find out
+		n.State, n.Down = NodeUnreachable, f.finding()
+		n.Problem = inWords(checks.Target{Name: m.name, Down: n.Down}, node.ErrTimeout)
+		return n
+	}
 	begin := time.Now()
 	if err := s.node.Ping(ctx, m.name); err != nil {
 		t := s.target(m)

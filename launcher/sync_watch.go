@@ -19,7 +19,7 @@ const (
 	// askAgain is how often it is looked whether a node that is not there has come, and whether what failed now succeeds.
 	askAgain = 500 * time.Millisecond
 	// connectTime is how long nodes may take, at most, that are there already when a watch begins: one that is paused holds it up.
-	connectTime = 5 * time.Second
+	connectTime = 10 * time.Second
 	// bootTime is how long a node that has come may take to boot before it is looked for anew.
 	bootTime = time.Minute
 	// pushTime is how long one push may take: a node that hangs is not to hold up the next for ever.

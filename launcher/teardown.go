@@ -13,8 +13,6 @@ import (
 )
 
 const (
-	// askTimeout bounds init:stop's rpc; a node that can answer does so at once.
-	askTimeout = 2 * time.Second
 	// termTimeout is what a node gets between SIGTERM, at which a BEAM stops as by init:stop, and SIGKILL.
 	termTimeout = 3 * time.Second
 	// killTimeout bounds the wait for the guardian to have killed the rest.
@@ -69,7 +67,8 @@ func (s *supervisor) stopNodes(members []*member) {
 			continue
 		}
 		wg.Go(func() {
-			if !closed(l.joined) { // its applications haven't started yet: there is nothing to be polite about
+			// Its applications haven't started yet, and there is nothing to be polite about; or it stands still, and hears nothing.
+			if !closed(l.joined) || proc.Stopped(m.process(l).Pid) {
 				s.guard.signal(m.short, syscall.SIGKILL)
 				return
 			}
@@ -85,12 +84,12 @@ func (s *supervisor) stopNodes(members []*member) {
 	}
 }
 
-// askToStop calls init:stop; true if the node has heard it, or is gone already.
+// askToStop calls init:stop, for which a node that is busy has as much time as for stopping; true if it has heard it, or is gone already.
 func (s *supervisor) askToStop(m *member, l *life) bool {
 	if s.ends(m, l, 0) {
 		return true
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), askTimeout)
+	ctx, cancel := context.WithTimeout(context.Background(), s.Spec.Stop)
 	defer cancel()
 	_, err := s.node.Call(ctx, m.name, "init", "stop")
 	return err == nil

@@ -110,6 +110,15 @@ func (w *fileWatch) next(ctx context.Context) error {
 				settle.Reset(settleTime)
 			}
 		case <-settle.C:
+			select {
+			case e := <-w.events.Events: // it was there in time, and we were late
+				if w.concerns(e) {
+					last = 0
+				}
+				settle.Reset(settleTime)
+				continue
+			default:
+			}
 			if err := w.rescan(); err != nil {
 				return err
 			}

@@ -19,7 +19,7 @@ import (
 type Handler func(ctx context.Context, req Request, emit func(event any) error) (result any, err error)
 
 // requestTimeout bounds how long a client may take for its request: it is on this machine and knows what it wants.
-const requestTimeout = 5 * time.Second
+const requestTimeout = 20 * time.Second
 
 // writeTimeout bounds how long a client may not read: the supervisor has better things to do.
 const writeTimeout = 5 * time.Second
