@@ -22,7 +22,7 @@ func TestOddPaths(t *testing.T) {
 	require.NoError(t, a.issue("node1", "127.0.0.1", "::1", "localhost"))
 	opt := p.tls("node1", "conf")
 
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, "erl", "-noinput", "-eval",
 		`{ok, [[F]]} = init:get_argument(ssl_dist_optfile), [{server, S}, {client, C}] = ssl_dist_sup:consult(F), `+

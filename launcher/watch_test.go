@@ -4,6 +4,7 @@ import (
 	"context"
 	"os"
 	"path/filepath"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -83,9 +84,14 @@ func TestFileWatchSettles(t *testing.T) {
 	require.NoError(t, err)
 	defer w.close()
 	const writes = 60
+	var pauses atomic.Int64 // that a busy machine made: what is written may be told of in each
 	go func() {
-		for i := range writes {
+		for i, last := 0, time.Now(); i < writes; i++ {
 			_ = os.WriteFile(filepath.Join(root, "a.beam"), make([]byte, i+1), 0o600)
+			if now := time.Now(); now.Sub(last) > settleTime/2 {
+				pauses.Add(1)
+			}
+			last = time.Now()
 			time.Sleep(settleTime / 25)
 		}
 	}()
@@ -96,5 +102,5 @@ func TestFileWatchSettles(t *testing.T) {
 		require.NoError(t, err)
 		size = st.Size()
 	}
-	assert.Less(t, told, writes/4)
+	assert.Less(t, told, writes/4+int(pauses.Load()))
 }
