@@ -103,10 +103,12 @@ func (a *app) health(parent context.Context, h *healthFlags) error {
 		perNode = a.timeout
 	}
 	opts.PerNode = perNode
-	ctx, cancel := a.context(parent, 0)
-	if !h.watch {
-		ctx, cancel = a.context(parent, perNode+time.Second)
+	whole := perNode + time.Second
+	if h.watch {
+		whole = 0
 	}
+	a.timeout = 0 // it is for each node
+	ctx, cancel := a.context(parent, whole)
 	defer cancel()
 	n, err := node.Start(node.Config{})
 	if err != nil {

@@ -16,7 +16,7 @@ import (
 )
 
 // statusTimeout leaves the supervisor the time that a node may take.
-const statusTimeout = 5 * time.Second
+const statusTimeout = 10 * time.Second
 
 func (a *app) statusCmd() *cobra.Command {
 	var (
@@ -110,6 +110,9 @@ func (a *app) watchStatus(parent context.Context, every time.Duration) error {
 		case errors.Is(err, launcher.ErrNotRunning):
 			a.say("the cluster has ended")
 			return nil
+		case errors.Is(err, launcher.ErrNoAnswer): // it may, at the next look
+			a.say("%s", err)
+			st, err = before, nil
 		case err != nil:
 			return err
 		case a.output == "json":
