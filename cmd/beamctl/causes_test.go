@@ -1,7 +1,6 @@
 package main
 
 import (
-	"maps"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -49,12 +48,10 @@ func TestCauses(t *testing.T) {
 
 	t.Run("killed", func(t *testing.T) {
 		require.NoError(t, syscall.Kill(w.status().Nodes[1].OSPid, syscall.SIGKILL))
+		w.crashed(1)
 		eventually(t, "the others notice", func() bool { return len(w.status().Nodes[0].Peers) == 1 && len(w.status().Nodes[2].Peers) == 1 })
-		m, rep, code := w.health()
+		rep, code := w.unwell(map[string]health.Status{"node2 ping": health.Fail, "node2 *": health.Blocked}) // it is told once
 		assert.Equal(t, exitFailed, code)
-		broken := m.broken()
-		maps.DeleteFunc(broken, func(_ string, s health.Status) bool { return s == health.Warn })
-		assert.Equal(t, map[string]health.Status{"node2 ping": health.Fail, "node2 *": health.Blocked}, broken, "it is told once")
 		ping := cell(t, rep, node2, "ping")
 		assert.Regexp(t, `^crashed at [0-9-]* ?\d\d:\d\d:\d\d: killed by signal 9 \(SIGKILL\)$`, ping.Saw)
 		assert.Contains(t, ping.Cause, "SIGKILL")
@@ -116,8 +113,11 @@ func TestCauses(t *testing.T) {
 		pid := w.status().Nodes[1].OSPid
 		w.stopProcess(pid)
 		eventually(t, "the supervisor sees it", func() bool { return state(1) == launcher.NodeUnreachable })
-		_, rep, _ := w.health("--only", "reach", "--timeout", "500ms")
-		assert.Contains(t, cell(t, rep, node2, "ping").Saw, "is stopped (state T)")
+		var rep *health.Report
+		within(t, func(timeout string) bool {
+			_, rep, _ = w.health("--only", "reach", "--timeout", timeout)
+			return strings.Contains(cell(t, rep, node2, "ping").Saw, "is stopped (state T)")
+		})
 		assert.Contains(t, cell(t, rep, node2, "ping").Fix, "kill -CONT")
 		require.NoError(t, syscall.Kill(pid, syscall.SIGCONT))
 	})
@@ -141,8 +141,8 @@ func TestCauses(t *testing.T) {
 		assert.Contains(t, about(r, diagnose.AreaReach, node3), "beamctl restart node3")
 		assert.Empty(t, about(r, diagnose.AreaLog, node3), "who was rejected are we")
 		w.ok("restart", "node3", "-q")
-		w.inNode(`erpc:cast('node3@127.0.0.1', erlang, halt, ["sick of it"]), timer:sleep(100)`)
-		eventually(t, "it is gone", func() bool { return state(2) == launcher.NodeCrashed })
+		w.inNode(`erpc:cast('node3@127.0.0.1', erlang, halt, ["sick of it"])`)
+		w.crashed(2)
 		_, rep, _ := w.health("--only", "ping")
 		assert.Contains(t, cell(t, rep, node3, "ping").Cause, "crash dump: sick of it")
 		assert.NotContains(t, cell(t, rep, node3, "ping").Cause, "cookie")

@@ -15,6 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/beamctl/beamctl/epmd"
+	"github.com/beamctl/beamctl/node/nodetest"
 )
 
 // TestUsersOwnEPMD: a user's epmd, and a node registered there under a name that the cluster uses, too, live through a
@@ -123,7 +124,15 @@ func TestEPMD(t *testing.T) {
 	assert.Contains(t, gone.err, "no EPMD answers")
 }
 
-// freePort returns a port on which nothing listens.
+// closedPort returns a port on which nothing listens during the test.
+func closedPort(t *testing.T) string {
+	t.Helper()
+	_, port, err := net.SplitHostPort(nodetest.ClosedAddr(t))
+	require.NoError(t, err)
+	return port
+}
+
+// freePort returns a port on which nothing listens now.
 func freePort(t *testing.T) string {
 	t.Helper()
 	port, err := unusedPort()

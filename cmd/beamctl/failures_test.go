@@ -223,7 +223,7 @@ func TestFailuresAsTheyAreRead(t *testing.T) {
 		r := w.run("add", "-q")
 		assert.Equal(t, exitNoStart, r.code)
 		assert.Contains(t, r.err, "too few files open for 4 nodes")
-		w.ok("health")
+		w.well()
 		w.ok("stop")
 	})
 	t.Run("name-in-use", func(t *testing.T) {

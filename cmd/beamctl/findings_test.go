@@ -31,6 +31,7 @@ func TestWhatTheUserReads(t *testing.T) {
 	for name, c := range map[string]struct {
 		prepare func(t *testing.T, w *world)
 		args    []string
+		until   string // its time is to run out, but not before this
 		code    int
 		reads   []string
 		noState bool // it fails before there is any
@@ -104,7 +105,7 @@ func TestWhatTheUserReads(t *testing.T) {
 			prepare: func(_ *testing.T, w *world) {
 				w.app(mod, `start(_, _) -> io:format("hold on~n"), timer:sleep(infinity).`)
 			},
-			args: []string{"-n", "1", "--timeout", "7s"},
+			args: []string{"-n", "1"}, until: "last seen: booting: init:get_status()",
 			code: exitTimeout, reads: []string{"did not start in time", "hold on", "last seen: booting: init:get_status()"},
 		},
 		"erl -make fails": {
@@ -136,7 +137,16 @@ func TestWhatTheUserReads(t *testing.T) {
 			for i := range c.args {
 				c.args[i] = strings.ReplaceAll(c.args[i], "$TAKEN", lookupEnv(w.env, "TAKEN"))
 			}
-			r := w.run(append([]string{"start"}, c.args...)...)
+			args := append([]string{"start"}, c.args...)
+			var r result
+			if c.until == "" {
+				r = w.run(args...)
+			} else {
+				within(t, func(timeout string) bool {
+					r = w.run(append(args, "--timeout", timeout)...)
+					return strings.Contains(r.err, c.until)
+				})
+			}
 			assert.Equal(t, c.code, r.code, r.err)
 			for _, text := range c.reads {
 				assert.Contains(t, r.err, text)

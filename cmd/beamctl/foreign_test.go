@@ -39,7 +39,7 @@ type foreign struct {
 }
 
 // foreignBoot is how long a broker may take: RabbitMQ needs 6 s on a quiet machine.
-const foreignBoot = 90 * time.Second
+const foreignBoot = 3 * time.Minute
 
 // startRabbit returns a RabbitMQ node with a long name. Debian's package has it; its AMQP listener is off.
 func startRabbit(t testing.TB) *foreign {
@@ -223,7 +223,7 @@ func (f *foreign) stop() error {
 	if f.pid != 0 {
 		_ = syscall.Kill(-f.pid, syscall.SIGKILL)
 		<-f.done
-		end := time.Now().Add(10 * time.Second)
+		end := time.Now().Add(time.Minute)
 		for len(f.processes()) > 0 && err == nil {
 			if time.Sleep(10 * time.Millisecond); time.Now().After(end) {
 				err = fmt.Errorf("%s has left processes %v", f.name, f.processes())

@@ -3,11 +3,13 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -52,6 +54,28 @@ func (m matrix) broken() map[string]health.Status {
 	return out
 }
 
+// unwell asks until that is wrong which is to be, and nothing else: on a busy machine a good node may be late once. There may be a warning of
+// that at any time.
+func (w *world) unwell(want map[string]health.Status, args ...string) (*health.Report, int) {
+	w.t.Helper()
+	for end := time.Now().Add(time.Minute); ; {
+		m, rep, code := w.health(args...)
+		broken := m.broken()
+		maps.DeleteFunc(broken, func(_ string, s health.Status) bool { return s == health.Warn })
+		if maps.Equal(want, broken) || time.Now().After(end) {
+			assert.Equal(w.t, want, broken)
+			return rep, code
+		}
+	}
+}
+
+// well asks until nothing is wrong.
+func (w *world) well(args ...string) {
+	w.t.Helper()
+	_, code := w.unwell(map[string]health.Status{}, args...)
+	assert.Equal(w.t, exitOK, code)
+}
+
 // TestHealth breaks some cells, each by a call from a node that has nothing to do with beamctl, or by a signal. Package health breaks
 // all.
 func TestHealth(t *testing.T) {
@@ -59,30 +83,30 @@ func TestHealth(t *testing.T) {
 	for _, tc := range []struct {
 		name, example string
 		fault         func(w *world)
+		args          []string
 		but           map[string]health.Status
 		says          string // in the table
-		patience      string
 	}{
 		{
-			name: "healthy", example: "elixir-counter", fault: func(*world) {}, but: map[string]health.Status{}, says: "counter 1.0.0", patience: "1m",
+			name: "healthy", example: "elixir-counter", fault: func(*world) {}, but: map[string]health.Status{}, says: "counter 1.0.0",
 		},
 		{
 			name: "application stopped", example: "erlang-kv",
 			fault: func(w *world) { w.inNode(`erpc:call('node2@127.0.0.1', application, stop, [kv])`) },
 			but:   map[string]health.Status{"node2 apps": fail},
-			says:  "kv not running", patience: "1m",
+			says:  "kv not running",
 		},
 		{
 			name: "cookie changed", example: "erlang-kv",
 			fault: func(w *world) { w.inNode(`erpc:call('node3@127.0.0.1', erlang, set_cookie, [other])`) },
 			but:   map[string]health.Status{"node3 cookie": fail, "node3 *": blocked},
-			says:  "wrong cookie", patience: "1m",
+			says:  "wrong cookie",
 		},
 		{
-			name: "node stopped", example: "erlang-kv",
+			name: "node stopped", example: "erlang-kv", args: []string{"--timeout", "5s"}, // which it takes
 			fault: func(w *world) { w.stopProcess(w.status().Nodes[1].Pid) },
 			but:   map[string]health.Status{"node2 ping": fail, "node2 *": blocked},
-			says:  "does not answer", patience: "3s", // which it costs
+			says:  "does not answer",
 		},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
@@ -90,16 +114,15 @@ func TestHealth(t *testing.T) {
 			w.ok("start", "-q")
 			w.ok("rpc", "--all", "global:sync()") // it would hold its lock for as long as a node is stopped, which shows as well
 			tc.fault(w)
-			m, rep, code := w.health("--timeout", tc.patience)
-			assert.Equal(t, tc.but, m.broken())
-			assert.Len(t, m, 3)
+			rep, code := w.unwell(tc.but, tc.args...)
+			assert.Len(t, rep.Rows, 3)
 			assert.Equal(t, len(tc.but) == 0, rep.Healthy)
 			want := exitOK
 			if len(tc.but) > 0 {
 				want = exitFailed
 			}
 			assert.Equal(t, want, code)
-			table := w.run("health", "--timeout", tc.patience)
+			table := w.run(append([]string{"health"}, tc.args...)...)
 			assert.Equal(t, want, table.code)
 			assert.Contains(t, table.out, tc.says)
 			w.ok("stop", "-q")
@@ -134,8 +157,8 @@ func TestHealthAttached(t *testing.T) {
 	cookie := filepath.Join(st.StateDir, "cookie")
 
 	nodes := "node1@127.0.0.1,node2@127.0.0.1=127.0.0.1:" + fmt.Sprint(st.Nodes[1].Port)
-	m, _, code := other.health("--attach", nodes, "--cookie-file", cookie)
-	assert.Equal(t, exitOK, code)
+	other.well("--attach", nodes, "--cookie-file", cookie)
+	m, _, _ := other.health("--attach", nodes, "--cookie-file", cookie)
 	assert.Len(t, m, 2)
 	assert.Equal(t, health.OK, m["node2@127.0.0.1"]["mesh"])
 

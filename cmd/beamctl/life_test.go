@@ -31,6 +31,12 @@ func (w *world) inNode(expr string) string {
   io:format("~p", [erpc:call(N, fun() -> `+expr+` end)]), halt(0).`)
 }
 
+// afterwards evaluates Erlang on node1 in a process that waits until the node of inNode is gone: it may end the node.
+func (w *world) afterwards(expr string) {
+	w.t.Helper()
+	w.inNode(`Asker = node(group_leader()), spawn(fun() -> monitor_node(Asker, true), receive {nodedown, Asker} -> ok end, ` + expr + ` end)`)
+}
+
 // life is everything from start to stop, looked at from outside.
 func life(t *testing.T, w *world, app string) {
 	before := withoutBuild(files(t, filepath.Dir(w.dir)))
@@ -113,7 +119,7 @@ func TestLifeAsAnotherUser(t *testing.T) {
 
 func assertNobodyListens(t testing.TB, addr string) {
 	t.Helper()
-	conn, err := net.DialTimeout("tcp", addr, time.Second)
+	conn, err := net.DialTimeout("tcp", addr, time.Minute)
 	if assert.Error(t, err, "%s still listens", addr) {
 		assert.ErrorIs(t, err, syscall.ECONNREFUSED)
 		return
@@ -209,9 +215,13 @@ func TestCookieStaysSecret(t *testing.T) {
 
 	// The same sampler, when there is something to find.
 	leak := w.cmd("exec") // only for its environment
-	leak.Path, leak.Args = "/bin/sh", []string{"sh", "-c", "sleep 0.2; : -setcookie " + secret}
-	require.NoError(t, leak.Run())
-	assert.Contains(t, s.seen(), secret, "the sampler misses what is there for 0.2 s")
+	leak.Path, leak.Args = "/bin/sh", []string{"sh", "-c", "read -r over; : -setcookie " + secret}
+	over, err := leak.StdinPipe()
+	require.NoError(t, err)
+	require.NoError(t, leak.Start())
+	eventually(t, "the sampler sees what is there", func() bool { return strings.Contains(s.seen(), secret) })
+	require.NoError(t, over.Close())
+	_ = leak.Wait() // there was nothing to read
 }
 
 // sampler collects the command lines of all processes.

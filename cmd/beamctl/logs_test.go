@@ -51,9 +51,8 @@ func TestLogsMergeNodes(t *testing.T) {
 	w.says("node1", "while it follows")
 	w.says("node2", "not asked for")
 	// A line that the node's death leaves without end belongs to the log, too.
-	w.inNode(`spawn(fun() -> timer:sleep(50), io:put_chars(user, "last wor"), timer:sleep(100), halt(3) end)`)
-	eventually(t, "it has crashed", func() bool { return w.status().Nodes[0].State == launcher.NodeCrashed })
-	assert.Contains(t, w.status().Nodes[0].Cause, "last wor")
+	w.afterwards(`io:put_chars(user, "last wor"), halt(3)`)
+	assert.Contains(t, w.crashed(0).Cause, "last wor")
 	w.ok("start", "node1")
 	w.says("node1", "again")
 	w.ok("stop")
@@ -69,6 +68,7 @@ func TestLogsAreRotated(t *testing.T) {
 	w.ok("start", "-n", "1")
 	w.inNode(`[ok = io:format(user, "~8..0w ~s~n", [I, lists:duplicate(990, $x)]) || I <- lists:seq(1, 20000)], ok`)
 	w.says("node1", "the end")
+	eventually(t, "all is in the log", func() bool { return strings.Contains(w.ok("logs", "-n", "1"), "the end") })
 	dir := filepath.Join(w.dir, ".beamctl", "kv", "nodes", "node1")
 	total := int64(0)
 	for _, f := range []string{"console.log", "console.log.1"} {
@@ -92,7 +92,7 @@ func TestEvents(t *testing.T) {
 	follower.Stdout = &out
 	require.NoError(t, follower.Start())
 	require.NoError(t, syscall.Kill(w.record().Nodes[1].Process.Pid, syscall.SIGKILL))
-	eventually(t, "status shows it", func() bool { return w.status().Nodes[1].State == launcher.NodeCrashed })
+	w.crashed(1)
 	w.ok("start", "node2")
 	w.ok("stop", "node1")
 	shown := w.ok("events")

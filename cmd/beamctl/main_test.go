@@ -95,7 +95,8 @@ func newWorld(t testing.TB, example string) *world {
 	require.NoError(t, os.Mkdir(run, 0o700))
 	w.env = append(slices.DeleteFunc(os.Environ(), func(kv string) bool {
 		return strings.HasPrefix(kv, "BEAMCTL_") || strings.HasPrefix(kv, "ERL_") || strings.HasPrefix(kv, "MIX_ENV=")
-	}), "XDG_RUNTIME_DIR="+run, "BEAMCTL_RUNTIME_DIR="+filepath.Join(run, "beamctl"), "NO_COLOR=1")
+	}), "XDG_RUNTIME_DIR="+run, "BEAMCTL_RUNTIME_DIR="+filepath.Join(run, "beamctl"), "NO_COLOR=1",
+		"BEAMCTL_STOP_TIMEOUT=30s") // what it takes to be killed at the end would show
 	w.env = append(w.env, unhurried...)
 	t.Cleanup(func() {
 		if t.Failed() {
@@ -127,28 +128,34 @@ func (w *world) as(uid uint32) *world {
 	return w
 }
 
-// write puts a file into the project.
+// write puts a file into the project, at once: who watches it sees no half.
 func (w *world) write(name, content string) {
 	w.t.Helper()
-	path := filepath.Join(w.dir, name)
+	path, whole := filepath.Join(w.dir, name), filepath.Join(filepath.Dir(w.dir), "written")
 	require.NoError(w.t, os.MkdirAll(filepath.Dir(path), 0o755))
-	require.NoError(w.t, os.WriteFile(path, []byte(content), 0o644))
+	require.NoError(w.t, os.WriteFile(whole, []byte(content), 0o644))
+	require.NoError(w.t, os.Rename(whole, path))
 }
+
+// hangs is when a command is taken for one that hangs; whatever it waits for has shorter deadlines.
+const hangs = 4 * time.Minute
 
 type result struct {
 	code     int
 	out, err string
 }
 
-// hasty are the verbs that give nodes a few seconds to answer, which a busy machine may exceed.
-var hasty = []string{"health", "diagnose", "rpc"}
+// patience is how long the verbs that give up on one node after seconds have in tests, unless those say otherwise: a machine with all of them
+// on it may not let a good one run for longer.
+var patience = map[string]string{
+	"status": "1m", "rpc": "1m", "shell": "1m", "stop": "2m", "health": "20s", "diagnose": "20s",
+}
 
-// cmd is beamctl with arguments. Where they do not say how long nodes may take it is a minute.
 func (w *world) cmd(args ...string) *exec.Cmd {
-	if len(args) > 0 && slices.Contains(hasty, args[0]) && !slices.Contains(args, "--timeout") && !slices.Contains(args, "--watch") {
-		args = slices.Insert(slices.Clone(args), 1, "--timeout", "1m")
+	if within := patience[args[0]]; within != "" && !slices.Contains(args, "--timeout") && !slices.Contains(args, "-w") {
+		args = append(slices.Clone(args), "--timeout", within)
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), hangs)
 	w.t.Cleanup(cancel)
 	cmd := exec.CommandContext(ctx, binary, args...)
 	cmd.Dir, cmd.Env = w.dir, w.env
@@ -180,12 +187,31 @@ func (w *world) ok(args ...string) string {
 	return r.out
 }
 
-// status returns what `status -o json` says.
+// status returns what `status -o json` says. The supervisor has its own deadline for what it asks of nodes: where one has passed although
+// nothing keeps the node from answering, it is asked again.
 func (w *world) status() launcher.Status {
 	w.t.Helper()
-	var st launcher.Status
-	require.NoError(w.t, json.Unmarshal([]byte(w.ok("status", "-o", "json")), &st))
-	return st
+	for end := time.Now().Add(time.Minute); ; {
+		var st launcher.Status
+		require.NoError(w.t, json.Unmarshal([]byte(w.ok("status", "-o", "json")), &st))
+		slow := func(n launcher.NodeStatus) bool { return n.Problem != "" && n.Down == nil }
+		if !slices.ContainsFunc(st.Nodes, slow) || time.Now().After(end) {
+			return st
+		}
+	}
+}
+
+// crashed waits until it is known how a node has ended, and returns what status says of it.
+func (w *world) crashed(i int) (n launcher.NodeStatus) {
+	w.t.Helper()
+	eventually(w.t, "its end is known", func() bool { n = w.status().Nodes[i]; return n.State == launcher.NodeCrashed && n.Exit != "" })
+	return n
+}
+
+// within tries a command whose time has to run out, but not too early: with more and more of it, until it is as it should be.
+func within(t testing.TB, try func(timeout string) bool) {
+	t.Helper()
+	require.True(t, slices.ContainsFunc([]string{"2s", "7s", "20s", "60s"}, try), "it never went as far as it should")
 }
 
 // records reads what the clusters in the project wrote about themselves.
@@ -285,7 +311,7 @@ func files(t testing.TB, dir string) []string {
 // eventually waits for a condition that something outside brings about.
 func eventually(t testing.TB, what string, ok func() bool) {
 	t.Helper()
-	require.Eventually(t, ok, time.Minute, 10*time.Millisecond, what)
+	require.Eventually(t, ok, 2*time.Minute, 10*time.Millisecond, what)
 }
 
 // following is a command that goes on until it is ended. What it shows is in a file.

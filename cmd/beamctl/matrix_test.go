@@ -42,7 +42,7 @@ func TestMixedReleases(t *testing.T) {
 func mixed(t *testing.T, w *world, want map[string]string, secure string) {
 	t.Helper()
 	w.ok("start", "--tls", secure)
-	w.ok("health")
+	w.well()
 	st := w.status()
 	require.Len(t, st.Nodes, len(want)+1)
 	for _, n := range st.Nodes {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"slices"
 	"syscall"
 	"testing"
 	"time"
@@ -24,13 +25,12 @@ func states(st launcher.Status) []string {
 // meshed asserts that all nodes are up, healthy, and see each other.
 func (w *world) meshed(n int) {
 	w.t.Helper()
-	st := w.status()
-	require.Len(w.t, st.Nodes, n)
-	for _, node := range st.Nodes {
-		assert.Equal(w.t, launcher.NodeUp, node.State, node.Name)
-		assert.Len(w.t, node.Peers, n-1, node.Name)
-	}
-	w.ok("health")
+	eventually(w.t, "all see each other", func() bool {
+		st := w.status()
+		alone := func(node launcher.NodeStatus) bool { return node.State != launcher.NodeUp || len(node.Peers) != n-1 }
+		return len(st.Nodes) == n && !slices.ContainsFunc(st.Nodes, alone)
+	})
+	w.well()
 }
 
 func TestStopAndStartNodes(t *testing.T) {
@@ -118,17 +118,17 @@ func TestAddThatFails(t *testing.T) {
 	r = w.run("start", "--keep-going")
 	assert.Equal(t, exitNoStart, r.code)
 	assert.Contains(t, r.err, "node2@127.0.0.1 did not start: application a failed to start")
+	w.crashed(1)
 	assert.Equal(t, []string{"up", "crashed", "up"}, states(w.status()), "the others were to go on")
-	assert.Len(t, w.status().Nodes[0].Peers, 1)
+	eventually(t, "they see each other alone", func() bool { return len(w.status().Nodes[0].Peers) == 1 })
 	w.ok("stop")
 }
 
 func TestCrashesAreExplained(t *testing.T) {
 	w := newWorld(t, "erlang-kv")
 	w.ok("start")
-	w.inNode(`spawn(fun() -> timer:sleep(100), erlang:halt("the disc is on fire") end)`)
-	eventually(t, "it has crashed", func() bool { return w.status().Nodes[0].State == launcher.NodeCrashed })
-	n := w.status().Nodes[0]
+	w.afterwards(`erlang:halt("the disc is on fire")`)
+	n := w.crashed(0)
 	assert.Contains(t, n.Exit, "exit status 1")
 	assert.Contains(t, n.Cause, "the disc is on fire")
 	assert.Contains(t, n.Cause, "nodes/node1/erl_crash.dump")
@@ -156,10 +156,10 @@ func TestCrashesAreExplained(t *testing.T) {
 	w.inNode(`erpc:call('node2@127.0.0.1', fun() -> spawn(fun() ->
 		group_leader(whereis(user), self()), % what is logged stays there
 		logger:warning("just a note"), logger_std_h:filesync(default), halt(3) end) end)`)
-	eventually(t, "it has crashed", func() bool { return w.status().Nodes[1].State == launcher.NodeCrashed })
+	n = w.crashed(1)
 	assert.Contains(t, w.ok("logs", "node2"), "just a note")
-	assert.Equal(t, "exit status 3", w.status().Nodes[1].Exit)
-	assert.Contains(t, w.status().Nodes[1].Cause, "its log may say why")
+	assert.Equal(t, "exit status 3", n.Exit)
+	assert.Contains(t, n.Cause, "its log may say why")
 	assert.NotContains(t, w.ok("status")+w.ok("events"), "just a note")
 	w.ok("stop")
 }
@@ -182,7 +182,7 @@ func TestRestartOnCrash(t *testing.T) {
 	eventually(t, "it is back", func() bool { return w.status().Nodes[1].Restart == 2 && w.status().Nodes[1].State == launcher.NodeUp })
 	assert.Greater(t, time.Since(begin), 2*time.Second, "the pause grows")
 
-	w.inNode(`spawn(fun() -> timer:sleep(50), init:stop() end)`)
+	w.afterwards(`init:stop()`)
 	eventually(t, "it ends by itself", func() bool { return w.status().Nodes[0].State == launcher.NodeExited })
 	w.ok("stop", "node3")
 	kill(1)

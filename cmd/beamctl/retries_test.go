@@ -53,7 +53,7 @@ func TestRetries(t *testing.T) {
 		assert.Len(t, n.Peers, 2)
 	}
 	assert.Equal(t, 4, strings.Count(w.ok("events"), "retrying"))
-	w.ok("health")
+	w.well()
 	w.stopped()
 
 	// Without: the cluster doesn't count as started although node2 was ready for a moment.

@@ -11,6 +11,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/beamctl/beamctl/node/nodetest"
 )
 
 func TestRPC(t *testing.T) {
@@ -39,7 +41,6 @@ node3@127.0.0.1: {ok,#{2.5 => [x,"str"],a => <<"bin">>}}
 	}{
 		{[]string{"node1", "nosuch:f(1)"}, exitFailed, "error: undef in nosuch:f/1"},
 		{[]string{"--all", "erlang:throw(ball)"}, exitFailed, "\nnode2@127.0.0.1: call erlang:throw/1: throw: ball"},
-		{[]string{"node1", "timer:sleep(infinity)", "--timeout", "2s"}, exitTimeout, "the call on node1@127.0.0.1 was not done in time"},
 		{[]string{"node9", "erlang:node()"}, exitNoCluster, "there are node1, node2, node3"},
 		{[]string{"node1", "erlang:node("}, exitUsage, "column"},
 		{[]string{"node1"}, exitUsage, "rpc needs a node and a call"},
@@ -49,6 +50,11 @@ node3@127.0.0.1: {ok,#{2.5 => [x,"str"],a => <<"bin">>}}
 		assert.Equal(t, tc.code, r.code, "%v", tc.args)
 		assert.Contains(t, r.err, tc.says, "%v", tc.args)
 	}
+	within(t, func(timeout string) bool {
+		r := w.run("rpc", "node1", "timer:sleep(infinity)", "--timeout", timeout)
+		assert.Equal(t, exitTimeout, r.code)
+		return strings.Contains(r.err, "the call on node1@127.0.0.1 was not done in time")
+	})
 }
 
 // TestDistinctErrors: what users meet most, each with words and a code of its own.
@@ -66,10 +72,7 @@ func TestDistinctErrors(t *testing.T) {
 	require.NoError(t, err)
 	defer l.Close()
 	taken := strconv.Itoa(l.Addr().(*net.TCPAddr).Port)
-	free, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	closed := free.Addr().String()
-	require.NoError(t, free.Close())
+	closed := nodetest.ClosedAddr(t)
 
 	poor := newWorld(t, "erlang-kv")
 	poor.env = append(poor.env, "PATH=/nowhere")

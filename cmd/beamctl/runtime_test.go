@@ -186,8 +186,7 @@ nodes:
 	assert.Equal(t, fmt.Sprintf("{ok,%d}", rec.Nodes[0].Ports["mqtt"]), w.inNode(`application:get_env(kernel, beamctl_port)`))
 	assert.GreaterOrEqual(t, rec.Nodes[0].Ports["mqtt"], 20000)
 	assert.NotContains(t, rec.Nodes[1].Ports, "mqtt", "only who asks for a port gets one")
-	logs := w.ok("logs")
-	assert.Contains(t, logs, "hello from plain 1 project in "+w.dir)
+	eventually(t, "what it printed is in its log", func() bool { return strings.Contains(w.ok("logs"), "hello from plain 1 project in "+w.dir) })
 	assert.NotContains(t, s.seen(), w.secret())
 	w.stopped()
 }
@@ -214,7 +213,7 @@ nodes:
 		assert.Len(t, st.Nodes[i].Peers, 2)
 		assert.Equal(t, apps, st.Nodes[i].Apps)
 	}
-	w.ok("health")
+	w.well()
 	assert.Contains(t, w.ok("rpc", "mix", "erlang:system_info(schedulers)"), "1")
 	assert.Contains(t, w.ok("rpc", "erl", `os:getenv("ROLE")`), "erl's")
 	assert.Contains(t, w.ok("rpc", "bare", "application:get_env(kernel, wrapped)"), "yes")
@@ -239,7 +238,7 @@ func TestIPv6(t *testing.T) {
 		assert.Len(t, n.Peers, 2)
 		assertNobodyListens(t, fmt.Sprintf("127.0.0.1:%d", n.Port))
 	}
-	w.ok("health")
+	w.well()
 	guest := w.run("exec", "--as-node", "guest", "--", "erl", "-noinput", "-eval", `io:format("~p ~p", [node(), length(nodes())]), halt()`)
 	assert.Equal(t, "'guest@::1' 3", guest.out, guest.err)
 	w.stopped()
@@ -252,11 +251,13 @@ func TestMeshModes(t *testing.T) {
 		assert.Equal(t, launcher.NodeUp, n.State)
 		assert.Empty(t, n.Peers)
 	}
-	w.ok("health")
+	w.well()
 	w.stopped()
 
-	r := w.run("start", "-n", "2", "--mesh", "app", "--timeout", "7s")
-	assert.Equal(t, exitTimeout, r.code)
-	assert.Contains(t, r.err, "does not see", "the application was to make the mesh, and doesn't")
-	w.ok("clean")
+	within(t, func(timeout string) bool {
+		r := w.run("start", "-n", "2", "--mesh", "app", "--timeout", timeout)
+		assert.Equal(t, exitTimeout, r.code)
+		w.ok("clean")
+		return strings.Contains(r.err, "does not see") // the application was to make the mesh, and doesn't
+	})
 }

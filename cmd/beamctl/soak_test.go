@@ -129,7 +129,7 @@ func (s *soak) cycle(i int) {
 	s.remember()
 	select {
 	case <-ended:
-	case <-time.After(40 * time.Second):
+	case <-time.After(2 * time.Minute):
 		s.t.Errorf("%s: start hangs\n%s", name, out.String())
 		_ = cli.Process.Kill()
 		<-ended
@@ -177,7 +177,7 @@ func (s *soak) remember() {
 func (s *soak) nothingIsLeft(name string) {
 	s.t.Helper()
 	var left []string
-	deadline := time.Now().Add(10 * time.Second)
+	deadline := time.Now().Add(time.Minute)
 	for {
 		left = nil
 		for _, pid := range s.processesHere() {
@@ -240,7 +240,7 @@ func (s *soak) anyNode() func(launcher.Record) int {
 // stealName tries to register a node's name with the cluster's EPMD before the node can, or when it is down.
 func (s *soak) stealName(_ *exec.Cmd) {
 	for _, r := range s.records() {
-		ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 		client := epmd.Client{Addr: r.EPMD}
 		if reg, err := client.Register(ctx, epmd.Node{Name: "node2", Port: 1}); err == nil {
 			s.t.Error("somebody else got the name of a node")

@@ -34,6 +34,8 @@ func TestStatusWatch(t *testing.T) {
 	plain := w.follow("status", "-w", "--every", "100ms")
 	lines := w.follow("status", "-w", "--every", "100ms", "-o", "json")
 	plain.shows("%  ") // it has looked twice
+	plain.shows("node2@127.0.0.1  up ")
+	lines.shows("\n")
 	w.ok("stop", "node2")
 	plain.shows("node2@127.0.0.1  stopped ")
 	require.NoError(t, plain.Process.Signal(os.Interrupt))
@@ -78,23 +80,17 @@ func TestSupervisorIsSmall(t *testing.T) {
 		}
 		return resident, cpu
 	}
-	const idle = 10 * time.Second
-	var resident int64
-	var share float64
-	for range 3 { // what there was to do may take a while on a busy machine: the last garbage collection comes later
-		time.Sleep(time.Second)
-		var before, after time.Duration
-		resident, before = usage()
+	const idle, looks = 10 * time.Second, 6
+	for look := 1; ; look++ { // until the work and its garbage are done with, for which a busy machine takes its time
+		_, before := usage()
 		time.Sleep(idle)
-		_, after = usage()
-		share = (after - before).Seconds() / idle.Seconds()
-		t.Logf("%d MB resident, %.2f %% of a CPU", resident>>20, 100*share)
-		if resident <= maxResident && share <= maxIdle {
+		resident, after := usage()
+		t.Logf("%d MB resident, %.2f %% of a CPU", resident>>20, 100*(after-before).Seconds()/idle.Seconds())
+		if small := resident <= maxResident && (after-before).Seconds() <= maxIdle*idle.Seconds(); small || look == looks {
+			assert.True(t, small)
 			break
 		}
 	}
-	assert.LessOrEqual(t, resident, int64(maxResident))
-	assert.LessOrEqual(t, share, maxIdle)
 	assert.True(t, alive(pids[0]) && alive(pids[1]))
 	w.ok("stop")
 }

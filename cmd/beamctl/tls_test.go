@@ -19,7 +19,7 @@ func TestTLS(t *testing.T) {
 	w := newWorld(t, "erlang-kv")
 	w.write("beamctl.yaml", "tls: auto\n")
 	st := w.started("kv")
-	w.ok("health")
+	w.well()
 	tlsDir := filepath.Join(st.StateDir, "tls")
 	for _, f := range files(t, tlsDir)[1:] {
 		fi, err := os.Stat(f)
@@ -51,7 +51,7 @@ func TestTLS(t *testing.T) {
 		}
 		assert.Equal(t, "'node1@127.0.0.1'\n", call("--tls-optfile", user+".conf").out)
 		assert.Equal(t, "'node1@127.0.0.1'\n", call("--tls-ca", ca, "--tls-cert", user+".pem", "--tls-key", user+".key").out)
-		w.ok("health", "--attach", "node1@127.0.0.1,node2@127.0.0.1", cookie, "--tls-optfile", user+".conf")
+		w.well("--attach", "node1@127.0.0.1,node2@127.0.0.1", cookie, "--tls-optfile", user+".conf")
 		diagnosed, code := w.diagnose("--attach-from", "node1@127.0.0.1", cookie, "--tls-optfile", user+".conf")
 		assert.Equal(t, exitOK, code, "%+v", diagnosed.Findings)
 		assert.Len(t, diagnosed.Links, 6)
@@ -79,7 +79,7 @@ func TestTLS(t *testing.T) {
 		w.ok("add")
 		w.ok("remove", "node1")
 		w.ok("restart", "node2")
-		w.ok("health")
+		w.well()
 		assert.NoFileExists(t, filepath.Join(tlsDir, "node1.key"))
 	})
 	id := w.record().ID
@@ -102,7 +102,7 @@ func TestTLSFiles(t *testing.T) {
 		w.write("certs of "+name+".conf", string(opt))
 	}
 	w.started("kv")
-	w.ok("health")
+	w.well()
 	w.stopped()
 
 	// Long before its time is up: which of the nodes says so first, and whether it has refused or was refused, is open.
