@@ -187,7 +187,7 @@ func TestNoRegularFile(t *testing.T) {
 	}()
 	select {
 	case <-done:
-	case <-time.After(time.Minute):
+	case <-time.After(2 * time.Minute):
 		require.FailNow(t, "it waits for ever") // and with it a goroutine, which goleak would show
 	}
 }

@@ -15,7 +15,7 @@ import (
 
 // A node runs a module, the module is changed and compiled, and the node runs that.
 func Example() {
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 	defer cancel()
 	dir, err := os.MkdirTemp("", "codesync")
 	if err != nil {

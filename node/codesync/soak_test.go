@@ -39,7 +39,12 @@ func TestSoak(t *testing.T) {
 	var pid etf.Term
 	push := func(i int) {
 		n := b.c.Node(b.erls...)
-		defer n.Close()
+		defer func() {
+			require.NoError(t, n.Close())
+			require.Eventually(t, func() bool { // it has seen us go, and has our name for the next one
+				return len(b.call(name, "erlang", "nodes", etf.Atom("hidden")).(etf.List)) == 1
+			}, 2*time.Minute, time.Millisecond)
+		}()
 		plan, err := Compare(t.Context(), n, b.nodes, sets[i%2], Options{ChangeCode: []etf.Atom{"srv"}, RequireRollback: true, Known: sets[1-i%2].Beams})
 		require.NoError(t, err)
 		require.Len(t, plan.Nodes[0].Push, 3)
@@ -73,7 +78,7 @@ func TestSoak(t *testing.T) {
 		push(i)
 	}
 	after := measure()
-	for end := time.Now().Add(20 * time.Second); after.processes > before.processes && time.Now().Before(end); time.Sleep(tick) {
+	for end := time.Now().Add(2 * time.Minute); after.processes > before.processes && time.Now().Before(end); time.Sleep(tick) {
 		after = measure()
 	}
 	t.Logf("%d pushes: %+v, then %+v", *soak, before, after)
