@@ -39,21 +39,36 @@ func ticks(t *testing.T, e *Env) {
 	}
 	p := e.Peer("-kernel", "net_ticktime", "4")
 	q := &Peer{p.Erl, e.Start(node.Config{Name: "fixed@127.0.0.1", TickTime: 4 * time.Second}, p.Erl), t}
-	require.NoError(t, q.Node.Connect(t.Context(), q.Name))
-	time.Sleep(idle)
-	require.Empty(t, p.Do("events"))
+	for try := 1; ; try++ { // on a machine at its limit somebody may not have had a turn for 4 s
+		require.NoError(t, q.Node.Connect(t.Context(), q.Name))
+		before := p.Do("events")
+		time.Sleep(idle)
+		if lost := p.Do("events"); try == tries || etf.Equal(before, lost) {
+			require.Equal(t, before, lost)
+			break
+		}
+	}
 	require.NotEqual(t, p.Us(), q.Us())
 	assert.Contains(t, p.Call("erlang", "nodes", etf.Atom("hidden")), etf.Atom("fixed@127.0.0.1"))
 }
 
+// tries are how often a case is made whose connections a machine at its limit may end.
+const tries = 3
+
 func silentNode(t *testing.T, e *Env) {
 	p := e.Peer() // which ticks every 15 s
 	patient := e.Start(node.Config{TickTime: 6 * time.Second}, p.Erl)
-	require.NoError(t, patient.Connect(t.Context(), p.Name))
-	events, unsubscribe := patient.Events()
-	defer unsubscribe()
-	time.Sleep(10 * time.Second)
-	require.Empty(t, events)
+	for try := 1; ; try++ {
+		require.NoError(t, patient.Connect(t.Context(), p.Name))
+		events, unsubscribe := patient.Events()
+		time.Sleep(10 * time.Second)
+		lost := len(events)
+		unsubscribe()
+		if lost == 0 {
+			break
+		}
+		require.Less(t, try, tries, "it was given up")
+	}
 
 	n := e.Start(node.Config{TickTime: 2 * time.Second}, p.Erl)
 	require.NoError(t, n.Connect(t.Context(), p.Name))
@@ -82,7 +97,9 @@ func nodeKilled(t *testing.T, e *Env) {
 	errs := p.hanging()
 	p.Kill()
 	require.ErrorIs(t, <-errs, node.ErrNodeDown)
-	require.ErrorIs(t, p.Node.Ping(t.Context(), p.Name), node.ErrNoSuchName)
+	require.Eventually(t, func() bool { // EPMD sees it go, too
+		return errors.Is(p.Node.Ping(t.Context(), p.Name), node.ErrNoSuchName)
+	}, caseTime/2, 5*time.Millisecond)
 }
 
 func nodeStopped(t *testing.T, e *Env) {

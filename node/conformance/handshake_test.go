@@ -38,9 +38,15 @@ func dynamicName(t *testing.T, e *Env) {
 func dynamicNameAtoms(t *testing.T, e *Env) {
 	p := e.Peer()
 	atoms := func() int64 { return p.Call("erlang", "system_info", etf.Atom("atom_count")).(int64) }
+	observer := e.Cluster().Node(p.Erl)
 	before := atoms()
 	for range 50 {
 		p.Node.Disconnect(p.Name)
+		require.Eventually(t, func() bool { // it has seen us go: who comes before that gets another name
+			got, err := observer.Call(t.Context(), p.Name, "erlang", "nodes", etf.Atom("hidden"))
+			guests, _ := got.(etf.List)
+			return err == nil && len(guests) == 1
+		}, caseTime/2, time.Millisecond)
 		require.NoError(t, p.Node.Ping(t.Context(), p.Name))
 	}
 	assert.LessOrEqual(t, atoms()-before, int64(2))

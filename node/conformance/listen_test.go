@@ -69,7 +69,7 @@ func inbound(t *testing.T, e *Env) {
 	require.NoError(t, err)
 	events, stop := n.Events()
 	defer stop()
-	erl := e.Erl("a", "-eval", `N = 'go@127.0.0.1', pong = net_adm:ping(N), 0 = gen_server:call({counter, N}, get), 3 = erpc:call(N, go, sum, [1, 2]),
+	erl := e.Erl("a", "-eval", `N = 'go@127.0.0.1', pong = net_adm:ping(N), 0 = gen_server:call({counter, N}, get, infinity), 3 = erpc:call(N, go, sum, [1, 2]),
 		register(done, spawn(timer, sleep, [infinity]))`)
 	assert.Equal(t, node.Event{Node: erl.Name, Up: true, Inbound: true}, next(t, events))
 	p := &Peer{erl, n, t} // over its connection: it was never told how to reach it

@@ -53,7 +53,7 @@ func releases(t *testing.T) []nodetest.Release {
 }
 
 // caseTime bounds one case, boots included, on a busy machine.
-const caseTime = 2 * time.Minute
+const caseTime = 4 * time.Minute
 
 // tick is how often a case looks whether what it waits for has come.
 const tick = 5 * time.Millisecond

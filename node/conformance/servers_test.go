@@ -57,25 +57,25 @@ func genServer(t *testing.T, e *Env) {
 	p := e.Peer()
 	seen := make(chan any, 1)
 	do := p.Serve(seen)
-	assert.Equal(t, `5`, do(`gen_server:cast(S, 2), gen_server:cast(P, 3), gen_server:call(S, get)`))
+	assert.Equal(t, `5`, do(`gen_server:cast(S, 2), gen_server:cast(P, 3), gen_server:call(S, get, infinity)`))
 	assert.Equal(t, `5`, do(`gen_server:call(P, get, infinity)`))
-	assert.Equal(t, `{unknown,[1|2]}`, do(`gen_server:call(S, [1|2])`))
-	assert.Equal(t, `now`, do(`gen_server:call(S, later)`))
+	assert.Equal(t, `{unknown,[1|2]}`, do(`gen_server:call(S, [1|2], infinity)`))
+	assert.Equal(t, `now`, do(`gen_server:call(S, later, infinity)`))
 	assert.Equal(t, `timeout`, do(`try gen_server:call(S, never, 10) catch exit:{W, _} -> W end`))
 	do(`P ! {hello, "there"}`)
 	assert.Equal(t, `{hello,"there"}`, etf.Format(<-seen))
 	assert.Equal(t, `{reply,5}`, do(`gen_server:wait_response(gen_server:send_request(S, get), 60000)`))
 	assert.Equal(t, `{1,[]}`, do(`{R, Bad} = gen_server:multi_call([node(P)], counter, get), {length([ok || {N, 5} <- R, N =:= node(P)]), Bad}`))
 	assert.Equal(t, `1000`, do(`Me = self(),
-		[spawn(fun() -> [5 = gen_server:call(S, get) || _ <- lists:seq(1, 50)], Me ! {done, 50} end) || _ <- lists:seq(1, 20)],
+		[spawn(fun() -> [5 = gen_server:call(S, get, infinity) || _ <- lists:seq(1, 50)], Me ! {done, 50} end) || _ <- lists:seq(1, 20)],
 		lists:sum([receive {done, K} -> K end || _ <- lists:seq(1, 20)])`))
 }
 
 func genServerEnds(t *testing.T, e *Env) {
 	p := e.Peer()
 	do := p.Serve(nil)
-	assert.Equal(t, `paper_jam`, do(`try gen_server:call(S, crash) catch exit:{W, _} -> W end`))
-	assert.Equal(t, `noproc`, do(`try gen_server:call(S, get) catch exit:{W, _} -> W end`))
+	assert.Equal(t, `paper_jam`, do(`try gen_server:call(S, crash, infinity) catch exit:{W, _} -> W end`))
+	assert.Equal(t, `noproc`, do(`try gen_server:call(S, get, infinity) catch exit:{W, _} -> W end`))
 	do = p.Serve(nil)
 	assert.Equal(t, `ok`, do(`gen_server:stop(S)`))
 	do = p.Serve(nil)
@@ -144,7 +144,7 @@ func functions(t *testing.T, e *Env) {
 		`rpc:call(N, go, sum, [1,2,3])`:  `6`,
 		`[erpc:receive_response(R) || R <- [erpc:send_request(N, go, sum, [I]) || I <- lists:seq(1, 5)]]`: `[1,2,3,4,5]`,
 		`rpc:yield(rpc:async_call(N, go, sum, [1]))`:                                                      `1`,
-		`gen_server:call({rex, N}, {call, go, sum, [1,2], self()})`:                                       `3`,
+		`gen_server:call({rex, N}, {call, go, sum, [1,2], self()}, infinity)`:                             `3`,
 		`rpc:call(N, go, nope, [])`:                                                                       `{badrpc,{'EXIT',{undef,[{go,nope,[],[]}]}}}`,
 		`try erpc:call(N, go, nope, [1]) catch error:{exception, R, _} -> R end`:                          `undef`,
 		`try erpc:call(N, go, sum, [x]) catch error:{exception, R, _} -> R end`:                           `<<"not a number">>`,

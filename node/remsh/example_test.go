@@ -14,7 +14,7 @@ import (
 
 // Lines are evaluated by the node's own shell.
 func Example() {
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 	defer cancel()
 	dir, err := os.MkdirTemp("", "remsh")
 	if err != nil {

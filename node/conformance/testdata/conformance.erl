@@ -28,13 +28,13 @@ loop(Down) ->
 %% The nodes that went down since start/0.
 events() ->
     ?MODULE ! {events, self()},
-    receive {events, Down} -> Down after 5000 -> exit(silent) end.
+    receive {events, Down} -> Down after 60000 -> exit(silent) end.
 
 %% Asks the process Pid, here or on another node, to send Term back.
 ask(Pid, Term) ->
     Ref = make_ref(),
     Pid ! {ask, self(), Ref, Term},
-    receive {Ref, Node, Got} -> {Node, Got =:= Term} after 5000 -> exit(silent) end.
+    receive {Ref, Node, Got} -> {Node, Got =:= Term} after 60000 -> exit(silent) end.
 
 %% Terms, by kind.
 
@@ -189,14 +189,14 @@ printing(Lines) ->
 watch_us(Us) ->
     Ping = net_adm:ping(Us),
     M = monitor(process, {nosuch, Us}),
-    Down = receive {'DOWN', M, process, {nosuch, Us}, Why} -> Why after 5000 -> silent end,
+    Down = receive {'DOWN', M, process, {nosuch, Us}, Why} -> Why after 60000 -> silent end,
     {Ping, Down}.
 
 %% Links to a process that Us does not have.
 link_us(Nobody) ->
     process_flag(trap_exit, true),
     link(Nobody),
-    receive {'EXIT', Nobody, Why} -> Why after 5000 -> silent end.
+    receive {'EXIT', Nobody, Why} -> Why after 60000 -> silent end.
 
 %% Prints and pings under a trace token, which the messages carry. An answer without one takes it away.
 traced(Us) ->
