@@ -187,7 +187,7 @@ const (
 	fuzzPerByte = 4 << 10
 	fuzzFixed   = 4 << 20 // the connection's own buffers, the node, the test
 	// fuzzTime is what a script may take; a scheduler that is busy with other things included.
-	fuzzTime = 10 * time.Second
+	fuzzTime = time.Minute
 )
 
 func allocated() uint64 {

@@ -59,7 +59,7 @@ func TestReconnect(t *testing.T) {
 	e = c.Erl("a")
 	up := next(t, events)
 	assert.True(t, up.Up)
-	assert.Empty(t, plain.Nodes(), "off by default")
+	require.Eventually(t, func() bool { return len(plain.Nodes()) == 0 }, patience, time.Millisecond, "off by default")
 	n.Disconnect(e.Name)
 	assert.False(t, next(t, events).Up)
 	time.Sleep(100 * time.Millisecond)

@@ -2,6 +2,7 @@ package node_test
 
 import (
 	"context"
+	"errors"
 	"net"
 	"os"
 	"os/exec"
@@ -52,7 +53,7 @@ func TestListen(t *testing.T) {
 	events, stop := n.Events()
 	defer stop()
 	serve(t, n, nil)
-	assert.Equal(t, "good", c.Eval(`N = 'go@127.0.0.1', pong = net_adm:ping(N), 0 = gen_server:call({counter, N}, get),
+	assert.Equal(t, "good", c.Eval(`N = 'go@127.0.0.1', pong = net_adm:ping(N), 0 = gen_server:call({counter, N}, get, infinity),
 		{[], [N]} = {nodes(), nodes(hidden)}, io:put_chars("good")`))
 	up := next(t, events)
 	assert.True(t, up.Up && up.Inbound)
@@ -79,8 +80,10 @@ func TestListen(t *testing.T) {
 	q := process(t, other)
 	require.NoError(t, q.Send(t.Context(), watch, etf.Tuple{etf.Atom("get"), pidAt(t, q, e.Name)}))
 	assert.Equal(t, etf.Atom("shutdown"), receive(t, q))
-	_, err = c.EPMD.Client().Lookup(t.Context(), "go")
-	require.ErrorIs(t, err, epmd.ErrNotRegistered)
+	require.Eventually(t, func() bool {
+		_, err = c.EPMD.Client().Lookup(t.Context(), "go")
+		return errors.Is(err, epmd.ErrNotRegistered)
+	}, patience, time.Millisecond)
 	last := next(t, events)
 	assert.False(t, last.Up)
 	require.ErrorIs(t, last.Err, node.ErrClosed)

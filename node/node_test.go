@@ -3,6 +3,7 @@ package node_test
 import (
 	"bytes"
 	"context"
+	"errors"
 	"strings"
 	"sync"
 	"testing"
@@ -61,9 +62,14 @@ func TestGuest(t *testing.T) {
 		require.NoError(t, n.CallInto(ctx, e.Name, &k, "erlang", "system_info", etf.Atom("atom_count")))
 		return k
 	}
+	observer := c.Node(e)
 	before := atoms()
 	for range 100 {
 		n.Disconnect(e.Name)
+		require.Eventually(t, func() bool { // it has seen us go: who comes before that gets another name
+			guests, err := observer.Call(ctx, e.Name, "erlang", "nodes", etf.Atom("hidden"))
+			return err == nil && len(guests.(etf.List)) == 1
+		}, patience, time.Millisecond)
 		require.NoError(t, n.Ping(ctx, e.Name))
 	}
 	assert.LessOrEqual(t, atoms()-before, int64(1))
@@ -182,7 +188,9 @@ func TestNodeDown(t *testing.T) {
 	}, patience, 10*time.Millisecond, "the call has arrived")
 	e.Kill()
 	require.ErrorIs(t, <-errs, node.ErrNodeDown)
-	require.ErrorIs(t, n.Ping(t.Context(), e.Name), node.ErrNoSuchName)
+	require.Eventually(t, func() bool { // EPMD sees it go, too
+		return errors.Is(n.Ping(t.Context(), e.Name), node.ErrNoSuchName)
+	}, patience, time.Millisecond)
 }
 
 // A call whose ctx ends leaves no process behind on the node.
@@ -288,7 +296,13 @@ func TestTicks(t *testing.T) {
 		require.NoError(t, err)
 		return got
 	}
-	before := hidden()
-	time.Sleep(7 * time.Second)
-	assert.Equal(t, before, hidden(), "the same connection")
+	const tries = 3 // on a machine at its limit somebody may not have had a turn for 4 s
+	for try := 1; ; try++ {
+		before := hidden()
+		time.Sleep(7 * time.Second)
+		if after := hidden(); try == tries || etf.Equal(before, after) {
+			assert.Equal(t, before, after, "the same connection")
+			return
+		}
+	}
 }

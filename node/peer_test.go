@@ -49,10 +49,7 @@ func TestConnectGivesUp(t *testing.T) {
 	c := nodetest.New(t)
 	n := c.Node()
 	const name = "mute@127.0.0.1"
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	require.NoError(t, ln.Close())
-	require.NoError(t, n.AddPeer(node.Peer{Name: name, Addr: ln.Addr().String()}))
+	require.NoError(t, n.AddPeer(node.Peer{Name: name, Addr: nodetest.ClosedAddr(t)}))
 	require.ErrorIs(t, n.Connect(t.Context(), name), node.ErrRefused)
 
 	addr, accepted := mute(t)
@@ -62,7 +59,7 @@ func TestConnectGivesUp(t *testing.T) {
 	defer (<-accepted).Close()
 	short, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
-	err = n.Connect(short, name)
+	err := n.Connect(short, name)
 	require.ErrorIs(t, err, node.ErrTimeout)
 	require.ErrorIs(t, err, node.ErrRefused, "the last that is known")
 	err = <-patient
@@ -120,10 +117,10 @@ func TestFlappingPeer(t *testing.T) {
 		assert.True(t, next(t, events).Up)
 		assert.False(t, next(t, events).Up)
 	}
-	assert.Equal(t, 1, running("(*Node).reconnect("))
+	require.Eventually(t, func() bool { return running("(*Node).reconnect(") == 1 }, patience, time.Millisecond)
 	n.Disconnect("x@127.0.0.1")
 	require.NoError(t, n.Close())
-	assert.Zero(t, running("(*Node).reconnect("))
+	require.Eventually(t, func() bool { return running("(*Node).reconnect(") == 0 }, patience, time.Millisecond)
 }
 
 // running counts the goroutines that are in a function.

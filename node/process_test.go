@@ -2,6 +2,7 @@ package node_test
 
 import (
 	"context"
+	"errors"
 	"testing"
 	"time"
 
@@ -187,8 +188,10 @@ func TestMonitor(t *testing.T) {
 			require.NoError(t, err)
 			e.Kill()
 			assert.Equal(t, node.Down{Ref: ref, From: etf.Tuple{etf.Atom("net_kernel"), etf.Atom(e.Name)}, Reason: etf.Atom("noconnection")}, receive(t, q))
-			_, err = q.Monitor(ctx, pid)
-			require.ErrorIs(t, err, node.ErrNoSuchName)
+			require.Eventually(t, func() bool { // EPMD sees it go, too
+				_, err = q.Monitor(ctx, pid)
+				return errors.Is(err, node.ErrNoSuchName)
+			}, patience, time.Millisecond)
 		})
 	}
 }

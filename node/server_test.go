@@ -65,20 +65,20 @@ func TestGenServer(t *testing.T) {
 			vars := bind{"S": etf.Tuple{etf.Atom("counter"), self.Node}, "P": self}
 			do := func(code string) etf.Term { t.Helper(); return eval(t, n, e.Name, code, vars) }
 
-			assert.Equal(t, int64(5), do(`gen_server:cast(S, 2), gen_server:cast(P, 3), gen_server:call(S, get)`))
+			assert.Equal(t, int64(5), do(`gen_server:cast(S, 2), gen_server:cast(P, 3), gen_server:call(S, get, infinity)`))
 			assert.Equal(t, int64(5), do(`gen_server:call(P, get, infinity)`))
-			assert.Equal(t, etf.Tuple{etf.Atom("error"), etf.Atom("unknown")}, do(`gen_server:call(S, x)`))
-			assert.Equal(t, etf.Atom("now"), do(`gen_server:call(S, later)`))
+			assert.Equal(t, etf.Tuple{etf.Atom("error"), etf.Atom("unknown")}, do(`gen_server:call(S, x, infinity)`))
+			assert.Equal(t, etf.Atom("now"), do(`gen_server:call(S, later, infinity)`))
 			do(`P ! hello`)
 			assert.Equal(t, etf.Atom("hello"), <-seen)
 
 			// The reply that comes too late goes nowhere: it was sent to the call's alias, which is void.
 			assert.Equal(t, etf.Tuple{etf.Atom("timeout"), etf.List(nil)}, do(`
 				T = try gen_server:call(S, {sleep, 1000}, 10) catch exit:{W, _} -> W end,
-				gen_server:call(S, get), {messages, M} = process_info(self(), messages), {T, [X || {[alias|_], _} = X <- M]}`))
+				gen_server:call(S, get, infinity), {messages, M} = process_info(self(), messages), {T, [X || {[alias|_], _} = X <- M]}`))
 			// Many at once, from many processes and with gen_server's own requests.
 			assert.Equal(t, int64(2000), do(`Me = self(),
-				[spawn(fun() -> [5 = gen_server:call(S, get) || _ <- lists:seq(1, 100)], Me ! {done, 100} end) || _ <- lists:seq(1, 20)],
+				[spawn(fun() -> [5 = gen_server:call(S, get, infinity) || _ <- lists:seq(1, 100)], Me ! {done, 100} end) || _ <- lists:seq(1, 20)],
 				lists:sum([receive {done, K} -> K end || _ <- lists:seq(1, 20)])`))
 			assert.Equal(t, etf.Tuple{etf.Atom("reply"), int64(5)}, do(`gen_server:wait_response(gen_server:send_request(S, get), 60000)`))
 			assert.Equal(t, etf.Tuple{etf.List{etf.Tuple{self.Node, int64(5)}}, etf.List(nil)},
@@ -86,9 +86,9 @@ func TestGenServer(t *testing.T) {
 			assert.Equal(t, etf.Atom("unknown_system_msg"), do(`try sys:get_state(S) catch error:{R, get_state} -> R end`))
 
 			// Who waits when the server ends gets its reason.
-			assert.Equal(t, []byte("out of paper"), do(`try gen_server:call(S, crash) catch exit:{Why, _} -> Why end`))
+			assert.Equal(t, []byte("out of paper"), do(`try gen_server:call(S, crash, infinity) catch exit:{Why, _} -> Why end`))
 			require.EqualError(t, <-over, "out of paper")
-			assert.Equal(t, etf.Atom("noproc"), do(`try gen_server:call(S, get) catch exit:{Why, _} -> Why end`))
+			assert.Equal(t, etf.Atom("noproc"), do(`try gen_server:call(S, get, infinity) catch exit:{Why, _} -> Why end`))
 			_, over = serve(t, n, seen)
 			assert.Equal(t, etf.Atom("ok"), do(`gen_server:stop(S)`))
 			require.NoError(t, <-over)
@@ -173,15 +173,15 @@ func TestFunctions(t *testing.T) {
 			for code, want := range map[string]string{
 				`erpc:call(N, go, count, [1,2], 60000)`:                                     `2`,
 				`erpc:multicall([N, node()], erlang, abs, [-1])`:                            `[{error,{exception,undef,[{erlang,abs,[-1],[]}]}},{ok,1}]`,
-				`gen_server:call({rex, N}, {call, go, nope, [], self()})`:                   `{badrpc,{'EXIT',{undef,[{go,nope,[],[]}]}}}`,
-				`gen_server:call({rex, N}, {call, go, fail, [], self()})`:                   `{badrpc,{'EXIT',{<<"out of paper">>,[]}}}`,
-				`gen_server:call({rex, N}, {block_call, go, count, [1], self()})`:           `1`,
-				`gen_server:call({rex, N}, {call, go, count, nope, self()})`:                `{badrpc,{'EXIT',{badarg,[]}}}`,
+				`gen_server:call({rex, N}, {call, go, nope, [], self()}, infinity)`:         `{badrpc,{'EXIT',{undef,[{go,nope,[],[]}]}}}`,
+				`gen_server:call({rex, N}, {call, go, fail, [], self()}, infinity)`:         `{badrpc,{'EXIT',{<<"out of paper">>,[]}}}`,
+				`gen_server:call({rex, N}, {block_call, go, count, [1], self()}, infinity)`: `1`,
+				`gen_server:call({rex, N}, {call, go, count, nope, self()}, infinity)`:      `{badrpc,{'EXIT',{badarg,[]}}}`,
 				`try erpc:call(N, fun() -> 1 end) catch _:{exception, R, _} -> R end`:       `undef`,
 				`P = spawn_link(N, go, wait, [linked]), unlink(P), exit(P, kill), ok`:       `ok`,
 				`try erpc:call(N, go, wait, [c], 20) catch error:{erpc, timeout} -> ok end`: `ok`,
 				`erpc:cast(N, go, cast, [hi])`:                                              `ok`,
-				`{badrpc, {'EXIT', T}} = gen_server:call({rex, N}, {call, go, unsayable, [], self()}),
+				`{badrpc, {'EXIT', T}} = gen_server:call({rex, N}, {call, go, unsayable, [], self()}, infinity),
 					is_binary(T)`: `true`,
 			} {
 				got, err := nodetest.Eval(t.Context(), n, e.Name, code, vars)
