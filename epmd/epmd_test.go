@@ -1,12 +1,13 @@
 package epmd_test
 
 import (
+	"errors"
 	"io"
 	"net"
-	"os/exec"
 	"regexp"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -75,14 +76,11 @@ func TestKeepThroughEPMD(t *testing.T) {
 	defer k.Close() //nolint:errcheck // nil
 	require.NoError(t, c.Kill(t.Context()))
 	require.Error(t, <-changes)
-	_, port, err := net.SplitHostPort(addr)
-	require.NoError(t, err)
-	cmd := exec.Command("epmd", "-port", port, "-address", "127.0.0.1")
-	require.NoError(t, cmd.Start())
-	defer func() {
-		_ = cmd.Process.Kill()
-		_ = cmd.Wait()
-	}()
+	require.Eventually(t, func() bool {
+		_, err := c.Names(t.Context())
+		return errors.Is(err, syscall.ECONNREFUSED)
+	}, patience, tick, "it has closed its connections, and then its door")
+	require.True(t, runEPMD(t, addr))
 	for err := range changes {
 		if err == nil {
 			break

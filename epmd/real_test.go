@@ -28,17 +28,32 @@ import (
 // startEPMD runs the system's epmd as a child on a free loopback port until the test ends, and returns its address.
 func startEPMD(t testing.TB, args ...string) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	addr := l.Addr().String()
-	require.NoError(t, l.Close()) // free a moment ago
+	for {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		require.NoError(t, err)
+		addr := l.Addr().String()
+		require.NoError(t, l.Close())
+		if runEPMD(t, addr, args...) { // nobody has taken what was free a moment ago
+			return addr
+		}
+	}
+}
+
+// runEPMD runs an epmd at an address until the test ends, and tells when it answers; false: it has ended instead.
+func runEPMD(t testing.TB, addr string, args ...string) bool {
+	t.Helper()
 	_, port, err := net.SplitHostPort(addr)
 	require.NoError(t, err)
 	cmd := exec.Command("epmd", append([]string{"-port", port, "-address", "127.0.0.1"}, args...)...)
 	require.NoError(t, cmd.Start())
+	ended := make(chan struct{})
+	go func() {
+		_ = cmd.Wait()
+		close(ended)
+	}()
 	t.Cleanup(func() {
 		_ = cmd.Process.Kill()
-		_ = cmd.Wait()
+		<-ended
 	})
 	c := &epmd.Client{Addr: addr}
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
@@ -46,10 +61,14 @@ func startEPMD(t testing.TB, args ...string) string {
 	for {
 		_, err := c.Names(ctx)
 		if err == nil {
-			return addr
+			return true
 		}
 		require.NoError(t, ctx.Err(), "epmd does not answer: %v", err)
-		time.Sleep(tick)
+		select {
+		case <-ended:
+			return false
+		case <-time.After(tick):
+		}
 	}
 }
 

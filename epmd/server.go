@@ -13,8 +13,9 @@ import (
 
 // Defaults of [Config].
 const (
-	// DefaultRequestTimeout is how long a request may take to arrive: a node sends it in one piece, at once.
-	DefaultRequestTimeout = 5 * time.Second
+	// DefaultRequestTimeout is how long a request may take to arrive, as long as OTP's epmd gives it (-packet_timeout). A node sends it in
+	// one piece, at once, if the machine has a turn for it: one that is cut off does not boot.
+	DefaultRequestTimeout = time.Minute
 	// DefaultMaxPending is how many connections may be without a complete request: some hundred nodes that start at the
 	// same moment, far from a process's usual 1,024 file descriptors.
 	DefaultMaxPending = 256

@@ -167,7 +167,7 @@ func TestLoopbackOnly(t *testing.T) {
 	l, err := net.Listen("tcp", "0.0.0.0:0")
 	require.NoError(t, err)
 	require.ErrorIs(t, e.Server.Serve(l, ""), epmd.ErrNotLoopback)
-	_, err = net.DialTimeout("tcp", l.Addr().String(), time.Second)
+	_, err = net.DialTimeout("tcp", l.Addr().String(), patience)
 	require.ErrorIs(t, err, syscall.ECONNREFUSED, "a refused listener is closed")
 
 	addr, err := e.Server.Listen("localhost:0", "")

@@ -1,9 +1,12 @@
 package epmdtest
 
 import (
+	"errors"
 	"net"
 	"strconv"
+	"syscall"
 	"testing"
+	"time"
 
 	"github.com/beamctl/beamctl/epmd"
 )
@@ -33,6 +36,10 @@ func StartAt(t testing.TB, addr string, cfg epmd.Config) *EPMD {
 	s := epmd.NewServer(cfg)
 	t.Cleanup(func() { _ = s.Close() })
 	bound, err := s.Listen(addr, "")
+	for end := time.Now().Add(time.Minute); errors.Is(err, syscall.EADDRINUSE) && time.Now().Before(end); { // as the near end of somebody's connection
+		time.Sleep(10 * time.Millisecond)
+		bound, err = s.Listen(addr, "")
+	}
 	if err != nil {
 		t.Fatalf("epmdtest: %v", err)
 	}
