@@ -26,7 +26,7 @@ var releasesFile = flag.String("releases", "", "file with the output of scripts/
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // caseTime bounds one case, boots included, on a busy machine.
-const caseTime = 2 * time.Minute
+const caseTime = 5 * time.Minute
 
 // tick is how often a test looks whether what it waits for has come.
 const tick = 20 * time.Millisecond

@@ -16,7 +16,7 @@ import (
 )
 
 // patience is how long Wait waits: a busy machine boots nodes meanwhile.
-const patience = 60 * time.Second
+const patience = 2 * time.Minute
 
 // Screen is an emulated terminal of the xterm family: with a cursor that waits at the right edge, wide characters, and scrolling. It is safe
 // for concurrent use.
