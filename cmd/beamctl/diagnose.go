@@ -155,8 +155,18 @@ func (p *diagnosis) prepare(ctx context.Context, a *app, n *node.Node) error {
 // minInherited is the least length of a variable's value, in the environment of everything, for it to be taken for a secret; shorter ones are words.
 const minInherited = 8
 
+// errNoFile is what a directory is, and a pipe: to open one may take for ever, and it can be read once.
+var errNoFile = errors.New("is no regular file")
+
 func opener(path string) func() (io.ReadCloser, error) {
-	return func() (io.ReadCloser, error) { return os.Open(path) }
+	return func() (io.ReadCloser, error) {
+		if st, err := os.Stat(path); err != nil {
+			return nil, err
+		} else if !st.Mode().IsRegular() {
+			return nil, fmt.Errorf("%s %w", path, errNoFile)
+		}
+		return os.Open(path)
+	}
 }
 
 func (p *diagnosis) log(node, name, path string) {

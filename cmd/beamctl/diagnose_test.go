@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -194,6 +195,8 @@ func TestDiagnoseUsage(t *testing.T) {
 	none := w.run("diagnose", "--log", "nosuch.log")
 	assert.Equal(t, exitFailed, none.code)
 	assert.Contains(t, none.out, "no such file")
+	require.NoError(t, syscall.Mkfifo(filepath.Join(w.dir, "pipe"), 0o600))
+	assert.Contains(t, w.run("diagnose", "--log", "pipe").out, "pipe is no regular file")
 	w.write("not.dump", "hello")
 	assert.Contains(t, w.run("diagnose", "--dump", "not.dump").out, "no crash dump of an Erlang VM")
 }
