@@ -54,8 +54,10 @@ func (e EphemeralPorts) Has(port int) bool {
 	return e.Lo <= port && port <= e.Hi
 }
 
-// KernelPorts reads the kernel's ephemeral range, without what an administrator has reserved.
-var KernelPorts = sync.OnceValue(func() EphemeralPorts {
+// KernelPorts reads, once, the kernel's ephemeral range, without what an administrator has reserved.
+func KernelPorts() EphemeralPorts { return kernelPorts() }
+
+var kernelPorts = sync.OnceValue(func() EphemeralPorts {
 	e := EphemeralPorts{Lo: 32768, Hi: 65535} // where it cannot be read: every system's range is in there
 	if f := strings.Fields(readFile("/proc/sys/net/ipv4/ip_local_port_range")); len(f) == 2 {
 		lo, err1 := strconv.Atoi(f[0])

@@ -105,7 +105,7 @@ func notConsolidated(protocol string) string {
 // consolidated.
 func findable(ctx context.Context, n *node.Node, name, module string) (bool, error) {
 	t, err := n.Call(ctx, name, "code", "where_is_file", etf.Charlist(module+beamSuffix))
-	return t != etf.Term(etf.Atom("non_existing")), err
+	return t != etf.Atom("non_existing"), err
 }
 
 // sourceOf returns the path of what a module was compiled from, as the node that runs it knows it; "" if it doesn't.

@@ -81,7 +81,7 @@ func alarm(a etf.Term, name string) (id string, ours bool) {
 		what = t[0]
 	}
 	if t, ok := what.(etf.Tuple); ok && len(t) == 3 && t[0] == etf.Atom("resource_limit") {
-		return "resource_limit " + etf.Format(t[1]), t[2] == etf.Term(etf.Atom(name))
+		return "resource_limit " + etf.Format(t[1]), t[2] == etf.Atom(name)
 	}
 	return etf.FormatOptions{MaxBytes: maxID}.Format(what), true
 }

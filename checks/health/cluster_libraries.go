@@ -173,7 +173,7 @@ type hordeMember struct{ name, node string }
 
 // hordeMembers reads what they answer: [{Name, Node}], and {ok, [{Name, Node}]} up to Horde 0.6. What is neither is no member.
 func hordeMembers(answer etf.Term) (members []hordeMember) {
-	if t, ok := answer.(etf.Tuple); ok && len(t) == 2 && t[0] == etf.Term(etf.Atom("ok")) {
+	if t, ok := answer.(etf.Tuple); ok && len(t) == 2 && t[0] == etf.Atom("ok") {
 		answer = t[1]
 	}
 	list, _ := answer.(etf.List)

@@ -28,7 +28,7 @@ type look struct {
 // idle tells whether the process is in its behaviour's loop, where it answers.
 func (l *look) idle() bool {
 	f, ok := l.function.(etf.Tuple)
-	if !ok || len(f) != 3 || l.status == etf.Term(etf.Atom("suspended")) {
+	if !ok || len(f) != 3 || l.status == etf.Atom("suspended") {
 		return false
 	}
 	m, _ := f[0].(etf.Atom)
@@ -56,7 +56,7 @@ func (l *look) inBehaviour() bool {
 // (gen_server2 of RabbitMQ, p1_server of ejabberd) wait in one.
 func (l *look) loops() bool {
 	own := slices.DeleteFunc(slices.Clone(l.stack), func(m etf.Atom) bool { return m == "proc_lib" })
-	return len(own) <= 1 && !slices.Contains(own, "sys") && l.status != etf.Term(etf.Atom("suspended"))
+	return len(own) <= 1 && !slices.Contains(own, "sys") && l.status != etf.Atom("suspended")
 }
 
 // server is one process under a supervisor.
@@ -238,7 +238,7 @@ func servers(ctx context.Context, x *exam) (Cell, error) {
 			waiting = fmt.Sprintf(" with %s waiting", count(int(s.last.waiting), "message", "messages"))
 		}
 		switch {
-		case s.last.status == etf.Term(etf.Atom("suspended")) || strings.HasPrefix(s.in(), "sys:suspend"):
+		case s.last.status == etf.Atom("suspended") || strings.HasPrefix(s.in(), "sys:suspend"):
 			suspended = append(suspended, s.is()+" is suspended"+waiting)
 		case s.last.reductions-s.first.reductions < restless:
 			hung = append(hung, s.is()+" hangs in "+s.in()+waiting)

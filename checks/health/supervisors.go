@@ -37,7 +37,7 @@ func supervisors(ctx context.Context, x *exam) (Cell, error) {
 			large++
 		}
 		for _, c := range s.children {
-			if c.Pid == etf.Term(etf.Atom("restarting")) {
+			if c.Pid == etf.Atom("restarting") {
 				restarting = append(restarting, c.path(s.path))
 			} else if _, runs := c.Pid.(etf.Pid); runs {
 				children++

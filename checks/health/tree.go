@@ -51,7 +51,7 @@ func (c *child) path(parent string) string {
 const anonymous etf.Atom = "undefined"
 
 // static tells a child that its supervisor keeps from one of many alike.
-func (c *child) static() bool { return c.ID != etf.Term(anonymous) }
+func (c *child) static() bool { return c.ID != anonymous }
 
 // module is what the child runs, as its specification says; "" if that are several, or not known (dynamic).
 func (c *child) module() etf.Atom {
@@ -187,5 +187,5 @@ func (s *supervisor) hangs() bool {
 		return false
 	}
 	reason, ok := ex.Reason.(etf.Tuple)
-	return ok && len(reason) > 0 && reason[0] == etf.Term(etf.Atom("timeout"))
+	return ok && len(reason) > 0 && reason[0] == etf.Atom("timeout")
 }

@@ -111,7 +111,7 @@ func (p processError) in(name string) string {
 		text = "its code_change failed: " + o.Format(reasonOf(crash))
 	case refused:
 		text = "its code_change refused: " + o.Format(refusal)
-	case ended && reasonOf(exit) == etf.Term(etf.Atom("timeout")):
+	case ended && reasonOf(exit) == etf.Atom("timeout"):
 		text = "its code_change takes longer than five seconds, and may come to its end yet"
 	case ended:
 		text = "it ended meanwhile: " + o.Format(reasonOf(exit))
@@ -121,7 +121,7 @@ func (p processError) in(name string) string {
 
 // tagged returns Value of {Tag, Value}.
 func tagged(t etf.Term, tag etf.Atom) (value etf.Term, ok bool) {
-	if two, _ := t.(etf.Tuple); len(two) == 2 && two[0] == etf.Term(tag) {
+	if two, _ := t.(etf.Tuple); len(two) == 2 && two[0] == tag {
 		return two[1], true
 	}
 	return nil, false
