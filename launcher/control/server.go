@@ -162,19 +162,9 @@ func (s *Server) serve(conn net.Conn) {
 }
 
 // Close ends listening and all requests under way, and waits for them.
-func (s *Server) Close() {
-	s.mu.Lock()
-	s.closed = true
-	l := s.listener
-	s.mu.Unlock()
-	if l != nil {
-		_ = l.Close()
-	}
-	s.cancel()
-	s.wg.Wait()
-}
+func (s *Server) Close() { s.Wait(0) }
 
-// Wait waits until no request is under way; new ones are refused.
+// Wait refuses new requests, and waits for those under way; after timeout they are ended.
 func (s *Server) Wait(timeout time.Duration) {
 	s.mu.Lock()
 	s.closed = true
