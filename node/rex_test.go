@@ -113,11 +113,12 @@ func TestAbandonedByRex(t *testing.T) {
 		return nil, node.ErrNoReply
 	}})
 	require.NoError(t, err)
+	pid := pidAt(t, gate, e.Name)
 	blocked := make(chan error, 1)
 	go func() {
 		_, err := blocker.GenCall(t.Context(), etf.Tuple{etf.Atom("rex"), etf.Atom(e.Name)}, etf.Tuple{
 			etf.Atom("block_call"), etf.Atom("gen_server"), etf.Atom("call"),
-			etf.List{pidAt(t, gate, e.Name), etf.Atom("wait"), etf.Atom("infinity")},
+			etf.List{pid, etf.Atom("wait"), etf.Atom("infinity")},
 			etf.Atom("user"),
 		})
 		blocked <- err

@@ -35,7 +35,8 @@ type Check struct {
 	Mends string // what Mend does about it; "": nothing
 	Start bool   // nothing can start while it fails: Preflight asks it
 
-	run func(ctx context.Context, x *exam)
+	boots bool // it may have to run programs, which takes longer
+	run   func(ctx context.Context, x *exam)
 }
 
 // registry is all checks there are, in the order in which they are shown.

@@ -88,7 +88,11 @@ func run(ctx context.Context, s *Subject, list []*Check, quick bool) []Result {
 	var wg sync.WaitGroup
 	for i, c := range list {
 		wg.Go(func() {
-			ctx, cancel := context.WithTimeout(ctx, checkTimeout)
+			limit := checkTimeout
+			if c.boots {
+				limit = bootTimeout
+			}
+			ctx, cancel := context.WithTimeout(ctx, limit)
 			defer cancel()
 			begin := time.Now()
 			x := &exam{Subject: s, quick: quick, tools: t}

@@ -71,6 +71,10 @@ type Dir struct {
 // checkTimeout bounds each check, but for what a user waits for anyhow; a resolver that is cut off takes longer.
 const checkTimeout = 3 * time.Second
 
+// bootTimeout bounds those that may have to run a program for it to tell what it is. Most boot a VM: a tenth of a second, and on a busy
+// machine many.
+const bootTimeout = 20 * time.Second
+
 // env returns a variable of the user's.
 func (s *Subject) env(name string) string { return s.Env[name] }
 

@@ -19,7 +19,7 @@ var toolChecks = []*Check{
 		Looks: "the nodes' PATH, with what `bin` adds to it",
 		Fails: "fails when one is not on it",
 		Fix:   "install it, or put its directory on PATH or into `bin`",
-		run:   checkPrograms,
+		boots: true, run: checkPrograms,
 	},
 	{
 		Name: "erl", Group: Tools, Start: true,
@@ -27,7 +27,7 @@ var toolChecks = []*Check{
 		Looks: "erl on PATH; releases/*/OTP_VERSION of its installation. Only where it is a shim that tells nothing it is run",
 		Fails: "fails when it is older than OTP 23, with which nothing here was tried; warns when its installation cannot be made out",
 		Fix:   "install OTP 25 or later",
-		run:   checkErl,
+		boots: true, run: checkErl,
 	},
 	{
 		Name: "elixir", Group: Tools,
@@ -35,7 +35,7 @@ var toolChecks = []*Check{
 		Looks: "elixir and mix on PATH; lib/elixir/ebin/elixir.app of their installation",
 		Fails: "warns when only one of them is there, they are of two installations, or theirs cannot be made out",
 		Fix:   "see that PATH leads to one installation",
-		run:   checkElixir,
+		boots: true, run: checkElixir,
 	},
 	{
 		Name: "rebar3", Group: Tools,
@@ -43,7 +43,7 @@ var toolChecks = []*Check{
 		Looks: "rebar3 on PATH; rebar.app inside it",
 		Fails: "warns when it cannot be made out",
 		Fix:   "install rebar3 again",
-		run:   checkRebar,
+		boots: true, run: checkRebar,
 	},
 	{
 		Name: "versions", Group: Tools, Start: true,
@@ -52,8 +52,8 @@ var toolChecks = []*Check{
 			"`elixir:` in mix.exs, the OTP releases of nodes that have a `bin` of their own",
 		Fails: "fails when Elixir or rebar3 was compiled by a later OTP than it runs on or by one more than three releases before, Elixir is too new for the OTP, mix.exs wants another Elixir, or nodes of OTP 23 and " +
 			"of 26 or later are to be one cluster; only warns where the project does not use it, and when the OTP is newer than what Elixir was made for",
-		Fix: "install versions that go together",
-		run: checkVersions,
+		Fix:   "install versions that go together",
+		boots: true, run: checkVersions,
 	},
 }
 

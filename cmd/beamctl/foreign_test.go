@@ -204,7 +204,7 @@ func (f *foreign) diagnostics(t testing.TB, env []string, args ...string) (strin
 // tool runs one of RabbitMQ's tools against the node.
 func (f *foreign) tool(t testing.TB, name string, env []string, args ...string) (string, int) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), foreignBoot)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, filepath.Join("/usr/lib/rabbitmq/bin", name), append([]string{"-n", f.name, "--longnames"}, args...)...)
 	cmd.Dir = f.dir

@@ -152,7 +152,8 @@ var patience = map[string]string{
 }
 
 func (w *world) cmd(args ...string) *exec.Cmd {
-	if within := patience[args[0]]; within != "" && !slices.Contains(args, "--timeout") && !slices.Contains(args, "-w") {
+	given := func(flag string) bool { return slices.Contains([]string{"--timeout", "--watch", "-w"}, flag) } // a watch has no end
+	if within := patience[args[0]]; within != "" && !slices.ContainsFunc(args, given) {
 		args = append(slices.Clone(args), "--timeout", within)
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), hangs)
