@@ -198,10 +198,11 @@ func TestMixedCluster(t *testing.T) {
 	kv.tool("", "erl", "-make")
 	w.write("beamctl.yaml", `
 nodes:
-  - {name: mix, vm_args: [+S, "1:1"]}
+  - {name: mix, vm_args: [+S, "1:1"], env: {ROLE: "{{.Node}} alone"}}
   - {name: erl, runtime: erl, ebin: [`+kv.dir+`/ebin], apps: [kv], env: {ROLE: "{{.Node}}'s"}}
   - {name: bare, runtime: erl, ebin: [], apps: [], bin: [wrapped]}
 `)
+	w.write("config/runtime.exs", "import Config\nconfig :counter, role: System.get_env(\"ROLE\"), env: config_env()\n")
 	erl, err := exec.LookPath("erl")
 	require.NoError(t, err)
 	w.write("wrapped/erl", "#!/bin/sh\nexec "+erl+" -kernel wrapped yes \"$@\"\n")
@@ -216,6 +217,8 @@ nodes:
 	w.well()
 	assert.Contains(t, w.ok("rpc", "mix", "erlang:system_info(schedulers)"), "1")
 	assert.Contains(t, w.ok("rpc", "erl", `os:getenv("ROLE")`), "erl's")
+	assert.Equal(t, "{ok,<<\"mix alone\">>}\n", w.ok("rpc", "mix", "application:get_env(counter, role)"), "runtime.exs is evaluated in the node's environment")
+	assert.Equal(t, "{ok,test}\n", w.ok("rpc", "mix", "application:get_env(counter, env)"))
 	assert.Contains(t, w.ok("rpc", "bare", "application:get_env(kernel, wrapped)"), "yes")
 	w.stopped()
 }
