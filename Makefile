@@ -54,7 +54,7 @@ test-matrix: otp-releases ## Run the conformance suite, code pushes and remote s
 	$(CONFORMANCE)
 	CGO_ENABLED=1 go test -race -count=1 -timeout=$(TEST_TIMEOUT) ./node/codesync -releases=$(CURDIR)/.cache/otp/releases
 	CGO_ENABLED=1 go test -race -count=1 -timeout=$(TEST_TIMEOUT) ./node/remsh -releases=$(CURDIR)/.cache/otp/releases
-	go test -count=1 -tags=matrix -run='^TestMixedReleases$$' ./cmd/beamctl -releases=$(CURDIR)/.cache/otp/releases
+	go test -count=1 -tags=matrix -run='^Test(MixedReleases|MixTLS)$$' ./cmd/beamctl -releases=$(CURDIR)/.cache/otp/releases
 	go test -count=1 -tags=matrix -run='^TestReleases$$' ./checks/doctor -releases=$(CURDIR)/.cache/otp/releases
 
 test-matrix-long: otp-releases ## The same, with connections that are idle for five minutes

@@ -34,9 +34,10 @@ case Take("BEAMCTL_USER_AFLAGS") of
 end,
 
 %% Mix takes the applications that a project doesn't name out of the code path (since Elixir 1.15), and TLS needs its modules later.
+%% Mix itself may not be there by now, while Elixir is.
 case init:get_argument(proto_dist) of
     {ok, [[[$i, $n, $e, $t | Proto]]]} when Proto =:= "_tls"; Proto =:= "6_tls" ->
-        code:which('Elixir.Mix') =:= non_existing orelse
+        code:which(elixir) =:= non_existing orelse
             [code:ensure_modules_loaded(Modules) || App <- [crypto, asn1, public_key, ssl],
                 ok <- [application:load(App)], {ok, Modules} <- [application:get_key(App, modules)]];
     _ -> ok

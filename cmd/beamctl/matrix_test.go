@@ -5,6 +5,9 @@ package main
 import (
 	"flag"
 	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -36,6 +39,21 @@ func TestMixedReleases(t *testing.T) {
 	for _, secure := range []string{launcher.TLSNone, launcher.TLSAuto} {
 		t.Run("tls "+secure, func(t *testing.T) { mixed(t, w, want, secure) })
 	}
+}
+
+// TestMixTLS: since Elixir 1.15 Mix takes what a project does not name, ssl among it, out of the code path, and a node's TLS needs it later.
+func TestMixTLS(t *testing.T) {
+	require.NotEmpty(t, *releasesFile, "make test-matrix")
+	releases := nodetest.Releases(t, *releasesFile)
+	newest := slices.MaxFunc(releases, func(a, b nodetest.Release) int { return a.Major - b.Major })
+	w := newWorld(t, "elixir-counter")
+	require.NoError(t, os.RemoveAll(filepath.Join(w.dir, "_build"))) // of this machine's Elixir
+	w.write("beamctl.yaml", fmt.Sprintf("count: 2\ntls: auto\nbin: [%q]\n", newest.Bin))
+	st := w.started("counter")
+	assert.Equal(t, strconv.Itoa(newest.Major), st.Nodes[0].OTP)
+	assert.Regexp(t, `^<<"1\.(1[5-9]|[2-9]\d)\.`, w.ok("rpc", "node1", "'Elixir.System':version()"))
+	w.ok("health")
+	w.stopped()
 }
 
 // mixed starts the cluster and looks at it.
