@@ -189,7 +189,7 @@ func probeEPMD(ctx context.Context, addr string) *answer {
 		return nil
 	}
 	return &answer{
-		saw:   fmt.Sprintf("it answers as an EPMD, which knows %d names", len(names)),
+		saw:   fmt.Sprintf("it answers as an EPMD; names that it knows: %d", len(names)),
 		cause: "this is the port of an EPMD, not of a node", fix: "leave out the port, or say where the EPMD is: ERL_EPMD_PORT",
 	}
 }

@@ -220,8 +220,8 @@ type holder struct {
 
 func (h *holder) stopped() bool { return h.state == 'T' || h.state == 't' }
 
-// beam tells whether it is an Erlang VM.
-func (h *holder) beam() bool { return strings.HasPrefix(h.cmd, "beam") }
+// beam tells whether it is an Erlang VM: beam.smp, or beam. beamctl is none.
+func (h *holder) beam() bool { return h.cmd == "beam" || strings.HasPrefix(h.cmd, "beam.") }
 
 func (h *holder) String() string {
 	s := fmt.Sprintf("%s (pid %d) listens there", h.cmd, h.pid)

@@ -84,7 +84,7 @@ func TestDiagnoseForeign(t *testing.T) {
 				{
 					"TCP only", f.epmdEnv(), f.name + "=" + silent.Addr().String(), f.cookieFile,
 					"handshake",
-					[]string{"not a byte comes back", fmt.Sprintf("(pid %d) listens there", os.Getpid())},
+					[]string{f.name + " does not answer\n", "not a byte comes back", fmt.Sprintf("(pid %d) listens there", os.Getpid())},
 					func() {},
 				},
 				{
