@@ -162,7 +162,10 @@ func (s *Server) serve(conn net.Conn) {
 }
 
 // Close ends listening and all requests under way, and waits for them.
-func (s *Server) Close() { s.Wait(0) }
+func (s *Server) Close() {
+	s.cancel()
+	s.Wait(0)
+}
 
 // Wait refuses new requests, and waits for those under way; after timeout they are ended.
 func (s *Server) Wait(timeout time.Duration) {
