@@ -567,18 +567,39 @@ func (s *watching) next(what string, before ...string) launcher.SyncEvent {
 	}
 }
 
-// TestSyncWatch has nodes that boot from one directory and are kept in sync with another: so it shows that a node which was restarted is
-// brought up to date.
-// pushed returns the next event that tells of code that was pushed. A compiler that takes long may be told of as what is missing.
-func (s *watching) pushed() launcher.SyncEvent {
+// await returns the first event that is as wanted: a sync may come between that finds half of a build, or a node that goes.
+func (s *watching) await(wanted func(launcher.SyncEvent) bool) launcher.SyncEvent {
 	s.t.Helper()
-	for {
-		if e := s.next(launcher.SyncChanged, launcher.SyncFailed); e.Report != nil && len(e.Report.Changes()) > 0 {
-			return e
+	for end := time.After(2 * time.Minute); ; {
+		select {
+		case e, ok := <-s.events:
+			require.True(s.t, ok, "it ended")
+			if wanted(e) {
+				return e
+			}
+			s.t.Logf("meanwhile: %+v", e)
+		case <-end:
+			require.FailNow(s.t, "it was not told")
 		}
 	}
 }
 
+// pushed awaits that a module was.
+func (s *watching) pushed(module string) launcher.SyncEvent {
+	s.t.Helper()
+	return s.await(func(e launcher.SyncEvent) bool {
+		return e.What == launcher.SyncChanged && slices.Contains(e.Report.Changes(), module)
+	})
+}
+
+// left awaits that a node has.
+func (s *watching) left(node string) {
+	s.t.Helper()
+	s.await(func(e launcher.SyncEvent) bool { return e.What == launcher.SyncLeft && e.Node == node })
+}
+
+// TestSyncWatch has nodes that boot from one directory and are kept in sync with another: so it shows that a node which was restarted is
+// brought up to date.
 func TestSyncWatch(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, "erlang-kv")
@@ -598,7 +619,7 @@ func TestSyncWatch(t *testing.T) {
 	assert.Empty(t, e.Report.Changes())
 
 	build("1")
-	e = s.pushed()
+	e = s.pushed("kv")
 	st, err := os.Stat(filepath.Join(w.dir, "out", "kv.beam"))
 	require.NoError(t, err)
 	t.Logf("pushed %s after the last write, %.0f ms of it to push", e.Time.Sub(st.ModTime()), e.Report.Millis)
@@ -606,8 +627,9 @@ func TestSyncWatch(t *testing.T) {
 	assert.Equal(t, []string{"1", "1"}, w.calls("kv:version()"))
 
 	w.ok("restart", "node2")
-	assert.Equal(t, "node2@127.0.0.1", s.next(launcher.SyncLeft).Node)
-	e = s.next(launcher.SyncJoined)
+	s.left("node2@127.0.0.1")
+	joined := func(e launcher.SyncEvent) bool { return e.What == launcher.SyncJoined }
+	e = s.await(joined)
 	assert.Equal(t, "node2@127.0.0.1", e.Node)
 	assert.Equal(t, []string{"kv"}, e.Report.Changes())
 	assert.Equal(t, []string{"1", "1"}, w.calls("kv:version()"))
@@ -615,26 +637,24 @@ func TestSyncWatch(t *testing.T) {
 	paused := w.status().Nodes[1].Pid
 	w.stopProcess(paused) // it neither answers nor goes, for a while
 	build("2")
-	for !strings.Contains(s.next(launcher.SyncFailed, launcher.SyncChanged).Error, "node2@127.0.0.1 stands still") {
-		t.Log("erlc took its time between deleting the old and writing the new")
-	}
+	s.await(func(e launcher.SyncEvent) bool { return strings.Contains(e.Error, "node2@127.0.0.1 stands still") })
 	require.NoError(t, syscall.Kill(paused, syscall.SIGCONT))
-	s.pushed()
+	s.pushed("kv")
 	assert.Equal(t, []string{"2", "2"}, w.calls("kv:version()"))
 
 	// A directory that is deleted and made anew, as builds do; and one node less.
 	w.ok("stop", "node1")
-	s.next(launcher.SyncLeft)
+	s.left("node1@127.0.0.1")
 	require.NoError(t, os.Rename(filepath.Join(w.dir, "out"), filepath.Join(w.dir, "old")))
 	require.NoError(t, os.Mkdir(filepath.Join(w.dir, "out"), 0o755))
 	require.NoError(t, os.CopyFS(filepath.Join(w.dir, "out"), os.DirFS(filepath.Join(w.dir, "old"))))
 	build("3")
-	e = s.pushed()
+	e = s.pushed("kv")
 	assert.Equal(t, "node2@127.0.0.1", e.Report.Nodes[0].Node)
 	w.ok("start", "node1")
-	assert.Equal(t, "node1@127.0.0.1", s.next(launcher.SyncJoined).Node)
+	assert.Equal(t, "node1@127.0.0.1", s.await(joined).Node)
 	w.ok("add", "node7")
-	assert.Equal(t, "node7@127.0.0.1", s.next(launcher.SyncJoined).Node)
+	assert.Equal(t, "node7@127.0.0.1", s.await(joined).Node)
 	assert.Equal(t, three("3"), w.calls("kv:version()"))
 	w.ok("stop") // it ends with the cluster
 }
