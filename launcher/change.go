@@ -151,10 +151,14 @@ func (s *supervisor) addNodes(ctx context.Context, a changeArgs) error {
 		spec.Nodes = append(spec.Nodes, *m.spec)
 	}
 	for _, name := range a.Nodes {
-		spec.Nodes = append(spec.Nodes, NodeSpec{Name: name})
+		n := NodeSpec{Name: name}
+		if i := slices.IndexFunc(spec.Nodes, func(o NodeSpec) bool { return o.Short() == n.Short() || o.label() == n.label() }); i >= 0 {
+			return takenFinding(s.Spec.Cluster, n.label(), spec.Nodes[i].Name)
+		}
+		spec.Nodes = append(spec.Nodes, n)
 	}
-	if err := spec.Validate(); err != nil {
-		return err
+	if faults := spec.faults(); len(faults) > 0 {
+		return addFinding(faults)
 	}
 	if f := doctor.FewFiles(len(spec.Nodes)); f != nil {
 		return f
@@ -173,6 +177,23 @@ func (s *supervisor) addNodes(ctx context.Context, a changeArgs) error {
 		err = errors.Join(err, s.removeNodes(context.WithoutCancel(ctx), failed))
 	}
 	return err
+}
+
+// takenFinding explains that a further node cannot have a name.
+func takenFinding(cluster, short, full string) *checks.Finding {
+	return &checks.Finding{
+		What: "there is a " + short + " already", Saw: full + " is a node of cluster " + cluster, Err: ErrSpec,
+		Fix: "give it another name: beamctl add NAME; without one it gets the next number",
+	}
+}
+
+// addFinding says what is wrong with further nodes. Where, as in beamctl.yaml, says nothing of names that were given on the command line.
+func addFinding(faults []fault) *checks.Finding {
+	var saw []string
+	for _, f := range faults {
+		saw = append(saw, f.text)
+	}
+	return &checks.Finding{What: "these nodes cannot be added", Saw: strings.Join(saw, "\n"), Fix: "name them as the others are named, or say only how many: beamctl add -n 2", Err: ErrSpec}
 }
 
 // removeNodes stops nodes and forgets them, with their directories. The last one cannot go: that is what stop is for.

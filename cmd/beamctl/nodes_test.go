@@ -90,14 +90,21 @@ func TestAddAndRemoveNodes(t *testing.T) {
 	assert.Equal(t, "node4@127.0.0.1", w.record().Nodes[3].Name)
 	assert.Contains(t, w.ok("logs", "spare"), "")
 	for _, bad := range [][]string{{"add", "node1"}, {"add", "no/name"}, {"add", "-n", "0"}, {"add", "-n", "2", "x"}, {"remove"}} {
-		assert.Equal(t, exitUsage, w.run(bad...).code, "%v", bad)
+		r := w.run(bad...)
+		assert.Equal(t, exitUsage, r.code, "%v", bad)
+		assert.NotContains(t, r.err, "occurred", "%v: the words of a library", bad)
 	}
+	r := w.run("add", "fresh", "node2")
+	assert.Contains(t, r.err, "there is a node2 already")
+	assert.Contains(t, r.err, "fix   give it another name: beamctl add NAME")
+	assert.Contains(t, w.run("add", "no/name").err, "these nodes cannot be added\n  saw   node name \"no/name@127.0.0.1\"")
+	assert.Len(t, w.status().Nodes, 5)
 	door := w.record().Nodes[0].EPMD
 	w.ok("remove", "node1", "spare")
 	w.meshed(3)
 	assertNobodyListens(t, door)
 	assert.Equal(t, "node2@127.0.0.1", w.record().Nodes[0].Name)
-	r := w.run("remove", "node2", "node3", "node4")
+	r = w.run("remove", "node2", "node3", "node4")
 	assert.Equal(t, exitUsage, r.code, r.err)
 	assert.Contains(t, r.err, "a cluster without nodes is none")
 	w.meshed(3)
