@@ -100,10 +100,10 @@ func (s *supervisor) spawn(ctx context.Context, m *member) error {
 		Key: m.short, Argv: plan.argv, Dir: plan.dir, Log: s.Place.console(m.short), Env: plan.env,
 	}, func(e exit) { //nolint:contextcheck // a restart by policy is the cluster's own, not that of who started the node
 		l.exit = e
-		go func() { // the guardian's other news don't wait
+		s.told.Go(func() { // the guardian's other news don't wait
 			<-known
 			s.exited(m, l)
-		}()
+		})
 	})
 	defer close(known)
 	if err != nil {

@@ -58,6 +58,7 @@ type supervisor struct {
 	changing  chan struct{}   // holds one token: who has it starts and stops nodes
 	up        context.Context //nolint:containedctx // the cluster's own: it ends when the cluster begins to
 	wg        sync.WaitGroup  // restarts by policy
+	told      sync.WaitGroup  // ends of nodes that the guardian has told of, until they are events
 
 	recordMu sync.Mutex
 	record   Record

@@ -33,6 +33,11 @@ func (s *supervisor) tearDown(end *ending) error {
 		ctx, cancel = context.WithTimeout(context.Background(), killTimeout)
 		errs = append(errs, s.killRest(ctx))
 		cancel()
+		select {
+		case <-s.guard.gone: // having told of each node's end
+			s.told.Wait()
+		case <-time.After(newsTimeout):
+		}
 	}
 	if s.node != nil {
 		errs = append(errs, s.node.Close())
