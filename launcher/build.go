@@ -90,7 +90,10 @@ func (s *Spec) Compile(ctx context.Context, out io.Writer) error {
 	for _, step := range steps {
 		path, err := lookPath(step.argv[0], step.env, s.Dir)
 		if err != nil {
-			return fmt.Errorf("build: %w", err)
+			return &checks.Finding{
+				What: "the project does not build: " + step.argv[0] + " cannot be run", Saw: err.Error(), Cause: "`build` is " + joinArgs(step.argv),
+				Fix: "install it, or put its directory on PATH, or say what builds it: `build` in beamctl.yaml", Err: fmt.Errorf("%w: %w", ErrBuild, err),
+			}
 		}
 		cmd := exec.CommandContext(ctx, path)
 		cmd.Args, cmd.Env, cmd.Dir, cmd.Stdout, cmd.Stderr = step.argv, step.env, s.Dir, out, out

@@ -48,7 +48,7 @@ func (s Spec) Plan(stateDir string) *doctor.Plan {
 		path := projectEnv(os.Environ(), &l)["PATH"]
 		addOnce(&p.Programs, doctor.Program{Name: runtimes[l.Runtime].argv(&l, s.Dir)[0], Path: path})
 		if len(l.Build) > 0 {
-			addOnce(&p.Programs, doctor.Program{Name: l.Build[0], Path: path})
+			addOnce(&p.Programs, doctor.Program{Name: l.Build[0], Path: path, Build: joinArgs(l.Build)})
 			p.Build.Step = joinArgs(l.Build)
 		}
 		if l.Release != "" && l.Runtime == "release" {

@@ -32,8 +32,9 @@ type Plan struct {
 
 // Program is something that is run, and where it is looked for.
 type Program struct {
-	Name string // erl, mix; with a slash in it, where that says
-	Path string // the PATH of the nodes
+	Name  string // erl, mix; with a slash in it, where that says
+	Path  string // the PATH of the nodes
+	Build string // the build step that runs it: mix compile; "": the nodes are started with it
 }
 
 // Ports is a range of TCP ports, both ends included, of which some are wanted.

@@ -67,14 +67,19 @@ func checkPrograms(_ context.Context, x *exam) {
 	}
 	told := make(map[Program]bool)
 	var names []string
-	miss := func(p Program, cause string) {
-		if told[p] {
+	miss := func(p Program, cause, fix string) {
+		once := Program{Name: p.Name, Path: p.Path}
+		if told[once] {
 			return
 		}
-		told[p] = true
+		told[once] = true
+		install := "install it"
+		if pkg := debianPackages[p.Name]; pkg != "" {
+			install += " (Debian: apt-get install " + pkg + ")"
+		}
 		x.fail(checks.Finding{
 			What: p.Name + " is not on PATH", Saw: "PATH=" + p.Path, Cause: cause,
-			Fix: "install it (Debian: apt-get install " + debianPackage(p.Name) + "), or put its directory on PATH", Err: exec.ErrNotFound,
+			Fix: install + ", or put its directory on PATH" + fix, Err: exec.ErrNotFound,
 		})
 	}
 	for _, p := range x.Project.Programs {
@@ -85,27 +90,29 @@ func checkPrograms(_ context.Context, x *exam) {
 			continue // relative to where it will run, which is not known here
 		}
 		if _, ok := lookPath(p.Name, p.Path); !ok {
-			miss(p, "the nodes of this project are started with it")
+			if p.Build != "" {
+				miss(p, "the project is built with it: `build` is "+p.Build, ", or say what builds it: `build` in beamctl.yaml")
+			} else {
+				miss(p, "the nodes of this project are started with it", "")
+			}
 			continue
+		}
+		how := "the nodes of this project are started with that"
+		if p.Build != "" {
+			how = "the project is built with that"
 		}
 		for _, other := range runs[p.Name] {
 			if _, ok := lookPath(other, p.Path); !ok {
-				miss(Program{other, p.Path}, p.Name+" runs it, and the nodes of this project are started with that")
+				miss(Program{Name: other, Path: p.Path}, p.Name+" runs it, and "+how, "")
 			}
 		}
 	}
 	x.see("%s", list(names))
 }
 
-func debianPackage(program string) string {
-	switch program {
-	case "erl", "erlc", "escript":
-		return "erlang"
-	case "mix", "iex":
-		return "elixir"
-	default:
-		return program
-	}
+// debianPackages have the programs of which that is known.
+var debianPackages = map[string]string{
+	"erl": "erlang", "erlc": "erlang", "escript": "erlang", "mix": "elixir", "iex": "elixir", "elixir": "elixir", "rebar3": "rebar3", "make": "make",
 }
 
 // oldestOTP is the first release whose distribution protocol this program was tried with.

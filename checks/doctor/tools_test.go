@@ -50,6 +50,13 @@ var toolFaults = map[string]fault{
 		wants: map[string]doctor.Verdict{"programs": doctor.Fail, "erl": doctor.None, "rebar3": doctor.None, "versions": doctor.None},
 		says:  []string{"erl is not on PATH", "mix runs it"}, start: true,
 	},
+	"a build program that nobody knows": {
+		make: func(_ *testing.T, u *user) {
+			u.Project.Programs = append(u.Project.Programs, doctor.Program{Name: "mx", Path: os.Getenv("PATH"), Build: "mx compile"})
+		},
+		wants: only("programs", doctor.Fail),
+		says:  []string{"mx is not on PATH", "the project is built with it: `build` is mx compile", "install it, or put its directory on PATH, or say what builds it: `build` in beamctl.yaml"}, start: true,
+	},
 	"an OTP that is too old": {
 		make: func(t *testing.T, u *user) {
 			root := t.TempDir()

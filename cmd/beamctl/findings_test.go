@@ -51,6 +51,10 @@ func TestWhatTheUserReads(t *testing.T) {
 			},
 			code: exitNoStart, reads: []string{"mix is not on PATH", "fix "}, noState: true,
 		},
+		"no build program": {
+			prepare: func(_ *testing.T, w *world) { w.app("", ""); w.write("beamctl.yaml", "build: [mx, compile]\n") },
+			code:    exitNoStart, reads: []string{"mx is not on PATH", "cause the project is built with it: `build` is mx compile"}, noState: true,
+		},
 		"bad count": {
 			prepare: func(_ *testing.T, w *world) { w.app("", "") },
 			args:    []string{"-n", "0", "--cluster", "a b"},
