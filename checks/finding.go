@@ -1,6 +1,9 @@
 package checks
 
-import "strings"
+import (
+	"fmt"
+	"strings"
+)
 
 // Finding is a fault that beamctl has understood: what is wrong, what was seen, why, and what to do about it. It is an
 // error.
@@ -21,12 +24,10 @@ func (f *Finding) Error() string {
 			continue
 		}
 		for i, line := range strings.Split(strings.TrimRight(p.text, "\n"), "\n") {
-			if b.WriteString("\n  "); i == 0 {
-				b.WriteString(p.name + strings.Repeat(" ", len("cause ")-len(p.name)))
-			} else {
-				b.WriteString("      ")
+			if i > 0 {
+				p.name = ""
 			}
-			b.WriteString(line)
+			b.WriteString(strings.TrimRight(fmt.Sprintf("\n  %-6s%s", p.name, line), " "))
 		}
 	}
 	return b.String()

@@ -25,8 +25,8 @@ func TestPortHolderIsUs(t *testing.T) {
 }
 
 func TestFindingText(t *testing.T) {
-	f := &checks.Finding{What: "what", Saw: "one\ntwo", Cause: "why", Fix: "do"}
-	assert.Equal(t, "what\n  saw   one\n        two\n  cause why\n  fix   do", f.Error())
+	f := &checks.Finding{What: "what", Saw: "one\n\n \ntwo", Cause: "why", Fix: "do"}
+	assert.Equal(t, "what\n  saw   one\n\n\n        two\n  cause why\n  fix   do", f.Error())
 }
 
 func TestIsGuest(t *testing.T) {

@@ -272,6 +272,14 @@ func TestEvidenceOfALongLog(t *testing.T) {
 	assert.Equal(t, 100_001, e.first+len(e.lines)-1, "lines are counted from the beginning")
 }
 
+// A finding is also read where there are no colours.
+func TestEvidenceHasNoColours(t *testing.T) {
+	log := filepath.Join(t.TempDir(), "log")
+	write(t, log, "\x1b[0;32m===> Verifying dependencies...\n\x1b[0m\n2026-11-23T03:32:46.200Z \x1b[1;31m\u2502\x1b[39;49m line 1\x1b[m\n")
+	e := readEvidence("n", log, "/")
+	assert.Equal(t, []string{"===> Verifying dependencies...", "", "│ line 1"}, e.lines)
+}
+
 // What a former life has said is no evidence of this one.
 func TestEvidenceOfThisLife(t *testing.T) {
 	log := filepath.Join(t.TempDir(), "log")

@@ -41,7 +41,7 @@ func (e *evidence) since(t time.Time) {
 }
 
 // logHead is how an entry of the loggers of OTP and Elixir begins, in their own formats and in those that are usual: with its level.
-var logHead = lazy(`^(?:\x1b\[[0-9;]*m)*(?:=([A-Z]+)(?: [A-Z]+)* REPORT====|(?:(?:\d{4}-\d\d-\d\d[T ])?\d\d:\d\d:\d\d\S* )?(?:\S+=\S+ )*\[?(debug|info|notice|warning|warn|error|critical|alert|emergency)(?:\]|:))`)
+var logHead = lazy(`^(?:=([A-Z]+)(?: [A-Z]+)* REPORT====|(?:(?:\d{4}-\d\d-\d\d[T ])?\d\d:\d\d:\d\d\S* )?(?:\S+=\S+ )*\[?(debug|info|notice|warning|warn|error|critical|alert|emergency)(?:\]|:))`)
 
 // mildLevels are those of entries that end nothing.
 var mildLevels = []string{"debug", "info", "notice", "warning", "warn", "progress"}

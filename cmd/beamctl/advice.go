@@ -23,7 +23,7 @@ func (a *app) advise(text string) string {
 	lines := strings.Split(text, "\n")
 	seen := false // in a field of a finding that says what was seen, or why; what is further in goes on with it
 	for i, line := range lines {
-		if !strings.HasPrefix(line, strings.Repeat(" ", fieldIndent)) {
+		if line != "" && !strings.HasPrefix(line, strings.Repeat(" ", fieldIndent)) {
 			seen = strings.HasPrefix(line, "  saw   ") || strings.HasPrefix(line, "  cause ")
 		}
 		if seen {
