@@ -174,6 +174,9 @@ func (e evidence) explain() *checks.Finding {
 		f.What += " in time"
 		f.Cause = "last seen: " + e.seen.Error()
 		f.Fix = "give it longer with --timeout, or see what it does: beamctl logs"
+		if e.file == "" {
+			f.Fix = "give it longer with --timeout"
+		}
 		f.Err = fmt.Errorf("%w: %w", ErrNotReady, e.seen)
 	case e.seen != nil:
 		f.Cause = e.seen.Error()
@@ -188,7 +191,7 @@ func (e evidence) explain() *checks.Finding {
 			expand := func(text string) string { return string(k.match().ExpandString(nil, text, line, m)) }
 			f.What = e.name + " did not start: " + expand(k.what)
 			f.Cause, f.Fix = expand(k.cause), expand(k.fix)
-			f.Saw = fmt.Sprintf("%s  (%s:%d)", shorten(line), e.file, e.first+i) + e.dump
+			f.Saw = strings.TrimSpace(shorten(line)+"  "+e.at(i)) + e.dump
 			return f
 		}
 	}
@@ -241,13 +244,27 @@ func (s *supervisor) evidence(m *member) evidence {
 	e.since(m.began())
 	dump := s.Place.crashDump(m.short)
 	if slogan := readSlogan(dump); slogan != "" {
-		e.dump = fmt.Sprintf("\ncrash dump: %s  (%s)", shorten(slogan), relative(dump, s.Spec.Dir))
+		e.dump = strings.TrimRight("\ncrash dump: "+shorten(slogan)+"  "+parens(s.shown(dump)), " ")
 	}
 	return e
 }
 
 func (s *supervisor) console(m *member) evidence {
-	return readEvidence(m.name, s.Place.console(m.short), s.Spec.Dir)
+	return s.read(m.name, s.Place.console(m.short))
+}
+
+func (s *supervisor) read(name, log string) evidence {
+	e := readEvidence(name, log)
+	e.file = s.shown(log)
+	return e
+}
+
+// shown is a path as findings have it: from the project's directory, or "" if nobody will find it any more.
+func (s *supervisor) shown(path string) string {
+	if s.Forget {
+		return ""
+	}
+	return relative(path, s.Spec.Dir)
 }
 
 // readSlogan returns what a crash dump says in its first lines about its reason, or "".
@@ -276,7 +293,7 @@ func relative(path, from string) string {
 
 // buildFinding explains why the build failed.
 func (s *supervisor) buildFinding(argv []string, x exit) error {
-	e := readEvidence("the build", s.Place.buildLog(), s.Spec.Dir)
+	e := s.read("the build", s.Place.buildLog())
 	return &checks.Finding{
 		What: fmt.Sprintf("the project does not build: %s: %s", joinArgs(argv), x), Saw: e.tail(),
 		Fix: "see that the same command succeeds in " + s.Spec.Dir,
@@ -285,7 +302,7 @@ func (s *supervisor) buildFinding(argv []string, x exit) error {
 
 // slowBuildFinding explains that the build took all the time there was.
 func (s *supervisor) slowBuildFinding(argv []string) error {
-	e := readEvidence("the build", s.Place.buildLog(), s.Spec.Dir)
+	e := s.read("the build", s.Place.buildLog())
 	return &checks.Finding{
 		What: fmt.Sprintf("the project did not build in time: %s still runs after %s", joinArgs(argv), s.Spec.Ready), Saw: e.tail(),
 		Fix: "give it longer with --timeout, or build before: beamctl then has little to do", Err: ErrNotReady,

@@ -16,7 +16,7 @@ type evidence struct {
 	lines []string    // the end of its output
 	times []time.Time // of the lines; zero: not known
 	first int         // number of lines[0], from 1
-	file  string      // the log, as it is shown
+	file  string      // the log, as it is shown; "": it will be gone
 	seen  error       // what it was waited for in vain
 	late  bool        // its time was up
 	dump  string      // what its crash dump says, and where that is
@@ -28,15 +28,29 @@ const tailLines = 12
 // tail returns the last lines, or says that there are none.
 func (e evidence) tail() string {
 	if len(e.lines) == 0 {
-		return "no output (" + e.file + ")"
+		return strings.TrimSpace("no output " + parens(e.file))
 	}
 	lines := e.lines[max(0, len(e.lines)-tailLines):]
 	var b strings.Builder
 	for _, l := range lines {
 		b.WriteString(shorten(l) + "\n")
 	}
-	fmt.Fprintf(&b, "(%s:%d)", e.file, e.first+len(e.lines)-1)
-	return b.String()
+	return b.String() + e.at(len(e.lines)-1)
+}
+
+// at says in parentheses where line i is, or nothing of a log that will be gone.
+func (e evidence) at(i int) string {
+	if e.file == "" {
+		return ""
+	}
+	return fmt.Sprintf("(%s:%d)", e.file, e.first+i)
+}
+
+func parens(text string) string {
+	if text == "" {
+		return ""
+	}
+	return "(" + text + ")"
 }
 
 // maxSeen keeps a quoted line, which may be a whole crash report, to what one reads.
@@ -55,9 +69,9 @@ const maxEvidence = 256 << 10
 // sgr matches what sets colours and the like (ECMA-48, SGR), which rebar3 does without a terminal, too. A finding is read elsewhere.
 var sgr = lazy(`\x1b\[[0-9;:]*m`)
 
-// readEvidence reads the end of a log, without its colours. from is the directory to which its path is shown as relative.
-func readEvidence(name, log, from string) evidence {
-	e := evidence{name: name, file: relative(log, from), first: 1}
+// readEvidence reads the end of a log, without its colours.
+func readEvidence(name, log string) evidence {
+	e := evidence{name: name, file: log, first: 1}
 	f, err := os.Open(log) //nolint:gosec // in our state directory
 	if err != nil {
 		return e

@@ -45,7 +45,7 @@ func Run(ctx context.Context, cfg RunConfig) (status int, err error) {
 		ctx, cancel = context.WithTimeoutCause(ctx, cfg.Timeout, errTimeUp{cfg.Timeout})
 		defer cancel()
 	}
-	cfg.Start.Tied = true
+	cfg.Start.Tied, cfg.Start.forget = true, !cfg.Keep
 	c, status, err := startOrSignal(ctx, cfg.Start, signals)
 	if err == nil {
 		if cfg.Ready != nil {

@@ -33,6 +33,8 @@ type StartConfig struct {
 	GoOn bool
 	// Stale allows what would otherwise be refused with ErrStale: sources that are newer than what was compiled from them.
 	Stale bool
+	// forget says that the caller removes the state directory, with its logs, after a failure: no finding points there.
+	forget bool
 }
 
 // PartialError says which nodes did not start of a cluster that runs without them.
@@ -80,7 +82,7 @@ func Start(ctx context.Context, cfg StartConfig) (*Cluster, error) {
 	if err := sweep(ctx, p); err != nil {
 		return nil, err
 	}
-	args := startArgs{ID: newID(spec.Cluster), Place: p, Spec: spec, Binary: cfg.Binary, Tied: cfg.Tied, GoOn: cfg.GoOn, Stale: cfg.Stale}
+	args := startArgs{ID: newID(spec.Cluster), Place: p, Spec: spec, Binary: cfg.Binary, Tied: cfg.Tied, GoOn: cfg.GoOn, Stale: cfg.Stale, Forget: cfg.forget}
 	tie, err := supervise(ctx, args, lock, cfg.Progress)
 	if err != nil && ctx.Err() != nil && p.lockedBy(lock) { // the supervisor hadn't got as far as clearing away itself
 		return nil, errors.Join(err, sweep(context.WithoutCancel(ctx), p), p.remove())
@@ -212,7 +214,10 @@ func follow(ctx context.Context, conn net.Conn, cmd *exec.Cmd, args startArgs, p
 
 // supervisorFinding explains a supervisor that ended without a word.
 func supervisorFinding(args startArgs, cmd *exec.Cmd) error {
-	e := readEvidence("the supervisor", args.Place.supervisorLog(), args.Spec.Dir)
+	e := readEvidence("the supervisor", args.Place.supervisorLog())
+	if e.file = relative(e.file, args.Spec.Dir); args.Forget {
+		e.file = ""
+	}
 	return &checks.Finding{
 		What: fmt.Sprintf("the supervisor ended while the cluster started (%s)", cmd.ProcessState),
 		Saw:  e.tail(), Fix: "start again; if it wasn't killed on purpose, please report this",

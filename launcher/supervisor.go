@@ -32,6 +32,7 @@ type startArgs struct {
 	Tied   bool   `json:"tied"`   // the cluster ends when the client hangs up
 	GoOn   bool   `json:"go_on"`  // a node that doesn't start doesn't end the others
 	Stale  bool   `json:"stale"`  // sources may be newer than what was compiled from them
+	Forget bool   `json:"forget"` // the client removes the logs after a failure
 }
 
 // stopArgs asks for the cluster's end.

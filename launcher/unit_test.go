@@ -261,12 +261,15 @@ func TestCatalogue(t *testing.T) {
 	f := evidence{name: "n", file: "log", first: 1, exit: &exit{Code: -1, Signal: 9}}.explain()
 	assert.Equal(t, "n did not start: its process ended (killed by signal 9 (SIGKILL))", f.What)
 	assert.Equal(t, "no output (log)", f.Saw)
+	gone := evidence{name: "n", first: 1, lines: []string{"noise", "Too many open files"}}
+	assert.Equal(t, "Too many open files", gone.explain().Saw, "nobody is sent to a log that will be gone")
+	assert.Equal(t, "noise\nToo many open files\n", gone.tail())
 }
 
 func TestEvidenceOfALongLog(t *testing.T) {
 	log := filepath.Join(t.TempDir(), "log")
 	write(t, log, strings.Repeat("0123456789\n", 100_000)+"the end\xff\n")
-	e := readEvidence("n", log, "/")
+	e := readEvidence("n", log)
 	assert.Less(t, len(e.lines), 50_000)
 	assert.Equal(t, "the end?", e.lines[len(e.lines)-1])
 	assert.Equal(t, 100_001, e.first+len(e.lines)-1, "lines are counted from the beginning")
@@ -276,7 +279,7 @@ func TestEvidenceOfALongLog(t *testing.T) {
 func TestEvidenceHasNoColours(t *testing.T) {
 	log := filepath.Join(t.TempDir(), "log")
 	write(t, log, "\x1b[0;32m===> Verifying dependencies...\n\x1b[0m\n2026-11-23T03:32:46.200Z \x1b[1;31m\u2502\x1b[39;49m line 1\x1b[m\n")
-	e := readEvidence("n", log, "/")
+	e := readEvidence("n", log)
 	assert.Equal(t, []string{"===> Verifying dependencies...", "", "│ line 1"}, e.lines)
 }
 
@@ -285,13 +288,13 @@ func TestEvidenceOfThisLife(t *testing.T) {
 	log := filepath.Join(t.TempDir(), "log")
 	write(t, log, "2026-11-23T03:32:45.100Z old\n2026-11-23T03:32:46.200Z new\nwithout a time\n")
 	at := time.Date(2026, 11, 23, 3, 32, 46, 200_900_000, time.UTC)
-	e := readEvidence("n", log, "/")
+	e := readEvidence("n", log)
 	e.since(at)
 	assert.Equal(t, []string{"new", "without a time"}, e.lines)
 	assert.Equal(t, 2, e.first)
 	e.since(at.Add(time.Second))
 	assert.Empty(t, e.lines)
-	e = readEvidence("n", log, "/")
+	e = readEvidence("n", log)
 	e.since(time.Time{})
 	assert.Len(t, e.lines, 3)
 }

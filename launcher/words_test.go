@@ -30,7 +30,7 @@ func TestLastWords(t *testing.T) {
 			b.WriteString("2026-11-23T03:45:0" + line[:5] + "Z" + line[5:])
 		}
 		write(t, log, b.String())
-		e := readEvidence("n", log, "/")
+		e := readEvidence("n", log)
 		e.dropMild()
 		assert.Equal(t, want, e.lastWords(), text)
 	}

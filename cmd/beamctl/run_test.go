@@ -93,7 +93,14 @@ func TestRunStartFails(t *testing.T) {
 	r := w.runs("--", "touch", "ran")
 	assert.Equal(t, 125, r.code)
 	assert.Contains(t, r.err, "application nosuch is missing")
+	assert.NotContains(t, r.err, "console.log:", "which run has removed")
 	assert.NoFileExists(t, filepath.Join(w.dir, "ran"))
+	w.write("beamctl.yaml", "build: [sh, -c, 'echo broken; exit 1']\n")
+	r = w.runs("--", "touch", "ran")
+	assert.Contains(t, r.err, "broken")
+	assert.NotContains(t, r.err, "build.log", "which run has removed")
+	r = w.run("run", "--keep-on-failure", "--", "touch", "ran")
+	assert.Contains(t, r.err, "build.log:1", "which run has kept")
 }
 
 func TestRunKeepsOnFailure(t *testing.T) {
