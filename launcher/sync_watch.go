@@ -64,7 +64,7 @@ const (
 )
 
 // Watch keeps nodes in sync with the disk until ctx ends: whenever files of code have changed and come to rest, it pushes. A node that is
-// started, or started again, is brought up to date when it has booted. What cannot be pushed is told of once, and tried again.
+// started, or started again, is brought up to date when it has booted. What cannot be pushed is told of once for each build, and tried again.
 // Errors: only what makes watching impossible; ErrNotRunning if the cluster has ended.
 func Watch(ctx context.Context, n *node.Node, cfg SyncWatch) error {
 	ctx, cancel := context.WithCancel(ctx)
@@ -101,10 +101,11 @@ func Watch(ctx context.Context, n *node.Node, cfg SyncWatch) error {
 			return err
 		case <-sources:
 			if w.build(ctx) == nil {
-				w.built = true
+				w.built, w.anew = true, true
 				w.sync(ctx, SyncChanged)
 			}
 		case <-changed:
+			w.anew = w.anew || w.Compile == nil // what a build of ours wrote was told of
 			w.sync(ctx, SyncChanged)
 		case t := <-w.joined:
 			w.join(ctx, t)
@@ -133,6 +134,7 @@ type syncWatch struct {
 	last    string              // the failure that was told of, "" if all is well
 	again   bool                // it has to be tried again
 	built   bool                // we have built, and not told yet what became of it
+	anew    bool                // there was a build since a failure was told of: what becomes of it is told even if that is the same
 	broken  bool                // our last build has failed, and was told of
 	gap     time.Time           // since when a build is not complete; zero: it is
 	dirs    []string            // of code; the code watcher's own
@@ -344,7 +346,7 @@ func (w *syncWatch) sync(ctx context.Context, what string) {
 		w.note(ctx, rep, nil)
 		w.Options.Known = rep.beams // to go back to, when the disk has others
 		due := what == SyncStart || w.built || w.last != ""
-		w.last, w.again, w.built, w.gap = "", false, false, time.Time{}
+		w.last, w.again, w.built, w.anew, w.gap = "", false, false, false, time.Time{}
 		if due || len(rep.Changes()) > 0 {
 			w.tell(SyncEvent{What: what, Report: rep})
 		}
@@ -379,10 +381,10 @@ func (w *syncWatch) still(ctx context.Context, cfg SyncConfig) {
 	}
 }
 
-// fail tells of a failure, once. That a build is not complete is one failure, however it shows, and told of only when it lasts.
+// fail tells of a failure, once for each build. That a build is not complete is one failure, however it shows, and told of only when it lasts.
 func (w *syncWatch) fail(ctx context.Context, err error) {
 	w.again = true
-	text := err.Error()
+	text, anew := err.Error(), w.anew
 	if isGap(err) {
 		if w.broken { // why it is not complete was told
 			return
@@ -393,12 +395,12 @@ func (w *syncWatch) fail(ctx context.Context, err error) {
 		if time.Since(w.gap) < gapTime {
 			return
 		}
-		text = ErrBuildIncomplete.Error()
+		text, anew = ErrBuildIncomplete.Error(), false
 	} else {
 		w.gap = time.Time{}
 	}
-	if text != w.last {
-		w.last = text
+	if text != w.last || anew {
+		w.last, w.anew = text, false
 		w.note(ctx, &SyncReport{}, err)
 		w.tell(SyncEvent{What: SyncFailed, Err: err})
 	}

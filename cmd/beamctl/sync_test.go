@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -682,6 +683,23 @@ func TestSyncWatchCompiles(t *testing.T) {
 		assert.Contains(t, s.next(launcher.SyncFailed).Error, "the project does not build")
 		require.NoError(t, os.Remove(filepath.Join(w.dir, "src/broken.erl")))
 		assert.Empty(t, s.next(launcher.SyncChanged).Report.Changes())
+
+		// So has each build that is refused, also if it is for the same reason as the one before.
+		old := "-module(later).\n-export([loop/0, v/0]).\nloop() -> receive stop -> ok end.\nv() -> "
+		save := func(v int) {
+			w.age()
+			w.write("src/later.erl", old+strconv.Itoa(v)+".\n")
+		}
+		save(1)
+		s.await(func(launcher.SyncEvent) bool { return slices.Equal(w.calls("later:v()"), []string{"1"}) })
+		w.calls("erlang:spawn(later, loop, [])")
+		save(2)
+		s.pushed("later")
+		for v := range 2 {
+			save(3 + v)
+			s.await(func(e launcher.SyncEvent) bool { return strings.Contains(e.Error, "processes still run the code") })
+		}
+		assert.Equal(t, []string{"2"}, w.calls("later:v()"))
 	})
 
 	one := w.watch(t, "ebin/kv_sup.beam") // the file alone
