@@ -78,8 +78,8 @@ func (s *supervisor) fate(m *member) *fate {
 // seen from outside has to do.
 const fatesTimeout = 5 * time.Second
 
-// Fates says of the nodes that are not up why, by their names, as far as the supervisor of the cluster knows.
-func (c *Cluster) Fates(ctx context.Context) map[string]*checks.Finding {
+// fates are those of the cluster's nodes that are not up, as far as its supervisor tells.
+func (c *Cluster) fates(ctx context.Context) []fate {
 	if proc.Stopped(c.record.Supervisor.Pid) {
 		return nil // it will tell nothing
 	}
@@ -90,11 +90,28 @@ func (c *Cluster) Fates(ctx context.Context) map[string]*checks.Finding {
 	if err != nil || json.Unmarshal(raw, &all) != nil {
 		return nil // it hangs, or is of another version: what is seen from outside is told
 	}
+	return all
+}
+
+// Fates says of the nodes that are not up why, by their names, as far as the supervisor of the cluster knows.
+func (c *Cluster) Fates(ctx context.Context) map[string]*checks.Finding {
+	all := c.fates(ctx)
 	out := make(map[string]*checks.Finding, len(all))
 	for _, f := range all {
 		out[f.Node] = f.finding()
 	}
 	return out
+}
+
+// ended are the short names of the nodes that do not run, and will not by themselves.
+func (c *Cluster) ended(ctx context.Context) (short []string) {
+	for _, f := range c.fates(ctx) {
+		if slices.Contains([]string{NodeStopped, NodeCrashed, NodeExited}, f.State) && !f.Again {
+			name, _, _ := strings.Cut(f.Node, "@")
+			short = append(short, name)
+		}
+	}
+	return short
 }
 
 // Explain adds the Fates to targets of this cluster's.

@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 
 	"golang.org/x/sys/unix"
 
@@ -72,7 +73,7 @@ func Start(ctx context.Context, cfg StartConfig) (*Cluster, error) {
 
 	p, lock, err := takePlace(ctx, stateDir, spec.Cluster)
 	if errors.Is(err, ErrRunning) {
-		return nil, runningFinding(p, spec.Cluster, err)
+		return nil, runningFinding(ctx, p, &spec, err)
 	}
 	if err != nil {
 		return nil, err
@@ -97,16 +98,27 @@ func Start(ctx context.Context, cfg StartConfig) (*Cluster, error) {
 	return &Cluster{place: p, record: r, tie: tie}, err
 }
 
-// runningFinding explains that the lock of a place is held: by a cluster that runs, or by what is left of one.
-func runningFinding(p place, cluster string, err error) error {
+// runningFinding explains that the lock of a place is held: by a cluster that runs, of which a start of spec may have meant more nodes, or by
+// what is left of one.
+func runningFinding(ctx context.Context, p place, spec *Spec, err error) error {
 	f := &checks.Finding{
-		What: fmt.Sprintf("cluster %s is running already", cluster), Saw: p.lock() + " is held",
+		What: fmt.Sprintf("cluster %s is running already", spec.Cluster), Saw: p.lock() + " is held",
 		Fix: "look at it with `beamctl status`, end it with `beamctl stop`, or start another one with --cluster NAME", Err: err,
 	}
-	if r, rerr := readRecord(p); rerr == nil && r.State == Dead {
-		f.What = fmt.Sprintf("cluster %s is dead, and something of it still runs", cluster)
+	r, rerr := readRecord(p)
+	switch {
+	case rerr != nil:
+	case r.State == Dead:
+		f.What = fmt.Sprintf("cluster %s is dead, and something of it still runs", spec.Cluster)
 		f.Cause = "its supervisor was killed, and its guardian did not end the rest"
 		f.Fix = "`beamctl stop` ends it"
+	case r.State == Ready:
+		if more := len(spec.Nodes) - len(r.Spec.Nodes); more > 0 {
+			f.Fix = fmt.Sprintf("it has %d of %d nodes; start the others: beamctl add -n %d\n%s", len(r.Spec.Nodes), len(spec.Nodes), more, f.Fix)
+		}
+		if down := (&Cluster{place: p, record: r}).ended(ctx); len(down) > 0 {
+			f.Fix = "start its nodes that do not run: beamctl start " + strings.Join(down, " ") + "\n" + f.Fix
+		}
 	}
 	return f
 }

@@ -45,6 +45,11 @@ func TestStopAndStartNodes(t *testing.T) {
 	assert.Zero(t, st.Nodes[0].Pid)
 	assert.False(t, alive(before[0].Process.Pid))
 	assert.Equal(t, before[1].Process, w.record().Nodes[1].Process, "it went on")
+	again := w.run("start", "-n", "5")
+	assert.Equal(t, exitNoStart, again.code)
+	assert.Contains(t, again.err, "is running already")
+	assert.Contains(t, again.err, "start its nodes that do not run: beamctl start node1 node3\n")
+	assert.Contains(t, again.err, "it has 3 of 5 nodes; start the others: beamctl add -n 2\n")
 
 	out := w.ok("start", "node1")
 	assert.Contains(t, out, "stopped")
@@ -59,6 +64,10 @@ func TestStopAndStartNodes(t *testing.T) {
 		assert.Equal(t, exitNoCluster, r.code, verb)
 		assert.Contains(t, r.err, "no such node in cluster kv: node9 (there are node1, node2")
 	}
+	w.ok("stop", "node1", "node2", "node3")
+	r := w.run("sync")
+	assert.Equal(t, exitNoCluster, r.code)
+	assert.Contains(t, r.err, "none of the nodes runs\n  fix   start them: beamctl start node1 node2 node3\n")
 	w.ok("stop")
 	assert.Equal(t, exitNoCluster, w.run("start", "node1").code)
 }
