@@ -2,6 +2,7 @@ package launcher
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/beamctl/beamctl/checks"
@@ -73,8 +74,12 @@ func staleFinding(stale []StaleSource, fix string) error {
 	for _, s := range stale {
 		lines = append(lines, s.String())
 	}
-	return &checks.Finding{
+	f := &checks.Finding{
 		What: "the compiled code is older than its sources", Saw: some(lines),
 		Cause: "they were changed, and not compiled since: what would run is not what they say", Fix: fix, Err: ErrStale,
 	}
+	if slices.ContainsFunc(stale, func(s StaleSource) bool { return s.Module != "" }) {
+		f.What, f.Cause = "the compiled code is not complete", "the project is being built right now, or its last build failed"
+	}
+	return f
 }

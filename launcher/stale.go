@@ -17,31 +17,39 @@ import (
 // ErrStale says that what would run is not what the sources say, or not what is on disk.
 var ErrStale = errors.New("the code is stale")
 
-// StaleSource is a source that was changed after it was compiled, or never was.
+// StaleSource is a source that was changed after it was compiled, or never was; or an .app file that lists a module which is not there.
 type StaleSource struct {
-	Source  string    `json:"source"`         // relative to the project, if it is below
-	Beam    string    `json:"beam,omitempty"` // what was compiled from it; "": nothing
+	Source  string    `json:"source"`           // relative to the project, if it is below
+	Beam    string    `json:"beam,omitempty"`   // what was compiled from it; "": nothing
+	Module  string    `json:"module,omitempty"` // that Source, an .app file, lists
 	Changed time.Time `json:"changed"`
 }
 
 func (s StaleSource) String() string {
-	if s.Beam == "" {
+	switch {
+	case s.Module != "":
+		return s.Source + " lists module " + s.Module + ", which is not there"
+	case s.Beam == "":
 		return s.Source + " is not compiled"
 	}
 	return s.Source + " is newer than " + s.Beam
 }
 
-// Stale returns the sources of the project's own code that were changed after they were compiled, by name. Dependencies (what is below deps
+// Stale returns the sources of the project's own code that were changed after they were compiled, by name, and the .app files of which
+// modules are not there. Dependencies (what is below deps
 // or _build) have no part in it, nor has code whose sources are not there. Build tools that compare contents leave old files as they
 // are where nothing has changed; so what was changed before built, when a build that succeeded began, is not stale.
 func (s *Spec) Stale(built time.Time) ([]StaleSource, error) {
-	found := make(map[string]StaleSource)
+	type key struct{ source, module string }
+	found := make(map[key]StaleSource)
 	err := s.products(built, func(p *product, dir string) {
-		for _, f := range append(p.stale(), p.notIn(dir)...) {
-			found[f.Source] = f
+		for _, f := range slices.Concat(p.lost(), p.stale(), p.notIn(dir)) {
+			found[key{f.Source, f.Module}] = f
 		}
 	})
-	return slices.SortedFunc(maps.Values(found), func(a, b StaleSource) int { return cmp.Compare(a.Source, b.Source) }), err
+	return slices.SortedFunc(maps.Values(found), func(a, b StaleSource) int {
+		return cmp.Or(cmp.Compare(a.Source, b.Source), cmp.Compare(a.Module, b.Module))
+	}), err
 }
 
 // products visits what was compiled into each of the directories from which nodes take their code.
@@ -73,6 +81,7 @@ type product struct {
 	manifest made                    // of Mix: its time is when it last looked at Elixir's sources, in seconds; zero: another tool's
 	compiled map[string]made         // source → the oldest of what was made of it
 	sums     map[string]codesync.Sum // file name → of the module
+	foreign  bool                    // they are somebody else's
 	copied   bool                    // it was compiled in another place
 	oldest   time.Time               // of all beams
 	newest   made
@@ -118,6 +127,7 @@ func (p *product) read() {
 		source, whose := p.owner(b.Source)
 		switch {
 		case whose == foreign && len(p.compiled) == 0:
+			p.foreign = true
 			return
 		case whose != ours:
 			continue
@@ -146,7 +156,7 @@ func (p *product) notIn(dir string) []StaleSource {
 			continue
 		}
 		if st, err := os.Stat(filepath.Join(p.dir, name)); err == nil {
-			out = append(out, StaleSource{relative(filepath.Join(p.dir, name), p.spec.Dir), relative(path, p.spec.Dir), st.ModTime().UTC()})
+			out = append(out, StaleSource{Source: relative(filepath.Join(p.dir, name), p.spec.Dir), Beam: relative(path, p.spec.Dir), Changed: st.ModTime().UTC()})
 		}
 	}
 	return out

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
@@ -79,6 +80,26 @@ func TestMixBuildOfTheSameSecond(t *testing.T) {
 	for i, module := range []string{"Elixir.A", "Elixir.T", "b"} {
 		assert.NotEqual(t, before[i], sum(module), module)
 	}
+
+	// A build that fails leaves nothing of what it was to write, and the .app file that lists it.
+	broken := filepath.Join(dir, "lib/a.ex")
+	whole := readFile(broken)
+	write(t, broken, whole+"def x do\n")
+	var said bytes.Buffer
+	require.ErrorIs(t, s.Compile(t.Context(), &said), ErrBuild)
+	require.NoFileExists(t, filepath.Join(made, "ebin/Elixir.A.beam"))
+	all, err := s.Stale(built)
+	require.NoError(t, err)
+	assert.Contains(t, staleFinding(all, "").Error(), "_build/test/lib/p/ebin/p.app lists module Elixir.A, which is not there")
+	write(t, broken, whole)
+	build()
+	assert.Empty(t, stale())
+	for _, module := range []string{"Elixir.A", "Elixir.T", "b", "g"} { // nor is any there if the project has one module only
+		require.NoError(t, os.Remove(filepath.Join(made, "ebin", module+beamSuffix)))
+	}
+	assert.Equal(t, slices.Repeat([]string{"_build/test/lib/p/ebin/p.app"}, 4), stale())
+	require.NoError(t, os.RemoveAll(made))
+	build()
 
 	// A grammar is made into a source first. Who builds by hand is not told of what is in it already.
 	later := time.Now().Add(2 * time.Second)

@@ -421,6 +421,12 @@ end
 	assert.Equal(t, exitFailed, r.code)
 	assert.Contains(t, r.err, "the build is not complete")
 	assert.Equal(t, []string{"12", "12"}, w.calls(circle))
+	for _, args := range [][]string{{"restart", "node1"}, {"add", "-n", "1"}} {
+		r = w.run(args...)
+		assert.Equal(t, exitNoStart, r.code, args)
+		assert.Contains(t, r.err, "lists module Elixir.Circle, which is not there")
+	}
+	assert.Equal(t, 125, w.run("exec", "--", "true").code)
 	require.NoError(t, os.Remove(filepath.Join(w.dir, "lib", "circle.ex")))
 	rep, r = w.sync("--compile")
 	require.Equal(t, exitOK, r.code, r.err)
