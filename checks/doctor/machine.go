@@ -311,10 +311,18 @@ func checkDirectories(_ context.Context, x *exam) {
 			x.fail(*f)
 			return
 		}
-		x.problem(Fail, checks.Finding{
+		f := checks.Finding{
 			What: "the directory of the control sockets is not safe", Saw: err.Error(), Cause: "who may write there can take a supervisor's place",
 			Fix: "remove " + sockets.Path + ", or set BEAMCTL_RUNTIME_DIR to a directory of this user's alone", Err: err,
-		}, closeDir(sockets))
+		}
+		closing := closeDir(sockets)
+		if closing != nil {
+			f.Fix = "chmod 700 " + sockets.Path + ", which `beamctl doctor --fix` does, too; or set BEAMCTL_RUNTIME_DIR to a directory of this user's alone"
+			if fi, err := os.Lstat(sockets.Path); err == nil && fi.Mode().Perm()&0o022 == 0 {
+				f.Cause = "others may look into it, though not write: whoever gets at a socket there rules a cluster, so it has to be closed to them"
+			}
+		}
+		x.problem(Fail, f, closing)
 		return
 	}
 	x.see("sockets in %s", sockets.Path)

@@ -97,19 +97,13 @@ var machineFaults = map[string]fault{
 		},
 		says: []string{"HOME is not set", "Mix does not start without"}, start: true,
 	},
-	"the sockets' directory is open to others": {
-		make: func(t *testing.T, u *user) {
-			dir := u.Clusters.Sockets.Path
-			require.NoError(t, os.Chmod(dir, 0o777)) //nolint:gosec // that is the fault
-			u.Clusters.Sockets.Fault = func() error {
-				fi, err := os.Stat(dir)
-				if err == nil && fi.Mode().Perm()&0o077 != 0 {
-					err = fmt.Errorf("it is open to others (mode %#o)", fi.Mode().Perm())
-				}
-				return err
-			}
-		},
-		wants: only("directories", doctor.Fail), says: []string{"is not safe", "mode 0777"}, start: true, mends: "chmod 0700 ",
+	"the sockets' directory can be written by others": {
+		make:  func(t *testing.T, u *user) { u.openSockets(t, 0o777) },
+		wants: only("directories", doctor.Fail), says: []string{"is not safe", "mode 0777", "who may write there", "chmod 700 "}, start: true, mends: "chmod 0700 ",
+	},
+	"the sockets' directory can be read by others": {
+		make:  func(t *testing.T, u *user) { u.openSockets(t, 0o755) },
+		wants: only("directories", doctor.Fail), says: []string{"mode 0755", "others may look into it, though not write", "chmod 700 ", "beamctl doctor --fix"}, start: true, mends: "chmod 0700 ",
 	},
 	"the state cannot be written": {
 		make:  func(_ *testing.T, u *user) { u.Project.State = filepath.Join(u.write("file", "", 0o600), "state") },
@@ -124,4 +118,17 @@ var machineFaults = map[string]fault{
 		},
 		wants: only("clock", doctor.Warn), says: []string{"compiled code from the clock's future", "kv.beam"},
 	},
+}
+
+// openSockets opens the directory of the control sockets to others.
+func (u *user) openSockets(t *testing.T, mode os.FileMode) {
+	dir := u.Clusters.Sockets.Path
+	require.NoError(t, os.Chmod(dir, mode))
+	u.Clusters.Sockets.Fault = func() error {
+		fi, err := os.Stat(dir)
+		if err == nil && fi.Mode().Perm()&0o077 != 0 {
+			err = fmt.Errorf("it is open to others (mode %#o)", fi.Mode().Perm())
+		}
+		return err
+	}
 }
