@@ -102,6 +102,10 @@ func (a *app) root(args []string) *cobra.Command {
 	root.SetOut(a.out)
 	root.SetErr(a.err)
 	root.AddCommand(a.commands(args)...)
+	root.InitDefaultHelpCmd()
+	if help, _, err := root.Find([]string{"help"}); err == nil && help.HasParent() {
+		help.Run, help.RunE = nil, a.help
+	}
 	return root
 }
 
@@ -238,6 +242,26 @@ func (a *app) unknownCommand(_ *cobra.Command, args []string) error {
 		known = append(known, v.name)
 	}
 	return usagef("there is no command %q%s", args[0], didYouMean("", args[0], known))
+}
+
+// help shows what --help does. Cobra's own shows the help of all where it knows no such command, as if that had been asked for.
+func (a *app) help(cmd *cobra.Command, args []string) error {
+	of, rest, err := cmd.Root().Find(args)
+	if err != nil {
+		return usageError{err}
+	}
+	switch {
+	case len(rest) == 0:
+		of.InitDefaultHelpFlag() // of which it tells, too
+		return of.Help()
+	case !of.HasParent():
+		return a.unknownCommand(of, rest)
+	}
+	var known []string
+	for _, c := range of.Commands() {
+		known = append(known, c.Name())
+	}
+	return usagef("%s has no command %q%s", of.Name(), rest[0], didYouMean("", rest[0], known))
 }
 
 // noArgs refuses arguments as a usage error.

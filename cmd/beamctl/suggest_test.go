@@ -23,6 +23,9 @@ func TestUsageErrorsPointTheWay(t *testing.T) {
 		"value of a flag":          {[]string{"health", "--fail-on", "never"}, "", "beamctl health --help"},
 		"argument":                 {[]string{"health", "node1"}, "", "beamctl health --help"},
 		"verb of a verb":           {[]string{"epmd", "names", "--por", "1"}, "did you mean --port?", "beamctl epmd names --help"},
+		"help of a verb":           {[]string{"help", "stat"}, "did you mean status?", "beamctl help --help"},
+		"help of a verb of a verb": {[]string{"help", "epmd", "nmaes"}, "did you mean names?", "beamctl help --help"},
+		"help of what has none":    {[]string{"help", "start", "node1"}, "", "beamctl help --help"},
 		"command of run":           {[]string{"run"}, "", "beamctl run --help"},
 	} {
 		r := w.run(c.args...)
