@@ -49,21 +49,20 @@ func (d *diskSums) of(path string) (sum codesync.Sum, ok bool) {
 	return b.Sum, true
 }
 
-// drift returns the modules that a node has loaded in another version than disk has, by name, and those that disk has no more. What
-// is cover-compiled is another version on purpose.
-func (d *diskSums) drift(ctx context.Context, n *node.Node, name string, code *Code) ([]string, error) {
+// drift returns the modules that a node has loaded in another version than disk has, by name, and those that disk has no more; lost are
+// those of them that disk should have, as .app files say. What is cover-compiled is another version on purpose.
+func (d *diskSums) drift(ctx context.Context, n *node.Node, name string, code *Code) (differ, lost []string, err error) {
 	if code == nil || len(code.Dirs) == 0 {
-		return nil, nil
+		return nil, nil, nil
 	}
 	var all []struct {
 		Module etf.Atom
 		File   etf.Term
 	}
 	if err := n.CallInto(ctx, name, &all, "code", "all_loaded"); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	var ours []etf.Atom
-	var differ []string
 	for _, m := range all {
 		var file string
 		if _, word := m.File.(etf.Atom); word || etf.Assign(m.File, &file) != nil {
@@ -77,11 +76,20 @@ func (d *diskSums) drift(ctx context.Context, n *node.Node, name string, code *C
 			}
 		}
 	}
+	if len(differ) > 0 { // nearly never: only then are the files read
+		missing := code.missing()
+		for _, m := range differ {
+			if missing[m] != "" {
+				lost = append(lost, m)
+			}
+		}
+		slices.Sort(lost)
+	}
 	var sums []codesync.Sum
 	md5 := slices.Repeat([]etf.Atom{"md5"}, len(ours))
 	fn := etf.Export{Module: "erlang", Function: "get_module_info", Arity: 2}
 	if err := n.CallInto(ctx, name, &sums, "lists", "zipwith", fn, ours, md5); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	for i, sum := range sums[:min(len(sums), len(ours))] {
 		module := string(ours[i])
@@ -90,5 +98,5 @@ func (d *diskSums) drift(ctx context.Context, n *node.Node, name string, code *C
 		}
 	}
 	slices.Sort(differ)
-	return differ, nil
+	return differ, lost, nil
 }

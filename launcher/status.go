@@ -46,6 +46,7 @@ type NodeStatus struct {
 	Missing []string       `json:"missing_apps"`
 	Peers   []string       `json:"peers"`           // nodes(visible)
 	Drift   []string       `json:"drift"`           // modules that it runs in another version than the disk has
+	Lost    []string       `json:"lost"`            // those of Drift that the disk does not have, and should: the last build failed
 	Exit    string         `json:"exit,omitempty"`  // how its process ended
 	Cause   string         `json:"cause,omitempty"` // why it crashed or ended: if that is not known, what such an end is usually due to
 	Restart int            `json:"restarts"`        // how often its restart policy has started it again
@@ -179,7 +180,7 @@ func (s *supervisor) measureNode(ctx context.Context, m *member, port int, code 
 		do(func() error { return s.node.CallInto(ctx, m.name, v, module, function, args...) })
 	}
 	do(func() (err error) {
-		n.Drift, err = s.disk.drift(ctx, s.node, m.name, code)
+		n.Drift, n.Lost, err = s.disk.drift(ctx, s.node, m.name, code)
 		return err
 	})
 	ask(&otp, "erlang", "system_info", etf.Atom("otp_release"))

@@ -54,7 +54,7 @@ func aStatus(more int) *launcher.Status {
 		})
 	}
 	for _, n := range []launcher.NodeStatus{
-		{State: launcher.NodeUp, Missing: []string{"kv"}, Drift: []string{"kv_store"}, Restart: 2},
+		{State: launcher.NodeUp, Missing: []string{"kv"}, Drift: []string{"kv", "kv_store"}, Lost: []string{"kv"}, Restart: 2},
 		{State: launcher.NodeCrashed, Exit: "exit status 1", Cause: "the disc is on fire; crash dump: the disc is on fire  (.beamctl/kv/nodes/node2/erl_crash.dump)"},
 		{State: launcher.NodeUnreachable, Pid: 1234567, Problem: "does not answer: the node is stopped (SIGSTOP), overloaded, or packets are dropped on the way"},
 		{State: launcher.NodeExited, Exit: "exit status 0"},
@@ -90,6 +90,9 @@ func TestStatusSaysWhatIsWrong(t *testing.T) {
 	assert.Equal(t, `node1@127.0.0.1 does not run kv
   cause the application was stopped, or has crashed
   fix   beamctl restart node1; why it ended: beamctl logs node1
+node1@127.0.0.1 runs code that is not on disk: kv
+  cause the project is being built right now, or its last build failed
+  fix   mend the source: beamctl sync --compile shows what is wrong
 node1@127.0.0.1 runs other code than the disk has: kv_store
   fix   beamctl sync loads it, and beamctl restart, too
 node1@127.0.0.1 was restarted 2×

@@ -130,8 +130,14 @@ func troubles(st *launcher.Status) []*trouble {
 					Fix: "beamctl restart %s; why it ended: beamctl logs %[1]s",
 				})
 			}
-			if len(n.Drift) > 0 {
-				add(n, yellow, checks.Finding{What: "runs other code than the disk has: " + launcher.SomeNames(n.Drift), Fix: "beamctl sync loads it, and beamctl restart, too"})
+			if len(n.Lost) > 0 {
+				add(n, yellow, checks.Finding{
+					What: "runs code that is not on disk: " + launcher.SomeNames(n.Lost), Cause: "the project is being built right now, or its last build failed",
+					Fix: "mend the source: beamctl sync --compile shows what is wrong",
+				})
+			}
+			if other := slices.DeleteFunc(slices.Clone(n.Drift), func(m string) bool { return slices.Contains(n.Lost, m) }); len(other) > 0 {
+				add(n, yellow, checks.Finding{What: "runs other code than the disk has: " + launcher.SomeNames(other), Fix: "beamctl sync loads it, and beamctl restart, too"})
 			}
 			if n.Problem != "" {
 				add(n, yellow, checks.Finding{What: "did not tell all", Saw: n.Problem})
