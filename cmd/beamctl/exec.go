@@ -38,6 +38,14 @@ func (g *guestFlags) register(f *pflag.FlagSet) {
 	f.BoolVar(&g.hidden, "hidden", false, "make it a hidden one")
 }
 
+// check refuses flags that mean nothing without others.
+func (g *guestFlags) check() error {
+	if g.hidden && g.asNode == "" {
+		return usagef("--hidden is about the node that --as-node makes of the command: give it a name with --as-node NAME")
+	}
+	return nil
+}
+
 // execConfig is what the launcher gets to run.
 func (a *app) execConfig(g guestFlags, argv []string) launcher.ExecConfig {
 	return launcher.ExecConfig{
@@ -57,16 +65,20 @@ func (a *app) execCmd() *cobra.Command {
 Signals are passed on.
 
 It refuses (125) when a source was changed and not compiled since, or a node runs another version of a module than the disk has: a test
-would test old code. "beamctl sync" brings the nodes up to date; --stale goes on with what they run. Of a node that has crashed, does not
-answer, or does not run its applications it warns on stderr, and runs the command all the same.
+would test old code. "beamctl sync" brings the nodes up to date; --stale goes on with what they run. Of a node that was stopped, has crashed,
+does not answer, or does not run its applications it warns on stderr, and runs the command all the same.
 
 ` + guestHelp + "\n\n" + joinHelp,
 		Example: `  beamctl exec -- mix test --only real_nodes
   beamctl exec --as-node tests -- mix test
   beamctl exec -- escript test/cluster_test.escript
   beamctl exec --timeout 5m -- make system-test`,
-		Args: needCommand,
+		Args:        needCommand,
+		Annotations: map[string]string{annotationOutputs: "table"}, // what there is to read is the command's
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := guest.check(); err != nil {
+				return err
+			}
 			c, err := a.open()
 			if err != nil {
 				return &statusError{launcher.ExecFailed, err}
@@ -82,7 +94,7 @@ answer, or does not run its applications it warns on stderr, and runs the comman
 					return &statusError{launcher.ExecFailed, err}
 				}
 			}
-			a.warn(st)
+			a.warn(append(absent(st), troubles(st)...))
 			status, err := c.Exec(ctx, a.execConfig(guest, args))
 			if status == launcher.ExecTimedOut && errors.Is(err, context.DeadlineExceeded) {
 				err = fmt.Errorf("%s timed out after %s", args[0], a.timeout)

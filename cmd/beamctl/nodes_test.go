@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/json"
 	"slices"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -50,6 +51,19 @@ func TestStopAndStartNodes(t *testing.T) {
 	assert.Contains(t, again.err, "is running already")
 	assert.Contains(t, again.err, "start its nodes that do not run: beamctl start node1 node3\n")
 	assert.Contains(t, again.err, "it has 3 of 5 nodes; start the others: beamctl add -n 2\n")
+	r := w.run("exec", "--", "true")
+	assert.Equal(t, exitOK, r.code)
+	assert.Contains(t, r.err, "warning: node1@127.0.0.1, node3@127.0.0.1 do not run\n")
+	assert.Contains(t, r.err, "fix   beamctl start node1 node3\n")
+	assert.NotContains(t, r.err, "node2@")
+	for args, says := range map[string]string{
+		"exec --hidden -- true": "--as-node NAME", "run --hidden -- true": "--as-node NAME",
+		"exec -o json -- true": "there is no other than table", "run -o json -- true": "there is no other than table", "status -o yaml": "is none of table, json\n",
+	} {
+		r := w.run(strings.Fields(args)...)
+		assert.Equal(t, exitUsage, r.code, args)
+		assert.Contains(t, r.err, says)
+	}
 
 	out := w.ok("start", "node1")
 	assert.Contains(t, out, "stopped")

@@ -117,6 +117,10 @@ node4@127.0.0.1 ended by itself
 	}
 	assert.Equal(t, "\nnode1@h, node2@h, node3@h and 3 more crashed\n  saw   killed\n  fix   beamctl start NODE…; what it printed: beamctl logs NODE…\n",
 		uncolored(a.troubleText(many)), "what is alike is said once")
+	drift := launcher.NodeStatus{State: launcher.NodeUp, Name: "node1@h", Drift: []string{"kv"}}
+	other := drift
+	other.Name = "node3@h"
+	assert.Contains(t, uncolored(a.troubleText(&launcher.Status{Nodes: []launcher.NodeStatus{drift, other}})), "\nnode1@h, node3@h run other code than the disk has: kv\n")
 	a.cluster = "five"
 	assert.Contains(t, a.troubleText(many), "\n  fix   beamctl start --cluster five NODE…; what it printed: beamctl logs --cluster five NODE…\n", "advice is for the same cluster")
 	assert.Equal(t, "gone\n  saw   beamctl stop\n        beamctl stop\n  fix   beamctl start --cluster five;\n        beamctl epmd names, beamctl stop --cluster five",

@@ -18,7 +18,7 @@ import (
 	"github.com/beamctl/beamctl/launcher"
 )
 
-// annotationOutputs lists the values of --output of a command that has more than table and json.
+// annotationOutputs lists the values of --output of a command that has others than table and json.
 const annotationOutputs = "outputs"
 
 // app is what all commands share: streams and global flags.
@@ -230,7 +230,10 @@ func oneOf(flag, value string, allowed ...string) error {
 	if slices.Contains(allowed, value) {
 		return nil
 	}
-	return usagef("--%s %q is none of %v", flag, value, allowed)
+	if len(allowed) == 1 {
+		return usagef("--%s %q: there is no other than %s here", flag, value, allowed[0])
+	}
+	return usagef("--%s %q is none of %s", flag, value, strings.Join(allowed, ", "))
 }
 
 func (a *app) unknownCommand(_ *cobra.Command, args []string) error {

@@ -38,8 +38,12 @@ It returns the command's own exit code. When that is not 0 it shows the last lin
   beamctl run --as-node tests -- rebar3 ct
   beamctl run -n 5 --keep-on-failure -- escript test/cluster_test.escript
   beamctl run -- sh -c 'make system-test'`,
-		Args: needCommand,
+		Args:        needCommand,
+		Annotations: map[string]string{annotationOutputs: "table"}, // what there is to read is the command's
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := guest.check(); err != nil {
+				return err
+			}
 			spec, err := flags.spec(a)
 			if err != nil {
 				return &statusError{launcher.ExecFailed, err}

@@ -20,19 +20,16 @@ func (a *app) showStatus(ctx context.Context, c *launcher.Cluster) error {
 	if err != nil {
 		return err
 	}
-	a.warn(st)
+	a.warn(troubles(st))
 	if a.output == "json" {
 		return a.json(st)
 	}
 	return a.statusTable(a.out, st, nil)
 }
 
-// warn says on stderr which nodes are not as they should be; of nil nothing is known.
-func (a *app) warn(st *launcher.Status) {
-	if st == nil {
-		return
-	}
-	for _, t := range troubles(st) {
+// warn says on stderr which nodes are not as they should be.
+func (a *app) warn(all []*trouble) {
+	for _, t := range all {
 		colored := a.color(a.errTTY)
 		fmt.Fprintln(a.err, wrap(paint(colored, yellow, "warning:")+" "+a.advise(t.text(colored)), a.width))
 	}
@@ -96,8 +93,30 @@ type trouble struct {
 	color   color
 }
 
-// troubles is everything that is wrong with the nodes of a status. Who was stopped on purpose, or is still starting, is not.
+// absent are the nodes that were stopped on purpose: no trouble but for who counts on them. Of nil nothing is known.
+func absent(st *launcher.Status) []*trouble {
+	t := &trouble{color: yellow, finding: checks.Finding{
+		What: "does not run", Cause: "stopped on purpose; BEAMCTL_NODES names all nodes, whether they run or not", Fix: "beamctl start %s",
+	}}
+	if st != nil {
+		for _, n := range st.Nodes {
+			if n.State == launcher.NodeStopped {
+				t.nodes = append(t.nodes, n.Name)
+			}
+		}
+	}
+	if len(t.nodes) == 0 {
+		return nil
+	}
+	return []*trouble{t}
+}
+
+// troubles is everything that is wrong with the nodes of a status. Who was stopped on purpose, or is still starting, is not; of nil
+// nothing is known.
 func troubles(st *launcher.Status) []*trouble {
+	if st == nil {
+		return nil
+	}
 	var all []*trouble
 	add := func(n launcher.NodeStatus, c color, f checks.Finding) {
 		for _, t := range all {
@@ -150,8 +169,14 @@ func troubles(st *launcher.Status) []*trouble {
 	return all
 }
 
+// ofSeveral are the verbs with which What begins of one node, and what they are of several.
+var ofSeveral = map[string]string{"does": "do", "has": "have", "is": "are", "runs": "run", "stands": "stand", "was": "were"}
+
 func (t *trouble) text(colored bool) string {
 	f := t.finding
+	if verb, rest, _ := strings.Cut(f.What, " "); len(t.nodes) > 1 && ofSeveral[verb] != "" {
+		f.What = ofSeveral[verb] + " " + rest
+	}
 	f.What = paint(colored, t.color, (&health.Complaint{Nodes: t.nodes}).Who()+" "+f.What)
 	if strings.Contains(f.Fix, "%") {
 		words := make([]string, 0, len(t.nodes))

@@ -362,7 +362,7 @@ func TestSync(t *testing.T) {
 		"no code":        {[]string{"src"}, exitUsage, "there are no compiled modules below src"},
 		"no such path":   {[]string{"nowhere"}, exitUsage, "nowhere"},
 		"no such node":   {[]string{"--nodes", "node9"}, exitNoCluster, "node9"},
-		"unknown purge":  {[]string{"--purge", "hard"}, exitUsage, "soft wait kill"},
+		"unknown purge":  {[]string{"--purge", "hard"}, exitUsage, "none of soft, wait, kill"},
 		"unknown module": {[]string{"--change-code", "kv_stroe"}, exitUsage, "there is no module kv_stroe"},
 		"one of two":     {[]string{"--change-code", "kv,kv_stroe", "--dry-run"}, exitUsage, "there is no module kv_stroe"},
 		"endless dry":    {[]string{"--watch", "--dry-run"}, exitUsage, "would do nothing"},
