@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/beamctl/beamctl/checks"
 	"github.com/beamctl/beamctl/dist/etf"
 )
 
@@ -63,7 +64,9 @@ func CodeAt(paths []string) (Code, error) {
 		if err != nil {
 			return c, err
 		}
-		if abs, err = filepath.EvalSymlinks(abs); err != nil {
+		if abs, err = filepath.EvalSymlinks(abs); errors.Is(err, fs.ErrNotExist) {
+			return c, &checks.Finding{What: "there is no file or directory " + p, Err: err}
+		} else if err != nil {
 			return c, err
 		}
 		if err := filepath.WalkDir(abs, func(path string, d fs.DirEntry, err error) error {

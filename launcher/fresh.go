@@ -42,7 +42,7 @@ func (c *Cluster) Fresh(st *Status) error {
 		return nil
 	}
 	return &checks.Finding{
-		What: "the nodes run older code than the project's", Saw: some(lines), Cause: "it was changed since it was loaded: what is tested is not what one sees",
+		What: "the nodes run older code than the project's", Saw: some(lines), Cause: "changed or new, and not compiled and loaded since: what is tested is not what one sees",
 		Fix: "bring them up to date: beamctl sync --compile; or go on with the old code: --stale", Err: ErrStale,
 	}
 }
@@ -76,7 +76,7 @@ func staleFinding(stale []StaleSource, fix string) error {
 	}
 	f := &checks.Finding{
 		What: "the compiled code is older than its sources", Saw: some(lines),
-		Cause: "they were changed, and not compiled since: what would run is not what they say", Fix: fix, Err: ErrStale,
+		Cause: "changed or new, and not compiled since: what would run is not what one sees", Fix: fix, Err: ErrStale,
 	}
 	if slices.ContainsFunc(stale, func(s StaleSource) bool { return s.Module != "" }) {
 		f.What, f.Cause = "the compiled code is not complete", "the project is being built right now, or its last build failed"

@@ -208,8 +208,8 @@ func (a *app) verdict(r *health.Report) string {
 	if counts[health.Fail] > 0 {
 		word, color = fmt.Sprintf("%d failed, %s", counts[health.Fail], count(counts[health.Warn], "warning", "warnings")), red
 	}
-	return fmt.Sprintf("%s: %s, %d checks in %.0f ms", paint(a.color(a.errTTY), color, word), count(len(r.Rows), "node", "nodes"),
-		counts[health.OK]+counts[health.Warn]+counts[health.Fail], r.Millis)
+	return fmt.Sprintf("%s: %s, %s in %.0f ms", paint(a.color(a.errTTY), color, word), count(len(r.Rows), "node", "nodes"),
+		count(counts[health.OK]+counts[health.Warn]+counts[health.Fail], "check", "checks"), r.Millis)
 }
 
 // watchHealth shows one report after the other: on a terminal each in the place of the one before.

@@ -79,7 +79,7 @@ func TestStopAndStartNodes(t *testing.T) {
 		assert.Contains(t, r.err, "no such node in cluster kv: node9 (there are node1, node2")
 	}
 	w.ok("stop", "node1", "node2", "node3")
-	r := w.run("sync")
+	r = w.run("sync")
 	assert.Equal(t, exitNoCluster, r.code)
 	assert.Contains(t, r.err, "none of the nodes runs\n  fix   start them: beamctl start node1 node2 node3\n")
 	w.ok("stop")

@@ -49,7 +49,7 @@ With names of nodes, stop ends only those, and what they have started. The clust
 			if rep.Kept != "" {
 				left = "only " + rep.Kept + " is left"
 			}
-			_, err = fmt.Fprintf(a.out, "stopped %s: %d nodes in %.1f s; %s\n", rep.Cluster, rep.Nodes, rep.Duration, left)
+			_, err = fmt.Fprintf(a.out, "stopped %s: %s in %.1f s; %s\n", rep.Cluster, count(rep.Nodes, "node", "nodes"), rep.Duration, left)
 			return err
 		},
 	}

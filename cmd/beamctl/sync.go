@@ -39,7 +39,7 @@ type syncFlags struct {
 func (s *syncFlags) register(f *pflag.FlagSet) {
 	f.StringSliceVar(&s.nodes, "nodes", nil, "only these nodes (default: all that run)")
 	f.BoolVar(&s.compile, "compile", false, "build the project first, as start does; with --watch: whenever a source changes")
-	f.BoolVar(&s.dryRun, "dry-run", false, "show what would be pushed, and change nothing")
+	f.BoolVar(&s.dryRun, "dry-run", false, "show what would be pushed, and change nothing on the nodes; with --compile it builds all the same")
 	f.StringVar(&s.purge, "purge", string(codesync.Soft), "what becomes of processes that run code from before the last push: soft (refuse, and name them), wait (as long as --timeout allows) or kill (which may end their application)")
 	f.BoolVar(&s.persist, "persist", false, "also write the code into the nodes' files, so that it is there after a restart")
 	f.BoolVar(&s.leaveOut, "leave-out", false, "when modules are refused, push all others")

@@ -360,7 +360,7 @@ func TestSync(t *testing.T) {
 		says string
 	}{
 		"no code":        {[]string{"src"}, exitUsage, "there are no compiled modules below src"},
-		"no such path":   {[]string{"nowhere"}, exitUsage, "nowhere"},
+		"no such path":   {[]string{"nowhere"}, exitUsage, "beamctl: there is no file or directory nowhere\n"},
 		"no such node":   {[]string{"--nodes", "node9"}, exitNoCluster, "node9"},
 		"unknown purge":  {[]string{"--purge", "hard"}, exitUsage, "none of soft, wait, kill"},
 		"unknown module": {[]string{"--change-code", "kv_stroe"}, exitUsage, "there is no module kv_stroe"},
