@@ -7,6 +7,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"github.com/beamctl/beamctl/checks"
 )
 
 // ErrNoProject says that a directory holds nothing that can be started.
@@ -44,7 +46,10 @@ func detect(dir, want string, l *Launch) (detected, error) {
 	case want != "": // Validate knows better what to say of it
 		return detected{}, nil
 	}
-	return detected{}, fmt.Errorf("%w: %s has no %s, mix.exs, rebar.config, releases/start_erl.data, Emakefile or ebin/*.app", ErrNoProject, dir, ConfigName)
+	return detected{}, &checks.Finding{
+		What: fmt.Sprintf("%s: %s has no %s, mix.exs, rebar.config, releases/start_erl.data, Emakefile or ebin/*.app", ErrNoProject, dir, ConfigName),
+		Fix:  "go to the project's directory, or name it: -C DIR; or say in " + ConfigName + " what starts a node", Err: ErrNoProject,
+	}
 }
 
 // mixApp finds `app: :name` in a mix.exs, and appsPath `apps_path: "apps"` of an umbrella. Reading is enough for what is a
@@ -172,7 +177,10 @@ func detectErl(dir string) (detected, error) {
 		}
 	}
 	if len(s.Apps) == 0 {
-		return d, fmt.Errorf("%w: %s has an Emakefile, but no ebin/*.app that names the application", ErrNoProject, dir)
+		return d, &checks.Finding{
+			What: ErrNoProject.Error() + ": " + dir + " has an Emakefile, but no ebin/*.app that names the application", Cause: "erl -make compiles modules, and makes no .app file",
+			Fix: "write ebin/NAME.app beside the modules; or start nodes that only have the code in ebin: --runtime erl, or `runtime: erl` in " + ConfigName, Err: ErrNoProject,
+		}
 	}
 	return d, nil
 }

@@ -317,7 +317,7 @@ func checkDirectories(_ context.Context, x *exam) {
 		}
 		closing := closeDir(sockets)
 		if closing != nil {
-			f.Fix = "chmod 700 " + sockets.Path + ", which `beamctl doctor --fix` does, too; or set BEAMCTL_RUNTIME_DIR to a directory of this user's alone"
+			f.Fix = "chmod 700 " + sockets.Path + ", or set BEAMCTL_RUNTIME_DIR to a directory of this user's alone"
 			if fi, err := os.Lstat(sockets.Path); err == nil && fi.Mode().Perm()&0o022 == 0 {
 				f.Cause = "others may look into it, though not write: whoever gets at a socket there rules a cluster, so it has to be closed to them"
 			}

@@ -38,7 +38,11 @@ func TestWhatTheUserReads(t *testing.T) {
 	}{
 		"no project": {
 			prepare: func(*testing.T, *world) {},
-			code:    exitNoStart, reads: []string{"no Erlang or Elixir project here", "mix.exs"}, noState: true,
+			code:    exitNoStart, reads: []string{"no Erlang or Elixir project here", "mix.exs", "fix   go to the project's directory"}, noState: true,
+		},
+		"modules without an application": {
+			prepare: func(_ *testing.T, w *world) { w.write("Emakefile", `{'src/*', [{outdir, "ebin"}]}.`) },
+			code:    exitNoStart, reads: []string{"has an Emakefile, but no ebin/*.app", "fix   write ebin/NAME.app", "--runtime erl"}, noState: true,
 		},
 		"no erl": {
 			prepare: func(_ *testing.T, w *world) { w.app(mod, ""); w.env = append(w.env, "PATH=/nonexistent") },
