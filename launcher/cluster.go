@@ -111,7 +111,11 @@ func (c *Cluster) running() error {
 	case Failed, Stopped:
 	}
 	why, _, _ := strings.Cut(c.record.Failure, "\n")
-	return fmt.Errorf("cluster %s %w: %s (its logs: beamctl logs; to remove them: beamctl clean)", c.Name(), ErrNotRunning, why)
+	logs := "its logs: beamctl logs; to remove them: beamctl clean"
+	if build := c.BuildLog(); build != "" {
+		logs = "what its build said: " + build + "; to remove that: beamctl clean"
+	}
+	return fmt.Errorf("cluster %s %w: %s (%s)", c.Name(), ErrNotRunning, why, logs)
 }
 
 // stateDir returns the directory that holds the clusters' directories, or "" if there is none.

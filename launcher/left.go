@@ -50,6 +50,17 @@ func (c *Cluster) Files() []StateFile {
 	return slices.Clip(out)
 }
 
+// BuildLog returns the file with what the build has said, if that is all there is to read: no node was started. "": it is not.
+func (c *Cluster) BuildLog() string {
+	if fi, err := os.Stat(c.place.buildLog()); err != nil || fi.Size() == 0 {
+		return ""
+	}
+	if slices.ContainsFunc(c.Files(), func(f StateFile) bool { return f.Kind == FileLog }) {
+		return ""
+	}
+	return c.place.buildLog()
+}
+
 // Secrets returns the values of environment variables that are likely to be secrets by their names, and the cookie.
 func (c *Cluster) Secrets() []string {
 	var out []string

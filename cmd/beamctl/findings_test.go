@@ -169,7 +169,13 @@ func TestWhatTheUserReads(t *testing.T) {
 			}
 			st := w.run("status")
 			assert.Equal(t, exitNoCluster, st.code)
-			w.ok("logs")
+			logs := w.run("logs")
+			assert.Equal(t, exitOK, logs.code)
+			if built := filepath.Join(".beamctl", "a", "build.log"); strings.Contains(r.err, "does not build") {
+				assert.Contains(t, st.err, built)
+				assert.NotContains(t, st.err, "beamctl logs")
+				assert.Contains(t, logs.err, built)
+			}
 			w.ok("clean")
 			assert.NoDirExists(t, filepath.Join(w.dir, ".beamctl"))
 		})

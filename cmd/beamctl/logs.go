@@ -52,6 +52,7 @@ A log is rotated when it has 8 MiB; the one before it is kept. With -o json each
 			if err != nil {
 				return err
 			}
+			lines := 0
 			show := a.logPrinter(c, a.out, a.color(a.outTTY))
 			switch {
 			case a.output == "json":
@@ -63,7 +64,14 @@ A log is rotated when it has 8 MiB; the one before it is kept. With -o json each
 					return plain(l)
 				}
 			}
-			return c.Logs(ctx, cfg, show)
+			err = c.Logs(ctx, cfg, func(l launcher.LogLine) error {
+				lines++
+				return show(l)
+			})
+			if err == nil && lines == 0 && !cfg.Follow && a.output != "json" {
+				a.say("%s", noLines(c, cfg))
+			}
+			return err
 		},
 	}
 	f := cmd.Flags()
@@ -73,6 +81,19 @@ A log is rotated when it has 8 MiB; the one before it is kept. With -o json each
 	f.StringVar(&grep, "grep", "", "only lines that match a regular expression")
 	f.BoolVarP(&times, "times", "t", false, "show when each line was printed")
 	return cmd
+}
+
+// noLines says why there is nothing to show of logs.
+func noLines(c *launcher.Cluster, cfg launcher.LogConfig) string {
+	switch build := c.BuildLog(); {
+	case c.Record().State == launcher.Failed && build != "":
+		return "no node was started; what the build said: " + build
+	case cfg.Grep != nil || !cfg.Since.IsZero():
+		return "no line matches"
+	case c.Record().State == launcher.Ready || c.Record().State == launcher.Starting:
+		return "no output yet"
+	}
+	return "there was no output"
 }
 
 // parseSince reads a duration before now, or a time.

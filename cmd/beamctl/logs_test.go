@@ -27,6 +27,7 @@ func (w *world) says(node, text string) {
 func TestLogsMergeNodes(t *testing.T) {
 	w := newWorld(t, "erlang-kv")
 	w.ok("start")
+	assert.Equal(t, "no output yet\n", w.run("logs").err)
 	begun := time.Now().Truncate(time.Millisecond) // as the stamps are
 	for i := range 6 {
 		w.says(fmt.Sprintf("node%d", 3-i%3), fmt.Sprintf("word %d", i))
@@ -35,7 +36,10 @@ func TestLogsMergeNodes(t *testing.T) {
 	assert.Equal(t, "node3 | word 3\nnode2 | word 4\nnode1 | word 5\n", w.ok("logs", "-n", "1"))
 	assert.Equal(t, "node2 | word 1\nnode2 | word 4\n", w.ok("logs", "node2"))
 	assert.Equal(t, "node1 | word 2\nnode3 | word 3\n", w.ok("logs", "--grep", "word [23]"))
-	assert.Empty(t, w.ok("logs", "--since", "1ms"))
+	none := w.run("logs", "--grep", "nothing like that")
+	assert.Equal(t, result{err: "no line matches\n"}, none)
+	assert.Empty(t, w.run("logs", "-o", "json", "--grep", "nothing like that").err)
+	assert.Empty(t, w.run("logs", "-q", "--since", "1ms"))
 	assert.Equal(t, 6, strings.Count(w.ok("logs", "--since", "10m"), "\n"))
 	assert.Regexp(t, `^node3 \| \d\d:\d\d:\d\d\.\d{3} word 0\n`, w.ok("logs", "-t"))
 	var l launcher.LogLine
