@@ -73,9 +73,14 @@ func Preflight(ctx context.Context, s *Subject) error {
 	}
 	for _, r := range results {
 		for _, p := range r.Problems {
-			if p.Verdict == Fail {
-				errs = multierror.Append(errs, p.Finding)
+			if p.Verdict != Fail {
+				continue
 			}
+			f := *p.Finding
+			if p.Mendable {
+				f.Fix += "  (beamctl doctor --fix does it)"
+			}
+			errs = multierror.Append(errs, &f)
 		}
 	}
 	return errs.ErrorOrNil()

@@ -223,6 +223,9 @@ func TestFaults(t *testing.T) {
 				}
 				err := doctor.Preflight(t.Context(), u.Subject)
 				assert.Equal(t, f.start, err != nil, "preflight: %v", err)
+				if f.start {
+					assert.Equal(t, f.mends != "", strings.Contains(err.Error(), "beamctl doctor --fix"), "%v", err)
+				}
 				if f.mends != "" {
 					f.mended(t, u, r)
 				}

@@ -103,7 +103,7 @@ var machineFaults = map[string]fault{
 	},
 	"the sockets' directory can be read by others": {
 		make:  func(t *testing.T, u *user) { u.openSockets(t, 0o755) },
-		wants: only("directories", doctor.Fail), says: []string{"mode 0755", "others may look into it, though not write", "chmod 700 ", "beamctl doctor --fix"}, start: true, mends: "chmod 0700 ",
+		wants: only("directories", doctor.Fail), says: []string{"mode 0755", "others may look into it, though not write", "chmod 700 "}, start: true, mends: "chmod 0700 ",
 	},
 	"the state cannot be written": {
 		make:  func(_ *testing.T, u *user) { u.Project.State = filepath.Join(u.write("file", "", 0o600), "state") },
