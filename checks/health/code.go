@@ -21,8 +21,8 @@ var codeChecks = []*Check{
 	},
 	{
 		Name: "disk", Group: Code,
-		What: "the modules that it has loaded are the ones in its files; only for nodes whose disk this machine sees", Asks: "code:all_loaded/0, erlang:get_module_info/2, prim_file:read_file_info/2",
-		Fails: "warns when a file has another build: a restart would run that", Fix: "beamctl sync, or load it: c:l/1; if the loaded one is right, write it to the file",
+		What: "the modules that it has loaded are the ones in its files; only for nodes whose disk this machine sees", Asks: "code:all_loaded/0, erlang:get_module_info/2, prim_file:read_file_info/2, and where files are gone application:get_application/1",
+		Fails: "warns when a file has another build, or is gone and an application lists its module: a restart would run that, or be without it", Fix: "beamctl sync, or load it: c:l/1; if the loaded one is right, write it to the file",
 		run: disk,
 	},
 	{

@@ -68,6 +68,25 @@ func (x *exam) onDisk(name string) (codesync.Sum, error) {
 	})
 }
 
+// listedByApps returns those modules that an application which the node has loaded lists as its own: the others were made at run time, or
+// by a shell.
+func (x *exam) listedByApps(ctx context.Context, modules []etf.Atom) (names []string, err error) {
+	if len(modules) == 0 {
+		return nil, nil
+	}
+	var of []etf.Term // {ok, App}; undefined
+	if err := x.call(ctx, &of, "lists", "map", etf.Export{Module: "application", Function: "get_application", Arity: 1}, modules); err != nil {
+		return nil, err
+	}
+	for i, t := range of[:min(len(of), len(modules))] {
+		if t != etf.Term(etf.Atom("undefined")) {
+			names = append(names, etf.Format(modules[i]))
+		}
+	}
+	slices.Sort(names)
+	return names, nil
+}
+
 func disk(ctx context.Context, x *exam) (Cell, error) {
 	mine, err := modules.of(ctx, x)
 	if err != nil {
@@ -85,7 +104,8 @@ func disk(ctx context.Context, x *exam) (Cell, error) {
 	}
 	var mu sync.Mutex
 	var stale []string
-	same, gone := 0, 0
+	var gone []etf.Atom
+	same := 0
 	work := make(chan etf.Atom)
 	var wg sync.WaitGroup
 	for range runtime.GOMAXPROCS(0) {
@@ -95,7 +115,7 @@ func disk(ctx context.Context, x *exam) (Cell, error) {
 				mu.Lock()
 				switch {
 				case errors.Is(err, fs.ErrNotExist):
-					gone++
+					gone = append(gone, m)
 				case err != nil || sum != mine[m].sum: // what is no module any more is another one, too
 					stale = append(stale, etf.Format(m))
 				default:
@@ -120,8 +140,22 @@ func disk(ctx context.Context, x *exam) (Cell, error) {
 	if rest := len(mine) - same - len(stale); rest > 0 { // made at run time, or the file is gone
 		c.Saw += fmt.Sprintf(", %d without a file", rest)
 	}
-	c.Values = map[string]float64{"same": float64(same), "stale": float64(len(stale)), "gone": float64(gone)}
-	if len(stale) > 0 {
+	withoutFile := len(gone)
+	gone = slices.DeleteFunc(gone, func(m etf.Atom) bool { // as what is in an archive, or may not be read, is not
+		_, err := os.Stat(mine[m].file)
+		return !errors.Is(err, fs.ErrNotExist)
+	})
+	lost, err := x.listedByApps(ctx, gone)
+	if err != nil {
+		return Cell{}, x.failed(err, "application:get_application(M)", "")
+	}
+	c.Values = map[string]float64{"same": float64(same), "stale": float64(len(stale)), "gone": float64(withoutFile)}
+	switch {
+	case len(lost) > 0:
+		c.Status, c.Saw = Warn, "not on disk: "+listed(lost)
+		c.Cause = "the last build failed and has deleted what it was to write, or the module was taken out of its application"
+		c.Fix = "a restart would be without it: build the project (beamctl sync --compile shows what is wrong)"
+	case len(stale) > 0:
 		slices.Sort(stale)
 		c.Status, c.Saw = Warn, "differ from their files: "+listed(stale)
 		c.Cause = "the file was compiled anew and not loaded, or the module was loaded and not written to the file"

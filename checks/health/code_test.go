@@ -47,6 +47,13 @@ var codeFaults = []fault{
 		saw:  map[string]string{"c disk": "differ from their files: depot"},
 	},
 	{
+		name: "deleted by a build that failed",
+		make: func(t *testing.T, c *cluster) { replace(t, shopFile(c), shopFile(c)+".away") },
+		undo: func(t *testing.T, c *cluster) { replace(t, shopFile(c)+".away", shopFile(c)) },
+		want: map[string]health.Status{"a disk": warn, "b disk": warn, "c disk": warn},
+		saw:  map[string]string{"b disk": "not on disk: shop"},
+	},
+	{
 		name: "old code in use",
 		make: func(t *testing.T, c *cluster) {
 			c.must(t, `P = spawn(B, depot, wait, []), In = fun() -> rpc:call(B, erlang, process_info, [P, current_function]) end,
@@ -58,6 +65,8 @@ var codeFaults = []fault{
 		saw:  map[string]string{"b oldcode": "in use: depot: depot:wait/0 <0."},
 	},
 }
+
+func shopFile(c *cluster) string { return filepath.Join(filepath.Dir(c.depot), "shop.beam") }
 
 func replace(t *testing.T, from, to string) {
 	t.Helper()
