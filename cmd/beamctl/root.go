@@ -76,6 +76,7 @@ func (a *app) root(args []string) *cobra.Command {
 		Use:           "beamctl",
 		Short:         "Real BEAM clusters for development, tests and operations",
 		Long:          rootHelp + "\n\n" + exitHelp,
+		Version:       version(),
 		Args:          a.unknownCommand,
 		SilenceErrors: true,
 		SilenceUsage:  true,
@@ -91,6 +92,8 @@ func (a *app) root(args []string) *cobra.Command {
 			return oneOf("output", a.output, strings.Fields(forms)...)
 		},
 	}
+	root.SetVersionTemplate("{{.Name}} {{.Version}}\n")
+	root.Flags().Bool("version", false, "say which beamctl this is, of which commit, and with which Go it was built")
 	f := root.PersistentFlags()
 	f.StringVar(&a.cluster, "cluster", "", "name of the cluster (default: the one of this directory's project)")
 	f.StringVar(&a.stateDir, "state-dir", os.Getenv("BEAMCTL_STATE_DIR"), "where clusters keep their state (default: .beamctl in the project; $BEAMCTL_STATE_DIR)")
@@ -240,7 +243,7 @@ func (a *app) unknownCommand(_ *cobra.Command, args []string) error {
 	if len(args) == 0 {
 		return nil
 	}
-	var known []string
+	known := []string{"--version"}
 	for _, v := range a.verbs() {
 		known = append(known, v.name)
 	}
