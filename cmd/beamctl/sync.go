@@ -243,12 +243,12 @@ func (a *app) sync(parent context.Context, n *node.Node, p *syncPlan, flags *syn
 		return show
 	}
 	if err == nil && !slices.ContainsFunc(rep.Nodes, func(n *launcher.NodeSync) bool { return n.State != launcher.Down }) {
-		start := "beamctl start"
+		start := []string{"beamctl start"}
 		for _, n := range rep.Nodes {
 			short, _, _ := strings.Cut(n.Node, "@")
-			start += " " + short
+			start = append(start, short)
 		}
-		err = &checks.Finding{What: "none of the nodes runs", Fix: "start them: " + start, Err: node.ErrNodeDown}
+		err = &checks.Finding{What: "none of the nodes runs", Fix: "start them: " + strings.Join(start, " "), Err: node.ErrNodeDown}
 	}
 	if err == nil && len(rep.Stale) > 0 { // the nodes run what is compiled, and that is not what was written
 		err = errFailed
