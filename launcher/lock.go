@@ -40,7 +40,8 @@ func lockPlace(stateDir, cluster string) (place, *os.File, error) {
 			return "", nil, fmt.Errorf("lock: %w", err)
 		}
 		if p.lockedBy(f) {
-			if err := os.WriteFile(p.gitignore(), []byte(gitignore), 0o600); err != nil {
+			err := os.WriteFile(p.gitignore(), []byte(gitignore), 0o600)
+			if err != nil && !errors.Is(err, unix.ENOSPC) { // a start says what there is no room for, and whoever cleans needs none
 				_ = f.Close()
 				return "", nil, fmt.Errorf("state directory: %w", err)
 			}

@@ -102,7 +102,7 @@ func TestShell(t *testing.T) {
 			says string
 		}{
 			{[]string{"node1", "--lang", "elixir"}, exitFailed, "Elixir does not run there"},
-			{[]string{"node1", "--lang", "perl"}, exitUsage, "erlang elixir"},
+			{[]string{"node1", "--lang", "perl"}, exitUsage, "erlang, elixir"},
 			{[]string{"node1", "node2"}, exitUsage, "shell opens one node's"},
 			{[]string{"node9"}, exitNoCluster, "there are node1, node2"},
 			{[]string{"node1", "-o", "json"}, exitUsage, "--output"},

@@ -428,8 +428,8 @@ end
 	}
 	assert.Equal(t, 125, w.run("exec", "--", "true").code)
 	r = w.run("status")
-	assert.Contains(t, r.out+r.err, "runs code that is not on disk: Elixir.Shape.Circle")
-	assert.NotContains(t, r.out+r.err, "runs other code")
+	assert.Contains(t, r.out+r.err, "run code that is not on disk: Elixir.Shape.Circle")
+	assert.NotContains(t, r.out+r.err, "other code")
 	require.NoError(t, os.Remove(filepath.Join(w.dir, "lib", "circle.ex")))
 	rep, r = w.sync("--compile")
 	require.Equal(t, exitOK, r.code, r.err)
