@@ -77,21 +77,26 @@ func (a *appFile) modules() []string {
 	return out
 }
 
-// missing returns the modules that .app files list and that are not there, with the file that lists each. A build that goes on, or has failed,
-// leaves such: Mix and erlc delete what they are going to write.
-func (c *Code) missing() map[string]string {
-	out := make(map[string]string)
-	for _, path := range c.Apps {
+// absent visits the modules that .app files list and that are not there. A build that goes on, or has failed, leaves such: Mix and erlc delete
+// what they are going to write.
+func absent(files []string, there func(module string) bool, visit func(file, app, module string)) {
+	for _, path := range files {
 		a, err := readAppFile(path)
 		if err != nil { // being written
 			continue
 		}
 		for _, m := range a.modules() {
-			if c.Beams[m] == "" {
-				out[m] = path
+			if !there(m) {
+				visit(path, string(a.name), m)
 			}
 		}
 	}
+}
+
+// missing returns the modules that are absent, with the file that lists each.
+func (c *Code) missing() map[string]string {
+	out := make(map[string]string)
+	absent(c.Apps, func(m string) bool { return c.Beams[m] != "" }, func(file, _, m string) { out[m] = file })
 	return out
 }
 

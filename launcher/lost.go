@@ -5,8 +5,8 @@ import (
 	"path/filepath"
 )
 
-// lost lists the modules of the project's own that its .app files have and that are not there: a build that fails leaves such, for Mix and
-// erlc delete what they are going to write. No later build that comes to its end leaves any, so that it does not count when the last was.
+// lost lists the modules of the project's own that are absent. No build that comes to its end leaves any, so that it does not count when the
+// last was.
 func (p *product) lost() (out []StaleSource) {
 	if p.foreign {
 		return nil
@@ -15,21 +15,12 @@ func (p *product) lost() (out []StaleSource) {
 	if err != nil {
 		return nil
 	}
-	for _, file := range glob(p.dir, "*"+appSuffix) {
-		app, err := readAppFile(file)
-		if err != nil { // being written
-			continue
+	absent(glob(p.dir, "*"+appSuffix), func(m string) bool { return isFile(p.dir, m+beamSuffix) }, func(file, app, m string) {
+		if one, ok := p.lostModule(file, app, m); ok {
+			one.Changed = st.ModTime().UTC()
+			out = append(out, one)
 		}
-		for _, module := range app.modules() {
-			if isFile(p.dir, module+beamSuffix) {
-				continue
-			}
-			if one, ok := p.lostModule(file, string(app.name), module); ok {
-				one.Changed = st.ModTime().UTC()
-				out = append(out, one)
-			}
-		}
-	}
+	})
 	return out
 }
 

@@ -2,7 +2,6 @@ package launcher
 
 import (
 	"context"
-	"fmt"
 	"maps"
 	"os"
 	"path/filepath"
@@ -28,7 +27,7 @@ func (g *syncGroup) complete(ctx context.Context, n *node.Node) error {
 	missing := g.code.missing()
 	for _, m := range slices.Sorted(maps.Keys(gone)) {
 		if app := missing[m]; app != "" {
-			lines = append(lines, fmt.Sprintf("%s lists module %s, which is not there", app, m))
+			lines = append(lines, StaleSource{Source: app, Module: m}.String())
 			continue
 		}
 		if consolidated(file[m]) {
